@@ -200,7 +200,8 @@ struct BridgeModel {
             sides.remote = server->mark();
             sides.sent = memory.sent.has(server->mark().hash);
             sides.remote_saw = server->saw;
-            sides.shows = memory.shows(server->mark(), server->saw);
+            sides.base_to_remote = memory.compare(server->mark(), server->saw);
+            sides.stays = memory.has_replaced(server->mark());
         }
         carry_out(c, p, sides);
     }
@@ -208,7 +209,7 @@ struct BridgeModel {
         const SceneDecision decision = detail::reconcile_scenes(sides);
         c.result(decision.move);
         c.result(decision.conflict);
-        c.result(sides.shows);
+        c.result(sides.base_to_remote);
         if (decision.conflict && decision.move != Move::leave) report(p);
         if (decision.move == Move::apply) {
             p.edited = p.reported = false;
@@ -232,7 +233,9 @@ struct BridgeModel {
         const bool is_push = decision.move == Move::push;
         if (decision.rebase && is_push) p.memory.rebase(*sides.remote);
         if (is_push) {
-            if (sides.shows == SceneMemory::Shows::undone && p.memory.count_undone() != 0) return;
+            if (sides.base_to_remote == detail::Relation::mine_newer &&
+                p.memory.count_undone() != 0)
+                return;
             p.memory.sending_over(sides.remote);
             p.edited = false;
             p.pushing = p.local;

@@ -10,11 +10,11 @@
 
 using namespace belay;
 using detail::reconcile_scenes;
+using detail::Relation;
 using detail::SceneDecision;
 using detail::SceneMark;
 using detail::SceneSides;
 using Move = SceneDecision::Move;
-using Shows = detail::SceneMemory::Shows;
 
 namespace {
 
@@ -69,18 +69,22 @@ TEST_CASE("reconcile_scenes: a changed remote scene is applied, without a base o
           decision(Move::apply, false, true));
     // An exception is a scene that is known to be older. With 'r' as the base, 'a' would look like
     // an edit from then on.
-    CHECK(reconcile_scenes(
-              {.base = base, .local = base, .remote = scene(4, 'r'), .shows = Shows::undone}) ==
+    CHECK(reconcile_scenes({.base = base,
+                            .local = base,
+                            .remote = scene(4, 'r'),
+                            .base_to_remote = Relation::mine_newer}) ==
           decision(Move::push, false, false));
     // Another exception is the change of a client that had not seen the scene pushed from here.
     CHECK(reconcile_scenes({.base = base,
                             .local = base,
                             .remote = scene(4, 'r'),
-                            .shows = Shows::unaware_change}) == decision(Move::push, true, true));
+                            .base_to_remote = Relation::both}) == decision(Move::push, true, true));
     // The remote may have rejected what was pushed: the report has its content.
-    CHECK(reconcile_scenes(
-              {.base = base, .local = base, .remote = scene(4, 'r'), .shows = Shows::undecided}) ==
-          decision(Move::apply, true, true));
+    CHECK(reconcile_scenes({.base = base,
+                            .local = base,
+                            .remote = scene(4, 'r'),
+                            .base_to_remote = Relation::both,
+                            .stays = true}) == decision(Move::apply, true, true));
     // Without a base, only the stamps are known.
     CHECK(reconcile_scenes({.local = scene(5, 'a'), .remote = scene(6, 'r')}) ==
           decision(Move::apply, false, true));
@@ -99,19 +103,19 @@ TEST_CASE(
         base.made_by = made_by;
         const bool is_pulled = made_by == Origin::remote;
         SceneSides sides{.base = base, .local = scene(5, 'a'), .remote = scene(6, 'r')};
-        for (const Shows shows : {Shows::overwrote, Shows::undecided}) {
-            sides.shows = shows;
+        for (const bool stays : {false, true}) {
+            sides.base_to_remote = Relation::both;
+            sides.stays = stays;
             CHECK(reconcile_scenes(sides) == decision(Move::apply, !is_pulled, true));
         }
         // If the push replaces the change of another client, this side reports that change.
+        sides.stays = false;
         sides.remote = scene(4, 'r');
-        sides.shows = Shows::unaware_change;
         CHECK(reconcile_scenes(sides) == decision(Move::push, true, !is_pulled));
         // If the deletion became the base, the scene would look like an edit from here.
         for (const int time : {4, 6}) {
             sides.remote = scene(time, 'r');
             sides.remote->removed = true;
-            sides.shows = time == 4 ? Shows::unaware_change : Shows::overwrote;
             CHECK(reconcile_scenes(sides) == decision(Move::push, false, !is_pulled));
         }
     }
@@ -127,9 +131,9 @@ TEST_CASE("reconcile_scenes: a change on both sides is a conflict, and the later
     // A scene with a stamp before the base's is a change, too, unless it is known to be older.
     sides.remote = scene(4, 'r');
     CHECK(reconcile_scenes(sides) == decision(Move::push, true, true));
-    sides.shows = Shows::undone;
+    sides.base_to_remote = Relation::mine_newer;
     CHECK(reconcile_scenes(sides) == decision(Move::push, false, true));
-    sides.shows = Shows::change;
+    sides.base_to_remote = Relation::theirs_newer;
     // If the stamps are equal, all clients keep the scene with the greater hash.
     sides.remote = scene(10, 'r');
     CHECK(reconcile_scenes(sides) == decision(Move::apply, true, true));
@@ -196,44 +200,28 @@ TEST_CASE("reconcile_scenes: without a base, a remote without stamps is no evide
           decision(Move::push, true, true));
 }
 
-TEST_CASE("may_be_cut_to: a stamp of whole seconds may be a cut one, down to microseconds",
-          "[sync][scene_reconciliation][unit]") {
-    const auto at = [](Duration time, std::uint32_t counter = 0) {
-        return Stamp{.wall = WallTime{time}, .counter = counter};
-    };
-    using namespace std::chrono_literals;
-    CHECK(detail::may_be_cut_to(at(5s), at(5s + 999ms)));
-    CHECK_FALSE(detail::may_be_cut_to(at(5s), at(6s)));
-    CHECK(detail::may_be_cut_to(at(5ms), at(5ms + 1us)));
-    CHECK_FALSE(detail::may_be_cut_to(at(5ms), at(6ms)));
-    CHECK(detail::may_be_cut_to(at(5us), at(5us + 1ns)));
-    CHECK_FALSE(detail::may_be_cut_to(at(5ns), at(6ns)));
-    CHECK(detail::may_be_cut_to(at(5ns), at(5ns, 1)));
-    CHECK_FALSE(detail::may_be_cut_to(at(5ns, 1), at(5ns, 2)));
-}
-
 TEST_CASE("SceneMemory: a remote that undoes a push is distinguished from another client",
           "[sync][scene_reconciliation][unit]") {
     detail::SceneMemory memory;
     memory.in_step(scene(1, 'a'));
     memory.sending_over(scene(1, 'a'));
     memory.pushed(SceneMark{{.wall = WallTime{Duration{1}}}, 'b'});
-    CHECK(memory.shows(scene(1, 'a')) == Shows::undone);
-    CHECK(memory.shows(scene(2, 'a')) == Shows::change);  // an undo by another client
-    CHECK(memory.shows(scene(1, 'c')) == Shows::change);
+    CHECK(memory.compare(scene(1, 'a')) == Relation::mine_newer);
+    CHECK(memory.compare(scene(2, 'a')) == Relation::theirs_newer);  // an undo by another client
+    CHECK(memory.compare(scene(1, 'c')) == Relation::theirs_newer);
     // Once the remote has returned the push, its stamps can be compared.
     memory.in_step(scene(4, 'b'));
-    CHECK(memory.shows(scene(1, 'a')) == Shows::undone);
-    CHECK(memory.shows(scene(3, 'a')) == Shows::undone);
-    CHECK(memory.shows(scene(4, 'a')) == Shows::change);
-    CHECK(memory.shows(scene(3, 'c')) == Shows::change);
-    CHECK(memory.shows(SceneMark{{}, 'a'}) == Shows::change);
+    CHECK(memory.compare(scene(1, 'a')) == Relation::mine_newer);
+    CHECK(memory.compare(scene(3, 'a')) == Relation::mine_newer);
+    CHECK(memory.compare(scene(4, 'a')) == Relation::theirs_newer);
+    CHECK(memory.compare(scene(3, 'c')) == Relation::theirs_newer);
+    CHECK(memory.compare(SceneMark{{}, 'a'}) == Relation::theirs_newer);
     // Without stamps, it may be either of them.
     memory = {};
     memory.in_step(SceneMark{{}, 'a'});
     memory.sending_over(SceneMark{{}, 'a'});
     memory.pushed(scene(9, 'b'));
-    CHECK(memory.shows(SceneMark{{}, 'a'}) == Shows::undecided);
+    CHECK(memory.compare(SceneMark{{}, 'a'}) == Relation::both);
 }
 
 TEST_CASE("SceneMemory: after a restart, only a saw shows that an author had not seen the base",
@@ -248,13 +236,13 @@ TEST_CASE("SceneMemory: after a restart, only a saw shows that an author had not
     base.made_by = Origin::local;
     detail::SceneMemory memory;
     memory.recover(base);
-    CHECK(memory.shows(other) == Shows::change);  // by a clock that is behind
-    CHECK(memory.shows(other, by(2, 1)) == Shows::unaware_change);
-    CHECK(memory.shows(other, base.stamp) == Shows::change);
+    CHECK(memory.compare(other) == Relation::theirs_newer);  // by a clock that is behind
+    CHECK(memory.compare(other, by(2, 1)) == Relation::both);
+    CHECK(memory.compare(other, base.stamp) == Relation::theirs_newer);
     // In the run of the push, the clock is evidence.
     memory = {};
     memory.pushed(base);
-    CHECK(memory.shows(other) == Shows::unaware_change);
+    CHECK(memory.compare(other) == Relation::both);
 }
 TEST_CASE("reconcile_scenes: two bridges at one remote converge",
           "[sync][scene_reconciliation][property]") {

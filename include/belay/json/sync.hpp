@@ -38,13 +38,16 @@
 #pragma once
 
 #include <charconv>      // std::from_chars
+#include <concepts>      // std::default_initializable, std::same_as, std::unsigned_integral
 #include <cstdint>       // std::int64_t
 #include <optional>      // std::optional
 #include <string>        // std::string
+#include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <utility>       // std::in_range, std::move
 
 #include <belay/queue/queue_errc.hpp>
+#include <belay/sync/changes.hpp>
 #include <belay/sync/operation.hpp>
 #include <belay/sync/scene.hpp>
 #include <belay/sync/sync_errc.hpp>
@@ -73,29 +76,25 @@ using Json = nlohmann::json;
 [[noreturn]] inline void reject_json(const std::string& what, const Json& json) {
     throw Json::other_error::create(599, "belay: " + what, &json);
 }
-inline const Json& object_of(const Json& json, const char* what) {
-    if (!json.is_object()) reject_json(std::string{what} + " must be an object", json);
-    return json;
-}
 template <class T>
-[[nodiscard]] T number_of(const Json& json, const char* what) {
-    if (!json.is_number_integer()) reject_json(std::string{what} + " must be an integer", json);
+[[nodiscard]] T number_of(const Json& json, const std::string& what) {
+    if (!json.is_number_integer()) reject_json(what + " must be an integer", json);
     // A number that a program stored as signed stays signed, even if it is not below zero.
     const bool fits = json.is_number_unsigned() ? std::in_range<T>(json.get<std::uint64_t>())
                                                 : std::in_range<T>(json.get<std::int64_t>());
-    if (!fits) reject_json(std::string{what} + " is out of range", json);
+    if (!fits) reject_json(what + " is out of range", json);
     return json.get<T>();
 }
 
 /// Returns a number that is written as a number, or as a text of digits.
-[[nodiscard]] inline std::int64_t big_number_of(const Json& json, const char* what) {
+[[nodiscard]] inline std::int64_t big_number_of(const Json& json, const std::string& what) {
     if (!json.is_string()) return number_of<std::int64_t>(json, what);
     const auto& text = json.get_ref<const std::string&>();
     std::int64_t value = 0;
     const char* const end = text.data() + text.size();
     const auto [at, error] = std::from_chars(text.data(), end, value);
     if (error != std::errc{} || at != end) {
-        reject_json(std::string{what} + " must be an integer", json);
+        reject_json(what + " must be an integer", json);
     }
     return value;
 }
@@ -146,10 +145,10 @@ template <class T>
 [[nodiscard]] inline std::int64_t milliseconds_of(Duration time) noexcept {
     return std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
 }
-[[nodiscard]] inline Duration duration_of(const Json& json, const char* what) {
+[[nodiscard]] inline Duration duration_of(const Json& json, const std::string& what) {
     const auto count = number_of<std::int64_t>(json, what);
     constexpr std::int64_t most = Duration::max().count() / 1'000'000;
-    if (count > most || count < -most) reject_json(std::string{what} + " is out of range", json);
+    if (count > most || count < -most) reject_json(what + " is out of range", json);
     return Duration{count * 1'000'000};
 }
 
@@ -163,107 +162,9 @@ inline void to_json(nlohmann::json& json, const Stamp& stamp) {
 }
 /// Reads a stamp from JSON.   Throws: nlohmann::json::exception.
 inline void from_json(const nlohmann::json& json, Stamp& stamp) {
-    detail::object_of(json, "a stamp");
     stamp.wall = WallTime{Duration{detail::big_number_of(json.at("wall"), "wall")}};
     stamp.counter = detail::number_of<std::uint32_t>(json.at("counter"), "counter");
     stamp.origin = detail::id_of_json(json.at("origin"));
-}
-
-template <class Content>
-void to_json(nlohmann::json& json, const Scene<Content>& scene) {
-    // Not in `json`: its constructor calls this function, and leaks what it has if a value throws.
-    nlohmann::json made{{"stamp", scene.stamp}};
-    made["content"] = scene.content;
-    if (scene.removed) made["removed"] = true;
-    if (scene.saw) made["saw"] = *scene.saw;
-    if (scene.unaware) made["unaware"] = true;
-    json = std::move(made);
-}
-template <class Content>
-void from_json(const nlohmann::json& json, Scene<Content>& scene) {
-    detail::object_of(json, "a scene");
-    scene.content = json.at("content").get<Content>();
-    scene.stamp = json.at("stamp").get<Stamp>();
-    scene.removed = json.value("removed", false);
-    scene.saw.reset();
-    if (const auto saw = json.find("saw"); saw != json.end()) scene.saw = saw->get<Stamp>();
-    scene.unaware = json.value("unaware", false);
-}
-
-namespace part {
-
-/// Writes the removal of a scene as JSON.   Throws: std::bad_alloc.
-inline void to_json(nlohmann::json& json, const SceneRemoval& removal) {
-    json = {{"stamp", removal.stamp}};
-    if (removal.saw) json["saw"] = *removal.saw;
-}
-/// Reads the removal of a scene.   Throws: nlohmann::json::exception, if it is not one.
-inline void from_json(const nlohmann::json& json, SceneRemoval& removal) {
-    detail::object_of(json, "the removal of a scene");
-    removal.stamp = json.at("stamp").get<Stamp>();
-    removal.saw.reset();
-    if (const auto saw = json.find("saw"); saw != json.end()) removal.saw = saw->get<Stamp>();
-}
-
-}  // namespace part
-
-template <class Value>
-void to_json(nlohmann::json& json, const Operation<Value>& operation) {
-    nlohmann::json made{{"id", detail::json_of_id(operation.id)}, {"stamp", operation.stamp}};
-    if (operation.saw) made["saw"] = *operation.saw;
-    if (operation.formerly != no_id) made["formerly"] = detail::json_of_id(operation.formerly);
-    if (const auto* add = std::get_if<AddElement<Value>>(&operation.action)) {
-        made["AddElement"]["id"] = add->id;
-        made["AddElement"]["element"] = add->element;
-    } else if (const auto* update = std::get_if<UpdateElement<Value>>(&operation.action)) {
-        made["UpdateElement"]["id"] = update->id;
-        made["UpdateElement"]["changes"] = update->changes;
-        if (update->base) made["UpdateElement"]["base"] = *update->base;
-    } else if (const auto* removal = std::get_if<RemoveElement>(&operation.action)) {
-        made["RemoveElement"] = {{"id", removal->id}};
-    } else if (const auto* interaction = std::get_if<Interaction>(&operation.action)) {
-        made["Interaction"] = {{"id", interaction->id}, {"what", interaction->what}};
-    }
-    json = std::move(made);
-}
-template <class Value>
-void from_json(const nlohmann::json& json, Operation<Value>& operation) {
-    detail::object_of(json, "an operation");
-    operation.id = detail::id_of_json(json.at("id"));
-    operation.stamp = json.at("stamp").get<Stamp>();
-    operation.saw.reset();
-    if (const auto saw = json.find("saw"); saw != json.end()) operation.saw = saw->get<Stamp>();
-    operation.formerly = no_id;
-    if (const auto id = json.find("formerly"); id != json.end()) {
-        operation.formerly = detail::id_of_json(*id);
-    }
-    int actions = 0;
-    const auto action = [&](const char* name) -> const nlohmann::json* {
-        const auto at = json.find(name);
-        if (at == json.end()) return nullptr;
-        ++actions;
-        return &detail::object_of(*at, name);
-    };
-    const auto id = [](const nlohmann::json& of) { return of.at("id").get<std::string>(); };
-    if (const nlohmann::json* add = action("AddElement")) {
-        operation.action = AddElement<Value>{id(*add), add->at("element").get<Value>()};
-    }
-    if (const nlohmann::json* update = action("UpdateElement")) {
-        UpdateElement<Value> made{id(*update), update->at("changes").get<Value>(), {}};
-        if (const nlohmann::json::const_iterator base = update->find("base");
-            base != update->end()) {
-            made.base.emplace(base->get<Value>());
-        }
-        operation.action = std::move(made);
-    }
-    if (const nlohmann::json* removal = action("RemoveElement")) {
-        operation.action = RemoveElement{id(*removal)};
-    }
-    if (const nlohmann::json* interaction = action("Interaction")) {
-        operation.action =
-            Interaction{id(*interaction), interaction->at("what").get<std::string>()};
-    }
-    if (actions != 1) detail::reject_json("an operation must have exactly one action", json);
 }
 
 namespace detail {
@@ -288,110 +189,197 @@ namespace detail {
     reject_json("the reason of a conflict is unknown", json);
 }
 
+/// Returns a field of a struct as JSON, and reads it. An optional field has a value.
+template <class T>
+[[nodiscard]] Json json_of_field(const T& field) {
+    if constexpr (std::same_as<T, Id>) {
+        return json_of_id(field);
+    } else if constexpr (std::same_as<T, std::error_code>) {
+        return json_of_code(field);
+    } else if constexpr (std::same_as<T, ConflictReason>) {
+        return json_of_reason(field);
+    } else if constexpr (std::same_as<T, Duration>) {
+        return milliseconds_of(field);
+    } else if constexpr (std::same_as<T, WallTime>) {
+        return milliseconds_of(field.time_since_epoch());
+    } else if constexpr (requires { field.has_value(); }) {
+        return json_of_field(*field);
+    } else {
+        return field;
+    }
+}
+template <class T>
+void read_field(const Json& json, const std::string& name, T& field) {
+    if constexpr (std::same_as<T, Id>) {
+        field = id_of_json(json);
+    } else if constexpr (std::same_as<T, std::error_code>) {
+        field = code_of_json(json);
+    } else if constexpr (std::same_as<T, ConflictReason>) {
+        field = reason_of_json(json);
+    } else if constexpr (std::same_as<T, Duration> || std::same_as<T, WallTime>) {
+        field = T{duration_of(json, name)};
+    } else if constexpr (requires { field.has_value(); }) {
+        read_field(json, name, field.emplace());
+    } else if constexpr (std::unsigned_integral<T> && !std::same_as<T, bool>) {
+        field = number_of<T>(json, name);
+    } else {
+        json.get_to(field);
+    }
+}
+/// Returns the fields of a struct as an object.
+template <ListsFields T>
+[[nodiscard]] Json json_of_fields(const T& one) {
+    Json made;
+    T::each_field(one, [&]<class Field>(std::string_view name, const Field& field) {
+        if (name.ends_with('?')) {
+            name.remove_suffix(1);
+            if constexpr (requires { field == Field{}; }) {
+                if (field == Field{}) return;
+            }
+        }
+        made[std::string{name}] = json_of_field(field);
+    });
+    return made;
+}
+template <ListsFields T>
+void read_fields(const Json& json, T& one) {
+    if (!json.is_object()) reject_json("a value of sync must be an object", json);
+    T::each_field(one, [&]<class Field>(std::string_view name, Field& field) {
+        const bool may_lack = name.ends_with('?');
+        const std::string key{name.substr(0, name.size() - (may_lack ? 1 : 0))};
+        if constexpr (std::default_initializable<Field>) {
+            if (may_lack && !json.contains(key)) return static_cast<void>(field = Field{});
+        }
+        read_field(json.at(key), key, field);
+    });
+}
+
 }  // namespace detail
 
-template <OperationLike Op>
-void to_json(nlohmann::json& json, const Conflict<Op>& conflict) {
-    nlohmann::json made{{"reason", detail::json_of_reason(conflict.reason)},
-                        {"resolved", conflict.resolved}};
-    made["operation"] = conflict.operation;
+/// Writes the fields of a value of sync as JSON.   Throws: std::bad_alloc; what a value throws.
+template <detail::ListsFields T>
+void to_json(nlohmann::json& json, const T& one) {
+    // Not in `json`: its constructor calls this function, and leaks what it has if a value throws.
+    nlohmann::json made = detail::json_of_fields(one);
     json = std::move(made);
 }
-template <OperationLike Op>
-void from_json(const nlohmann::json& json, Conflict<Op>& conflict) {
-    detail::object_of(json, "a conflict");
-    conflict.operation = json.at("operation").get<Op>();
-    conflict.resolved = json.at("resolved").get<bool>();
-    conflict.reason = detail::reason_of_json(json.at("reason"));
+/// Reads the fields of a value of sync.   Throws: nlohmann::json::exception, if it is not one.
+template <detail::ListsFields T>
+void from_json(const nlohmann::json& json, T& one) {
+    detail::read_fields(json, one);
 }
 
-namespace detail {
-
-/// `one` is a SyncResult::Overwrite.
-[[nodiscard]] Json json_of_overwrite(const auto& one) {
-    Json replaced{{"stamp", one.replaced.stamp}};
-    if (one.replaced.value) replaced["value"] = *one.replaced.value;
-    Json json{{"reason", json_of_reason(one.reason)}, {"replaced", std::move(replaced)}};
-    json["operation"] = one.operation;
-    return json;
+template <class Content>
+void to_json(nlohmann::json& json, const Scene<Content>& scene) {
+    nlohmann::json made = detail::json_of_fields(scene);
+    made["content"] = scene.content;
+    json = std::move(made);
 }
-template <OperationLike Op>
-void read_overwrites(const Json& json, SyncResult<Op>& result) {
-    if (!json.is_array()) reject_json("overwrote must be an array", json);
-    for (const Json& one : json) {
-        const Json& of = object_of(object_of(one, "an overwrite").at("replaced"), "replaced");
-        auto& made = result.overwrote.emplace_back();
-        made.operation = one.at("operation").get<Op>();
-        made.reason = reason_of_json(one.at("reason"));
-        made.replaced.stamp = of.at("stamp").get<Stamp>();
-        if (const auto value = of.find("value"); value != of.end()) {
-            made.replaced.value.emplace(value->get<typename Op::value_type>());
-        }
+template <class Content>
+void from_json(const nlohmann::json& json, Scene<Content>& scene) {
+    detail::read_fields(json, scene);
+    scene.content = json.at("content").get<Content>();
+}
+
+namespace part {
+
+using belay::from_json;
+using belay::to_json;
+
+/// Writes a cursor, whose numbers of 64 bits are texts, as that of a stamp.
+inline void to_json(nlohmann::json& json, const StoreCursor& cursor) {
+    nlohmann::json made = detail::json_of_fields(cursor);
+    for (const char* const name : {"changes", "copied_at", "seen"}) {
+        const auto at = made.find(name);
+        if (at != made.end()) *at = std::to_string(at->get<std::uint64_t>());
+    }
+    json = std::move(made);
+}
+/// Reads a cursor.   Throws: nlohmann::json::exception, if it is not one.
+inline void from_json(const nlohmann::json& json, StoreCursor& cursor) {
+    nlohmann::json numbers = json;
+    for (const char* const name : {"changes", "copied_at", "seen"}) {
+        const auto at = numbers.find(name);
+        if (at != numbers.end()) *at = detail::big_number_of(*at, name);
+    }
+    detail::read_fields(numbers, cursor);
+}
+template <class Value>
+void to_json(nlohmann::json& json, const ReplacedVersion<Value>& version) {
+    nlohmann::json made = detail::json_of_fields(version);
+    if (version.value) made["value"] = *version.value;
+    json = std::move(made);
+}
+template <class Value>
+void from_json(const nlohmann::json& json, ReplacedVersion<Value>& version) {
+    detail::read_fields(json, version);
+    version.value.reset();
+    if (const auto value = json.find("value"); value != json.end()) {
+        version.value.emplace(value->template get<Value>());
     }
 }
 
-}  // namespace detail
+}  // namespace part
+
+template <class Value>
+void to_json(nlohmann::json& json, const Operation<Value>& operation) {
+    nlohmann::json made = detail::json_of_fields(operation);
+    if (const auto* add = std::get_if<AddElement<Value>>(&operation.action)) {
+        made["AddElement"]["id"] = add->id;
+        made["AddElement"]["element"] = add->element;
+    } else if (const auto* update = std::get_if<UpdateElement<Value>>(&operation.action)) {
+        made["UpdateElement"]["id"] = update->id;
+        made["UpdateElement"]["changes"] = update->changes;
+        if (update->base) made["UpdateElement"]["base"] = *update->base;
+    } else if (const auto* removal = std::get_if<RemoveElement>(&operation.action)) {
+        made["RemoveElement"] = {{"id", removal->id}};
+    } else if (const auto* interaction = std::get_if<Interaction>(&operation.action)) {
+        made["Interaction"] = {{"id", interaction->id}, {"what", interaction->what}};
+    }
+    json = std::move(made);
+}
+template <class Value>
+void from_json(const nlohmann::json& json, Operation<Value>& operation) {
+    detail::read_fields(json, operation);
+    int actions = 0;
+    const auto action = [&](const char* name) -> const nlohmann::json* {
+        const auto at = json.find(name);
+        if (at == json.end()) return nullptr;
+        ++actions;
+        return &*at;
+    };
+    const auto id = [](const nlohmann::json& of) { return of.at("id").get<std::string>(); };
+    if (const nlohmann::json* add = action("AddElement")) {
+        operation.action = AddElement<Value>{id(*add), add->at("element").get<Value>()};
+    }
+    if (const nlohmann::json* update = action("UpdateElement")) {
+        UpdateElement<Value> made{id(*update), update->at("changes").get<Value>(), {}};
+        if (const nlohmann::json::const_iterator base = update->find("base");
+            base != update->end()) {
+            made.base.emplace(base->get<Value>());
+        }
+        operation.action = std::move(made);
+    }
+    if (const nlohmann::json* removal = action("RemoveElement")) {
+        operation.action = RemoveElement{id(*removal)};
+    }
+    if (const nlohmann::json* interaction = action("Interaction")) {
+        operation.action =
+            Interaction{id(*interaction), interaction->at("what").get<std::string>()};
+    }
+    if (actions != 1) detail::reject_json("an operation must have exactly one action", json);
+}
 
 template <OperationLike Op>
 void to_json(nlohmann::json& json, const FailedOperation<Op>& failed) {
-    nlohmann::json made{{"error", failed.error.message()},
-                        {"code", detail::json_of_code(failed.error)},
-                        {"retryable", failed.retryable}};
-    made["operation"] = failed.operation;
-    if (failed.wait) made["wait_ms"] = detail::milliseconds_of(*failed.wait);
-    if (failed.kept) made["kept"] = true;
+    nlohmann::json made = detail::json_of_fields(failed);
+    made["error"] = failed.error.message();
     json = std::move(made);
-}
-template <OperationLike Op>
-void from_json(const nlohmann::json& json, FailedOperation<Op>& failed) {
-    detail::object_of(json, "a failed operation");
-    failed.operation = json.at("operation").get<Op>();
-    failed.error = detail::code_of_json(json.at("code"));
-    failed.retryable = json.at("retryable").get<bool>();
-    failed.wait.reset();
-    if (const auto wait = json.find("wait_ms"); wait != json.end()) {
-        failed.wait = detail::duration_of(*wait, "wait_ms");
-    }
-    const auto kept = json.find("kept");
-    failed.kept = kept != json.end() && kept->get<bool>();
 }
 
 template <OperationLike Op>
-void to_json(nlohmann::json& json, const SyncResult<Op>& result) {
-    nlohmann::json made{{"success", result.success},
-                        {"synced_count", result.synced_count},
-                        {"conflict_count", result.conflict_count},
-                        {"failed_count", result.failed_count},
-                        {"duration_ms", detail::milliseconds_of(result.duration)},
-                        {"timestamp", detail::milliseconds_of(result.timestamp.time_since_epoch())},
-                        {"retry_attempts", result.retry_attempts}};
-    made["conflicts"] = result.conflicts;
-    made["failed_operations"] = result.failed_operations;
-    for (const auto& one : result.overwrote) {
-        made["overwrote"].push_back(detail::json_of_overwrite(one));
-    }
-    json = std::move(made);
-}
-template <OperationLike Op>
 void from_json(const nlohmann::json& json, SyncResult<Op>& result) {
-    detail::object_of(json, "a result");
-    const auto count = [&](const char* name) {
-        return detail::number_of<std::size_t>(json.at(name), name);
-    };
-    result.success = json.at("success").get<bool>();
-    result.synced_count = count("synced_count");
-    result.conflict_count = count("conflict_count");
-    result.failed_count = count("failed_count");
-    result.conflicts = json.at("conflicts").get<std::vector<Conflict<Op>>>();
-    result.failed_operations = json.at("failed_operations").get<std::vector<FailedOperation<Op>>>();
-    result.duration = detail::duration_of(json.at("duration_ms"), "duration_ms");
-    result.timestamp = WallTime{detail::duration_of(json.at("timestamp"), "timestamp")};
-    result.retry_attempts =
-        detail::number_of<std::uint64_t>(json.at("retry_attempts"), "retry_attempts");
-    result.overwrote.clear();
-    if (const auto all = json.find("overwrote"); all != json.end()) {
-        detail::read_overwrites(*all, result);
-    }
+    detail::read_fields(json, result);
     if (result.overwrote.size() > result.synced_count ||
         result.conflicts.size() != result.conflict_count ||
         result.failed_operations.size() != result.failed_count ||

@@ -37,34 +37,6 @@ inline constexpr std::size_t sync_answer_depth = sync_question_depth + 2;
     const JsonCost cost = json_cost(text, depth_max);
     return !cost.too_deep && !cost.has_nul;
 }
-[[nodiscard]] inline Json json_of_cursor(const part::StoreCursor& cursor) {
-    Json json{{"store", json_of_id(cursor.store)},
-              {"changes", std::to_string(cursor.changes)},
-              {"copied_at", std::to_string(cursor.copied_at)}};
-    if (cursor.seen != 0) json["seen"] = std::to_string(cursor.seen);
-    if (cursor.epoch != 0) json["epoch"] = cursor.epoch;
-    return json;
-}
-[[nodiscard]] inline part::StoreCursor cursor_of_json(const Json& json) {
-    object_of(json, "a cursor");
-    part::StoreCursor cursor;
-    cursor.store = id_of_json(json.at("store"));
-    const std::int64_t changes = big_number_of(json.at("changes"), "changes");
-    const std::int64_t copied_at = big_number_of(json.at("copied_at"), "copied_at");
-    const auto seen_there = json.find("seen");
-    const std::int64_t seen =
-        seen_there != json.end() ? big_number_of(*seen_there, "seen") : std::int64_t{0};
-    if (changes < 0 || copied_at < 0 || seen < 0) {
-        reject_json("a cursor must not be below 0", json);
-    }
-    cursor.changes = static_cast<std::uint64_t>(changes);
-    cursor.copied_at = static_cast<std::uint64_t>(copied_at);
-    cursor.seen = static_cast<std::uint64_t>(seen);
-    if (json.contains("epoch")) {
-        cursor.epoch = number_of<std::uint32_t>(json.at("epoch"), "epoch");
-    }
-    return cursor;
-}
 /// Returns what `make` returns; nothing if it throws, except std::bad_alloc: conversions of values
 /// are functions of users, who may throw exceptions of their own.
 template <class Make>
@@ -121,10 +93,7 @@ template <class Value>
         }
         changes += (changes.empty() ? "" : ",") + *text;
     }
-    Json json{{"next", json_of_cursor(page.next)},
-              {"begins_copy", page.begins_copy},
-              {"more", page.more}};
-    if (page.other_history) json["other_history"] = true;
+    const Json json = json_of_fields(page);
     return R"({"changes":[)" + changes + "]," + json.dump().substr(1);
 }
 template <class Value>
@@ -134,12 +103,11 @@ template <class Value>
 template <class Value>
 [[nodiscard]] part::ChangesPage<Value> page_of_json(Json& json) {
     part::ChangesPage<Value> page;
-    object_of(json, "a page");
     const Json& changes = json.at("changes");
     if (!changes.is_array()) reject_json("changes must be an array", json);
     for (const Json& one : changes) {
         auto& change = page.changes.emplace_back();
-        const bool is_unreadable = object_of(one, "a change").contains("unreadable");
+        const bool is_unreadable = one.contains("unreadable");
         if (one.contains("error") != is_unreadable || one.contains("id") == is_unreadable) {
             reject_json(R"(a change has "id", or "unreadable" and "error")", one);
         }
@@ -152,12 +120,7 @@ template <class Value>
             if (!change.value) change.error = SyncErrc::bad_operation;
         }
     }
-    page.next = cursor_of_json(json.at("next"));
-    page.begins_copy = json.at("begins_copy").get<bool>();
-    if (const auto other = json.find("other_history"); other != json.end()) {
-        page.other_history = other->get<bool>();
-    }
-    page.more = json.at("more").get<bool>();
+    read_fields(json, page);
     return page;
 }
 
@@ -241,8 +204,7 @@ public:
     ///
     /// Errors: as send.
     [[nodiscard]] Result<ChangesPage<Value>> changes(const StoreCursor& since) {
-        const detail::Json question{{"session", options_.session},
-                                    {"since", detail::json_of_cursor(since)}};
+        const detail::Json question{{"session", options_.session}, {"since", since}};
         return ask(question.dump(), &detail::page_of_json<Value>);
     }
 
@@ -370,7 +332,7 @@ private:
     [[nodiscard]] Answer list(const std::string& session, const detail::Json& json) {
         StoreCursor since;
         try {
-            since = detail::cursor_of_json(json.at("since"));
+            json.at("since").get_to(since);
         } catch (const detail::Json::exception&) {
             return rejection(SyncErrc::bad_operation);
         }
@@ -421,9 +383,7 @@ private:
         }
         std::string overwrites;
         for (auto& one : std::exchange(result.overwrote, {})) {
-            detail::add_outcome(overwrites, one, [](const auto& overwrite) {
-                return detail::json_of_overwrite(overwrite);
-            });
+            detail::add_outcome(overwrites, one, as_json);
         }
         detail::Json document = result;
         if (!unread.empty()) {

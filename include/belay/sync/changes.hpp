@@ -37,9 +37,10 @@ struct StoreCursor {
     /// and not compared.
     std::uint32_t epoch = 0;
 
-    /// Calls `f(field)` for each field of a cursor, which may be const, in the order of its bytes.
+    /// Calls `f(name, field)` for each field.
     static constexpr void each_field(auto& self, auto&& f) {
-        f(self.store), f(self.changes), f(self.copied_at), f(self.seen), f(self.epoch);
+        f("store", self.store), f("changes", self.changes), f("copied_at", self.copied_at);
+        f("seen?", self.seen), f("epoch?", self.epoch);
     }
     friend constexpr bool operator==(const StoreCursor&, const StoreCursor&) noexcept = default;
 };
@@ -77,6 +78,11 @@ struct ChangesPage {
     /// this one, or of changes that this store lost when it was restored.
     bool other_history = false;
 
+    /// Calls `f(name, field)` for each field, except the changes.
+    static constexpr void each_field(auto& self, auto&& f) {
+        f("begins_copy", self.begins_copy), f("more", self.more);
+        f("other_history?", self.other_history), f("next", self.next);
+    }
     friend bool operator==(const ChangesPage&, const ChangesPage&) = default;
 };
 

@@ -60,6 +60,10 @@ struct Conflict {
     /// pending.
     bool resolved = false;
 
+    /// Calls `f(name, field)` for each field.
+    static constexpr void each_field(auto& self, auto&& f) {
+        f("operation", self.operation), f("reason", self.reason), f("resolved", self.resolved);
+    }
     friend bool operator==(const Conflict&, const Conflict&) = default;
 };
 
@@ -74,6 +78,8 @@ struct ReplacedVersion {
     /// Its value; empty if it was a removal.
     std::optional<Value> value{};
 
+    /// Calls `f(name, field)` for each field, except the value.
+    static constexpr void each_field(auto& self, auto&& f) { f("stamp", self.stamp); }
     friend bool operator==(const ReplacedVersion&, const ReplacedVersion&) = default;
 };
 

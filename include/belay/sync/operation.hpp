@@ -99,6 +99,11 @@ struct Operation {
     /// effect. If that request is applied before this operation arrives, both are decided.
     Id formerly{};
 
+    /// Calls `f(name, field)` for each field, except the action.
+    static constexpr void each_field(auto& self, auto&& f) {
+        f("id", self.id), f("stamp", self.stamp), f("saw?", self.saw);
+        f("formerly?", self.formerly);
+    }
     [[nodiscard]] OperationKind kind() const noexcept {
         return static_cast<OperationKind>(action.index());
     }

@@ -176,19 +176,21 @@ private:
     }
     static void note(Outcomes&& all, std::span<const operation_type> batch,
                      std::span<const std::size_t> sent, Waiting& waiting, Made& made) {
-        for (const auto& one : all.failed) {
-            const operation_type& op = batch[sent[one.index]];
-            made.failed_operations.push_back({op, one.error, one.retryable, one.wait, one.kept});
+        const auto add = [&](auto& indexed, auto& list) {
+            for (auto& [index, one] : indexed) {
+                one.operation = batch[sent[index]];
+                list.push_back(std::move(one));
+            }
+        };
+        for (const auto& [index, one] : all.failed) {
+            const operation_type& op = batch[sent[index]];
             if (one.retryable && op.kind() != OperationKind::interaction) {
                 waiting.insert(op.element());
             }
         }
-        for (const auto& one : all.conflicts) {
-            made.conflicts.push_back({batch[sent[one.index]], one.reason, one.resolved});
-        }
-        for (auto& one : all.overwrote) {
-            made.overwrote.push_back({batch[sent[one.index]], one.reason, std::move(one.replaced)});
-        }
+        add(all.failed, made.failed_operations);
+        add(all.conflicts, made.conflicts);
+        add(all.overwrote, made.overwrote);
         // A wrong answer has more failures than operations; the sum must not wrap.
         const std::size_t lost = all.failed.size() + all.conflicts.size();
         if (lost <= all.decided) made.synced_count += all.decided - lost;

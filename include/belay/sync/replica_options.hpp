@@ -132,10 +132,10 @@ struct ReplicaReport {
         std::uint64_t elements = 0;
         Stamp earliest{};
         Stamp latest{};
-        /// Calls `f(field)` for each field, in the order of their bytes.
+        /// Calls `f(name, field)` for each field.
         static void each_field(auto& self, auto&& f) {
-            f(self.first_change), f(self.last_change), f(self.elements), f(self.earliest),
-                f(self.latest);
+            f("first_change", self.first_change), f("last_change", self.last_change);
+            f("elements", self.elements), f("earliest", self.earliest), f("latest", self.latest);
         }
     };
     struct Entry;

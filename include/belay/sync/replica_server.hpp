@@ -167,7 +167,7 @@ private:
                     some.push_back(std::move(*one));
                     indices.push_back(all.decided);
                 } else {
-                    all.failed.push_back({all.decided, SyncErrc::bad_operation});
+                    all.failed.push_back({all.decided, {{}, SyncErrc::bad_operation}});
                 }
                 ++all.decided;
             }
@@ -197,17 +197,15 @@ private:
         std::map<Id, std::uint32_t> index_of;
         for (std::size_t i = 0; i < batch.size(); ++i) index_of.emplace(batch[i].id, indices[i]);
         bool waits = false;
-        for (const auto& one : result.failed_operations) {
-            all.failed.push_back(
-                {index_of[one.operation.id], one.error, one.retryable, one.kept, one.wait});
+        for (auto& one : result.failed_operations) {
             waits = waits || one.retryable;
+            all.failed.push_back({index_of[one.operation.id], std::move(one)});
         }
-        for (const auto& one : result.conflicts) {
-            all.conflicts.push_back({index_of[one.operation.id], one.reason, one.resolved});
+        for (auto& one : result.conflicts) {
+            all.conflicts.push_back({index_of[one.operation.id], std::move(one)});
         }
         for (auto& one : result.overwrote) {
-            all.overwrote.push_back(
-                {index_of[one.operation.id], one.reason, std::move(one.replaced)});
+            all.overwrote.push_back({index_of[one.operation.id], std::move(one)});
         }
         changed = changed || result.synced_count != 0;
         return waits;

@@ -47,6 +47,11 @@ struct Scene {
     /// reports the loss. A side may return scenes without it.
     bool unaware = false;
 
+    /// Calls `f(name, field)` for each field, except the content.
+    static constexpr void each_field(auto& self, auto&& f) {
+        f("stamp", self.stamp), f("removed?", self.removed), f("saw?", self.saw);
+        f("unaware?", self.unaware);
+    }
     /// Compares content, stamp and removed. The other two fields are how the scene was made.
     friend constexpr bool operator==(const Scene& a, const Scene& b) {
         return a.content == b.content && a.stamp == b.stamp && a.removed == b.removed;
@@ -88,6 +93,10 @@ struct SceneRemoval {
     /// The stamp of the scene that the author of the deletion saw; see Scene::saw.
     std::optional<Stamp> saw{};
 
+    /// Calls `f(name, field)` for each field.
+    static constexpr void each_field(auto& self, auto&& f) {
+        f("stamp", self.stamp), f("saw?", self.saw);
+    }
     friend constexpr bool operator==(const SceneRemoval&, const SceneRemoval&) noexcept = default;
 };
 

@@ -40,6 +40,12 @@ struct Stamp {
 
 namespace detail {
 
+/// Whether T::each_field(value, f) calls `f(name, field)` for each field of a value, which may be
+/// const: in the order of its bytes, and by its name in JSON. A name with a `?` at its end is left
+/// out of JSON if the field has its default. Values of users are not listed: they have codecs.
+template <class T>
+concept ListsFields = requires(T& one) { T::each_field(one, [](const char*, auto&) {}); };
+
 /// Compares two stamps without their origins. Equal means that only the origin decides.
 [[nodiscard]] constexpr std::strong_ordering compare_moments(const Stamp& a,
                                                              const Stamp& b) noexcept {

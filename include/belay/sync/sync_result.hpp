@@ -28,6 +28,11 @@ struct FailedOperation {
     /// The sender keeps the operation. A receiver that serves several senders does not wait for it.
     bool kept = false;
 
+    /// Calls `f(name, field)` for each field.
+    static constexpr void each_field(auto& self, auto&& f) {
+        f("operation", self.operation), f("code", self.error), f("retryable", self.retryable);
+        f("kept?", self.kept), f("wait_ms?", self.wait);
+    }
     friend bool operator==(const FailedOperation&, const FailedOperation&) = default;
 };
 
@@ -44,6 +49,11 @@ struct SyncResult {
         ConflictReason reason{};
         part::ReplacedVersion<typename Op::value_type> replaced{};
 
+        /// Calls `f(name, field)` for each field.
+        static constexpr void each_field(auto& self, auto&& f) {
+            f("operation", self.operation), f("reason", self.reason);
+            f("replaced", self.replaced);
+        }
         friend bool operator==(const Overwrite&, const Overwrite&) = default;
     };
 
@@ -70,6 +80,14 @@ struct SyncResult {
     /// The number of times that the batch was tried again.
     std::uint64_t retry_attempts = 0;
 
+    /// Calls `f(name, field)` for each field.
+    static constexpr void each_field(auto& self, auto&& f) {
+        f("success", self.success), f("synced_count", self.synced_count);
+        f("conflict_count", self.conflict_count), f("failed_count", self.failed_count);
+        f("conflicts", self.conflicts), f("failed_operations", self.failed_operations);
+        f("overwrote?", self.overwrote), f("duration_ms", self.duration);
+        f("timestamp", self.timestamp), f("retry_attempts", self.retry_attempts);
+    }
     friend bool operator==(const SyncResult&, const SyncResult&) = default;
 };
 

@@ -203,6 +203,16 @@ inline std::error_code NotesStore::write(Write one) {
         const belay::part::Decision decision = one.mark.decision;
         if (decision == belay::part::Decision::applied || belay::part::overwrites(decision)) {
             run_.effects.emplace(one.mark.operation, run_.effects.size());
+            // The id of an edit whose commit failed is not known, and it may be durable.
+            const auto edit = std::find_if(
+                run_.edits.rbegin(), run_.edits.rend(), [&](const NotesRun::Edit& made) {
+                    return made.shown && !made.durable && made.element == one.element &&
+                           made.text == one.value;
+                });
+            if (edit != run_.edits.rend()) {
+                run_.ids.emplace(one.mark.operation,
+                                 static_cast<std::size_t>(run_.edits.rend() - edit) - 1);
+            }
         }
     }
     writes_.push_back(std::move(one));

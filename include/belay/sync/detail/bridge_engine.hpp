@@ -1174,7 +1174,8 @@ private:
             sides.sent = memory.sent.has((*remote)->mark.hash);
             const Scene<Content>& scene = (*remote)->scene;
             if (!scene.unaware) sides.remote_saw = scene.saw;
-            sides.shows = memory.shows((*remote)->mark, scene.saw, scene.unaware);
+            sides.base_to_remote = memory.compare((*remote)->mark, scene.saw, scene.unaware);
+            sides.stays = scene.unaware || memory.has_replaced((*remote)->mark);
         }
         if (*local) sides.local_saw = (*local)->scene.saw;
         report_missing_base(s, sides);
@@ -1199,14 +1200,16 @@ private:
         const bool is_push = decision.move == Move::push;
         if (decision.rebase && is_push) s.memory.rebase(*sides.remote);
         if (is_push && options_.push.enabled) {
-            if (sides.shows == SceneMemory::Shows::undone && wait_after_undone(s)) return;
+            if (sides.base_to_remote == Relation::mine_newer && wait_after_undone(s)) return;
             if (decision.conflict) {
                 report_conflict(s, std::move(local), std::move(remote), Origin::local);
             }
             s.memory.sending_over(sides.remote);
             const Stamp over = sides.remote ? sides.remote->stamp : Stamp{};
             if (s.replaces != over) s.unaware.reset();  // another push
-            if (sides.restores_over_change()) s.unaware = sides.local->hash;
+            // A change is replaced by the base again, whose author had not seen that change.
+            const bool is_base = sides.base && sides.base->hash == sides.local->hash;
+            if (decision.conflict && is_base) s.unaware = sides.local->hash;
             s.replaces = over;
             // A remote that returns no stamps cannot compare them.
             if (sides.remote && s.replaces == Stamp{}) s.replaces.reset();

@@ -7,6 +7,7 @@
 #include <optional>  // std::optional
 
 #include <belay/sync/conflict.hpp>
+#include <belay/sync/detail/version.hpp>
 #include <belay/sync/store_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -58,9 +59,14 @@ struct ConflictEntry {
                                                            const part::ElementState& local,
                                                            const Stamp& remote,
                                                            const Stamp& saw) noexcept {
-    // A `saw` later than the version here is a conflict, too. The store may lack that version, or
-    // have decided against it. In both cases the author has not seen the version here.
-    if (local.presence == part::Presence::absent || local.stamp == saw) return {};
+    const Relation found = relation(Version{saw}, Version{remote}, Version{local.stamp});
+    // The stamp of an operation may be that of the version that its author saw.
+    const bool replaces =
+        found == Relation::mine_newer || (found == Relation::same && remote == saw);
+    if (local.presence == part::Presence::absent || replaces) return {};
+    // From here on, both have replaced what the author saw. So it is for a `saw` later than the
+    // version here. The store may lack that version, or have decided against it. In both cases the
+    // author has not seen the version here.
     if (kind == OperationKind::remove && local.presence == part::Presence::removed) {
         // A version that the store lacks may come yet. Its author has not seen that this operation
         // removed it, so the removal has a version of its own.
@@ -68,9 +74,9 @@ struct ConflictEntry {
     }
     // Several devices may restore one version, and its author may send it again. A store that was
     // restored itself may have given the stamp to another version.
-    const bool has_stamp = local.presence == part::Presence::live && local.stamp == remote &&
-                           kind != OperationKind::remove;
-    return {has_stamp ? ConflictAction::compare_contents : ConflictAction::strategy_decides,
+    const bool may_be_same = found == Relation::same && local.presence == part::Presence::live &&
+                             kind != OperationKind::remove;
+    return {may_be_same ? ConflictAction::compare_contents : ConflictAction::strategy_decides,
             ConcurrentModification{}};
 }
 

@@ -281,7 +281,8 @@ private:
     /// The note of the copy.
     struct Notes {
         static void each_field(auto& self, auto&& f) {
-            f(self.has_cursor), f(self.cursor), f(self.former), f(self.unreadable_after);
+            f("has_cursor", self.has_cursor), f("cursor", self.cursor), f("former", self.former);
+            f("unreadable_after", self.unreadable_after);
         }
         void take_place(const part::StoreCursor& next) noexcept {
             has_cursor = true;
@@ -298,7 +299,7 @@ private:
     /// The note of an element: its stamps, in the order of Noted.
     struct Stamps {
         static void each_field(auto& self, auto&& f) {
-            for (auto& one : self.of) f(one);
+            for (auto& one : self.of) f("stamp", one);
         }
         Stamp of[4]{};
     };

@@ -14,16 +14,16 @@
 #include <span>           // std::span
 #include <string>         // std::string
 #include <system_error>   // std::error_code
-#include <tuple>          // std::tuple
 #include <type_traits>    // std::remove_reference_t
 #include <unordered_set>  // std::unordered_set
-#include <utility>        // std::exchange, std::move
+#include <utility>        // std::exchange, std::move, std::pair
 #include <vector>         // std::erase_if, std::vector
 
 #include <belay/core/random.hpp>
 #include <belay/queue/queue_errc.hpp>
 #include <belay/sync/detail/replica_copy.hpp>
 #include <belay/sync/detail/replica_edits.hpp>
+#include <belay/sync/detail/version.hpp>
 #include <belay/sync/replica_options.hpp>
 #include <belay/sync/sync_server_like.hpp>
 
@@ -76,11 +76,13 @@ public:
     [[nodiscard]] std::error_code report_unread(Report& report) {
         auto& unread = replaced_.unread();
         if (!unread.empty()) {
-            std::set<Version> listed;
-            for (const auto& one : report.replaced) listed.insert(version_of(one.mine));
+            Listed listed;
+            for (const auto& one : report.replaced)
+                listed.emplace(one.mine.id, version_of(one.mine));
             const std::error_code error = list(unread, listed, report);
-            std::erase_if(unread,
-                          [&](const Change& mine) { return listed.count(version_of(mine)) != 0; });
+            std::erase_if(unread, [&](const Change& mine) {
+                return listed.count({mine.id, version_of(mine)}) != 0;
+            });
             if (error) return error;
         }
         replaced_.take_unread_loss(report.lost);
@@ -452,19 +454,13 @@ private:
         if (*before != removal.stamp) report.rebased.push_back(removal.id);
         return {};
     }
-    /// Returns whether an edit here waits over a change of another author.
+    /// Returns whether an edit here waits over a change of another author, who may also have
+    /// restored the version of the edit.
     [[nodiscard]] bool waits(const Change& change) const {
         const Edit* const edit = edits_.shown(edits_.last_of(change.id));
         return edit != nullptr && edit->state != EditState::dropped &&
-               change.stamp.origin != context_.clock.origin() && !makes(edit->operation, change);
-    }
-    /// Returns whether an operation makes the version of a change, which another device may have
-    /// restored, too. A restored store may have given the stamp to another version.
-    [[nodiscard]] static bool makes(const Op& operation, const Change& change) {
-        if (operation.stamp != change.stamp) return false;
-        if (operation.kind() == OperationKind::remove) return change.is_removal();
-        return change.value &&
-               hash_of_value(*change.value, 0) == hash_of_value(operation.value(), 0);
+               change.stamp.origin != context_.clock.origin() &&
+               version_of(edit->operation) != version_of(change);
     }
     /// Notes what a change does to this replica's own versions and edits.
     template <class Report>
@@ -500,20 +496,24 @@ private:
         return replaced_.note(log_, report.replaced.back().mine, edits_.codec());
     }
 
-    /// A server may give a lifted edit the stamp of a lost version, so a version is its contents,
-    /// too. A removal has none.
-    using Version = std::tuple<std::string, Stamp, std::optional<std::uint64_t>>;
-    [[nodiscard]] static Version version_of(const Change& one) {
-        std::optional<std::uint64_t> contents;
-        if (one.value) contents = hash_of_value(*one.value, 0);
-        return {one.id, one.stamp, contents};
+    [[nodiscard]] static Version version_of(const Change& change) {
+        if (change.error) return {change.stamp};
+        return {change.stamp, change.value ? hash_of_value(*change.value, 0) : removed_contents};
     }
+    /// Returns the version that an operation makes, unless the server lifts or merges it.
+    [[nodiscard]] static Version version_of(const Op& operation) {
+        const bool is_removal = operation.kind() == OperationKind::remove;
+        return {operation.stamp,
+                is_removal ? removed_contents : hash_of_value(operation.value(), 0)};
+    }
+    /// A version, and the element that it is of.
+    using Listed = std::set<std::pair<std::string, Version>>;
     /// Adds the unread versions that are not here any more to a report.
     template <class Report>
-    [[nodiscard]] std::error_code list(const std::vector<Change>& unread, std::set<Version>& listed,
+    [[nodiscard]] std::error_code list(const std::vector<Change>& unread, Listed& listed,
                                        Report& report) {
         for (const Change& mine : unread) {
-            if (listed.count(version_of(mine)) != 0) continue;
+            if (listed.count({mine.id, version_of(mine)}) != 0) continue;
             const part::ElementKey key{context_.options.session, mine.id};
             const auto local = store_.find(key);
             if (!local) return local.error();
@@ -525,18 +525,15 @@ private:
                 mine.error ? now.stamp == mine.stamp : version_of(now) == version_of(mine);
             if (is_same) continue;
             report.replaced.push_back({mine, std::move(now)});
-            listed.insert(version_of(mine));
+            listed.emplace(mine.id, version_of(mine));
         }
         return {};
     }
-    /// Returns whether a version has the stamp of an operation or a later one, as the server lifts
-    /// it, and the same contents.
+    /// Returns whether a version is that of an operation, also with a later stamp, as the server
+    /// lifts it.
     [[nodiscard]] static bool is_version_of(const Change& version, const Op& operation) {
-        // The stamp alone is not enough; see Version.
-        if (version.stamp < operation.stamp) return false;
-        if (operation.kind() == OperationKind::remove) return version.is_removal();
-        return version.value &&
-               hash_of_value(*version.value, 0) == hash_of_value(operation.value(), 0);
+        const Version made = version_of(operation);
+        return !(version.stamp < made.stamp) && version_of(version).contents == made.contents;
     }
     /// Returns whether a server makes such a version of an operation: with its contents, or merged,
     /// with the next stamp.

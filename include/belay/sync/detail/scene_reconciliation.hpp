@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/scene_reconciliation.hpp
-/// reconcile_scenes: decides what to do with a session, from the state of its two sides. It makes
-/// all decisions of a bridge. SceneMemory: what a bridge remembers of a session between rounds.
+/// reconcile_scenes: decides what to do with a session, from the relation of its two sides. It
+/// makes all decisions of a bridge. SceneMemory: what a bridge remembers of a session between
+/// rounds.
 #pragma once
 
 #include <array>     // std::array
@@ -11,6 +12,7 @@
 #include <utility>   // std::exchange
 
 #include <belay/core/order.hpp>
+#include <belay/sync/detail/version.hpp>
 #include <belay/sync/scene.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -20,7 +22,7 @@ using SceneMark = part::SceneBase;
 
 /// Returns the mark of a deleted scene. Its hash takes part in the comparisons of contents.
 [[nodiscard]] constexpr SceneMark tombstone(const Stamp& stamp) noexcept {
-    return {stamp, 0xB5AD'4ECE'DA1C'E2A9, true};
+    return {stamp, removed_contents, true};
 }
 
 /// The last four hashes that were added.
@@ -51,91 +53,67 @@ private:
     std::size_t count_ = 0;
 };
 
-/// Returns whether a remote that cuts the wall times of stamps may give both stamps the wall time
-/// of `cut`.
-///
-/// The grain of a remote is not known. It is assumed to be the coarsest of 1 s, 1 ms and 1 us that
-/// divides the time of `cut`.
-[[nodiscard]] constexpr bool may_be_cut_to(const Stamp& cut, const Stamp& whole) noexcept {
-    if (cut.counter != 0) return false;
-    const std::int64_t time = cut.wall.time_since_epoch().count();
-    std::int64_t grain = 1'000'000'000;
-    while (grain > 1 && time % grain != 0) grain /= 1000;
-    const std::int64_t exact = whole.wall.time_since_epoch().count();
-    return exact - exact % grain == time;
-}
-
 /// The state of a session that a bridge keeps between rounds.
 ///
 /// The base is the scene that both sides last had, with the stamp that the remote gave it.
 class SceneMemory {
 public:
-    /// The meaning of a remote scene with other content than the base.
-    enum class Shows : std::uint8_t {
-        change,  ///< a change of another client
-        /// An earlier change of a client that had not seen the base, which was made or pushed here.
-        unaware_change,
-        /// A later change of a client that had not seen the base, which was made or pushed here.
-        overwrote,
-        undone,    ///< the remote has again a scene that is known to be older than the base
-        undecided  ///< a change, or the remote has rejected or undone the base
-    };
-
     static constexpr std::uint8_t undone_before_wait = 3;
 
     [[nodiscard]] constexpr const std::optional<SceneMark>& base() const noexcept { return base_; }
     /// Returns whether the base is from an earlier run of the program, and no round of this run has
     /// found both sides equal.
     [[nodiscard]] constexpr bool recovered() const noexcept { return recovered_; }
-    /// `saw` and `unaware` are those of the remote scene.
-    [[nodiscard]] constexpr Shows shows(const SceneMark& remote,
-                                        const std::optional<Stamp>& saw = {},
-                                        bool unaware = false) const noexcept {
-        if (!base_ || remote.hash == base_->hash) return Shows::change;
+    /// Returns whether the remote has again the scene that the last push replaced. It has rejected
+    /// the push, or another client has undone it.
+    [[nodiscard]] constexpr bool has_replaced(const SceneMark& remote) const noexcept {
+        return replaced_ && remote == *replaced_;
+    }
+    /// Returns the relation of the base, as mine, and a remote scene with other content: by the
+    /// version that its author saw, and by stamps. `saw` and `unaware` are those of the scene.
+    ///
+    /// - mine_newer: the remote has again a scene that is older than the base.
+    /// - theirs_newer: its author saw the base, or may have seen it.
+    /// - both: its author had not seen the base, which was made or pushed here; or the remote has
+    ///   rejected or undone the base.
+    ///
+    /// Each test of tests/sync that a rule names fails without that rule.
+    [[nodiscard]] constexpr Relation compare(const SceneMark& remote,
+                                             const std::optional<Stamp>& saw = {},
+                                             bool unaware = false) const noexcept {
+        if (!base_ || remote.hash == base_->hash) return Relation::theirs_newer;
+        const Id& origin = base_->stamp.origin;
         const bool stamped = remote.stamp != Stamp{};
         const bool earlier = stamped && remote.stamp < base_->stamp;
-        const bool is_pulled = base_->made_by == Origin::remote;
-        if (replaced_ && remote == *replaced_) {
-            // A remote that keeps the later scene has rejected an earlier one. If stamps are cut,
-            // another client may have undone the change within one grain. A pulled scene has a
-            // stamp of the remote, so the stamps decide.
-            const bool cut = !is_pulled && may_be_cut_to(remote.stamp, base_->stamp);
-            if (earlier && !cut) return Shows::undone;
-            if (!is_pulled) return Shows::undecided;
-        }
-        // One clock never goes back.
-        const Id& origin = base_->stamp.origin;
-        if (earlier && remote.stamp.origin == origin && origin != Id{}) return Shows::undone;
-        // The base has a stamp of the remote only after the remote has returned it.
+        // One clock never goes back (bridge_in_world). A remote that keeps the later scene has
+        // rejected an earlier one (bridge_memory).
+        const bool of_one_clock = origin != Id{} && remote.stamp.origin == origin;
+        if (earlier && (of_one_clock || has_replaced(remote))) return Relation::mine_newer;
+        // A scene that was here before has come back (bridge_deletion). The base has a stamp of the
+        // remote only after the remote has returned it (scene_reconciliation).
         const Stamp& known = replaced_ ? replaced_->stamp : base_->stamp;
-        if (stamped && remote.stamp < known && before_.has(remote.hash)) return Shows::undone;
+        if (stamped && remote.stamp < known && before_.has(remote.hash)) {
+            return Relation::mine_newer;
+        }
+        // Without stamps, the remote may have rejected the push (bridge_memory).
+        if (has_replaced(remote) && base_->made_by != Origin::remote) return Relation::both;
+        // Only those who made or pushed a scene get a report of its loss (bridge_saw).
         const bool made_here = base_->made_by == Origin::local;  // also in an earlier run
-        const bool is_edit = pushed_ == Pushed::edit || made_here;
-        // A bridge pushed another scene again over this one.
-        const bool over_base =
-            unaware && saw && *saw != Stamp{} &&
-            (*saw == base_->stamp || (replaced_ && may_be_cut_to(*saw, base_->stamp)));
-        if (over_base && is_edit) return Shows::overwrote;
-        if ((pushed_ == Pushed::no && !made_here) || origin == Id{}) return Shows::change;
-        // A remote that had no scene may have lost one that the author knew. Only the author of an
-        // edit from here gets a report for that.
-        const bool saw_none = saw && *saw == Stamp{} && is_edit && remote.stamp.origin != origin;
+        if (!pushed_ && !made_here) return Relation::theirs_newer;
+        // A bridge pushed another scene again over this one (bridge_saw, worlds/sync_bridge).
+        if (unaware && saw == base_->stamp && *saw != Stamp{}) return Relation::both;
+        // A remote that had no scene may have lost one that the author knew (bridge_saw).
+        const bool saw_none = saw && *saw == Stamp{} && remote.stamp.origin != origin;
         if (saw && (saw->origin != Id{} || saw_none)) {
             // Each version has a stamp above that of the one which its author saw. So an author
             // who saw an earlier one had not seen the base, nor had the authors before.
-            const bool cut = !saw_none && may_be_cut_to(*saw, base_->stamp);
-            if (!is_before_push(*saw) && (*saw >= base_->stamp || cut)) return Shows::change;
-            if (earlier) return Shows::unaware_change;
-            // The author of a scene has seen it, also if the remote had lost it and got it again
-            // from here. But of an edit from here, the origin may be that of a remote which stamps
-            // all scenes.
-            const bool by_author = pushed_ == Pushed::again && remote.stamp.origin == origin;
-            return by_author ? Shows::change : Shows::overwrote;
+            return *saw < base_->stamp ? Relation::both : Relation::theirs_newer;
         }
-        // By its clock, the other client had not seen the change that was pushed from here. A clock
-        // alone does not show that for a base of an earlier run, in which both sides were equal.
-        const bool by_clock = pushed_ != Pushed::no && earlier && remote.stamp.origin != Id{};
-        return by_clock ? Shows::unaware_change : Shows::change;
+        // By its clock, the other client had not seen the change that was pushed from here
+        // (bridge_saw). A clock alone does not show that for a base of an earlier run, in which
+        // both sides were equal (scene_reconciliation).
+        const bool by_clock = pushed_ && earlier && remote.stamp.origin != Id{};
+        return by_clock ? Relation::both : Relation::theirs_newer;
     }
     /// The local side stored this base in an earlier run.
     constexpr void recover(const SceneMark& base) noexcept {
@@ -149,13 +127,9 @@ public:
     constexpr void sending_over(const std::optional<SceneMark>& over) noexcept { replaced_ = over; }
     /// The remote has confirmed a push.
     constexpr void pushed(const SceneMark& mark) noexcept {
-        // A pulled scene has the stamp of the remote, also in a later run. An edit from here does
-        // not if the remote gives its own stamps.
-        const bool is_edit =
-            !base_ || base_->hash != mark.hash || base_->stamp.origin != mark.stamp.origin;
         rebase(mark, Origin::local);
         recovered_ = false;
-        if (pushed_ == Pushed::no) pushed_ = is_edit ? Pushed::edit : Pushed::again;
+        pushed_ = true;
         sent.clear();
     }
     /// Both sides have this scene.
@@ -211,7 +185,7 @@ public:
         f(open ? open->remote : 0);
         f(undone_);
         f(waited_);
-        f(static_cast<int>(pushed_));
+        f(pushed_);
         f(recovered_);
         f(stored_);
     }
@@ -237,36 +211,17 @@ public:
     RecentHashes sent{};
 
 private:
-    /// Returns whether a version is the one that the push of the base replaced, or an earlier one.
-    /// Both stamps are of the remote, whose clock may be ahead of the base's. If it counts seconds,
-    /// the push may have got the same one.
-    [[nodiscard]] constexpr bool is_before_push(const Stamp& version) const noexcept {
-        if (!replaced_ || version > replaced_->stamp) return false;
-        if (replaced_->hash == base_->hash) return false;  // by a push that is not confirmed
-        const bool whole_second =
-            version.counter == 0 && version.wall.time_since_epoch().count() % 1'000'000'000 == 0;
-        return version < replaced_->stamp || !whole_second;
-    }
     constexpr void rebase(SceneMark mark, std::optional<Origin> made_by) noexcept {
         mark.made_by = base_ && base_->hash == mark.hash ? base_->made_by : made_by;
         if (base_ && base_->hash != mark.hash) {
             before_.add(base_->hash);
             undone_ = 0;
             waited_ = false;
-            pushed_ = Pushed::no;
+            pushed_ = false;
         }
-        // The remote has a push that it did not confirm.
-        const bool is_push = (!base_ || base_->hash != mark.hash) && sent.has(mark.hash);
-        if (is_push) pushed_ = Pushed::edit;
         stored_ = stored_ && base_ == mark;
         base_ = mark;
     }
-    /// Whether the base was pushed from here, in this run.
-    enum class Pushed : std::uint8_t {
-        no,
-        again,  ///< with the stamp of the remote, which had lost it
-        edit    ///< made here, in this or an earlier run
-    };
     static constexpr std::uint8_t undone_most = 20;
 
     std::optional<SceneMark> base_{};
@@ -276,7 +231,7 @@ private:
     RecentHashes before_{};
     std::uint8_t undone_ = 0;
     bool waited_ = false;
-    Pushed pushed_ = Pushed::no;
+    bool pushed_ = false;  // from here, in this run
     bool recovered_ = false;
     bool stored_ = false;
 };
@@ -297,18 +252,16 @@ struct SceneSides {
     bool recovered = false;
     /// Whether both sides have never had the same scene.
     bool is_new = false;
-    SceneMemory::Shows shows = SceneMemory::Shows::change;
+    /// See SceneMemory::compare.
+    Relation base_to_remote = Relation::theirs_newer;
+    /// Whether the remote scene is kept also if its stamp is earlier than the base's. A bridge has
+    /// pushed it again over the base, or the remote has rejected the base.
+    bool stays = false;
     /// The stamp that the author of the local scene saw, if the local side reports it.
     std::optional<Stamp> local_saw{};
     /// The stamp that the author of the remote scene saw, if the remote reports it.
     std::optional<Stamp> remote_saw{};
 
-    /// Returns whether a push replaces a change that was made without the base, which is pushed
-    /// again. The author of the base had not seen that change.
-    [[nodiscard]] constexpr bool restores_over_change() const noexcept {
-        return shows == SceneMemory::Shows::unaware_change && base && local && remote &&
-               local->hash == base->hash && !remote->removed;
-    }
     /// Returns whether the author of one scene saw the other.
     [[nodiscard]] static constexpr bool has_seen(const std::optional<Stamp>& saw,
                                                  const SceneMark& other) noexcept {
@@ -378,51 +331,57 @@ struct SceneDecision {
     return {Move::push, both || remote.stamp == Stamp{}, true};
 }
 
+/// Decides if only the remote scene has changed since the base.
+[[nodiscard]] constexpr SceneDecision reconcile_remote_change(const SceneSides& sides) noexcept {
+    using Move = SceneDecision::Move;
+    const SceneMark& remote = *sides.remote;
+    // As the base, the older scene would turn an unedited scene into an edit.
+    if (sides.base_to_remote == Relation::mine_newer) return {Move::push, false, false};
+    // The loss of a scene that was pulled, and pushed again because the remote had lost it, is
+    // reported to its author. It stays the base, or it would look like an edit from here.
+    const bool is_pulled = sides.base->made_by == Origin::remote;
+    // A change is kept instead of a deletion, because a deletion loses nothing by that.
+    const bool revives = sides.local->removed && !remote.removed;
+    const bool is_loss = sides.base_to_remote == Relation::both;
+    const bool earlier = remote.stamp != Stamp{} && remote.stamp < sides.base->stamp;
+    if (is_loss && !revives && !sides.stays && (earlier || remote.removed)) {
+        // The push overwrites the change, and no other bridge may notice that. So it is a conflict
+        // of this side, also if the base was pulled.
+        return {Move::push, !remote.removed, !is_pulled};
+    }
+    return {Move::apply, is_loss && !revives && !is_pulled, true};
+}
+
 /// Decides what to do with a session.
 ///
-/// A side has changed if its content is not the base's. Stamps decide only which of two changes is
-/// kept. So a remote's grain of stamps, or its clock, cannot make two clients undo each other's
-/// changes for ever.
+/// A version is its content. Stamps decide only which of two changes is kept. So a remote's grain
+/// of stamps, or its clock, cannot make two clients undo each other's changes for ever.
 ///
 /// Complexity: O(1).
 [[nodiscard]] constexpr SceneDecision reconcile_scenes(const SceneSides& sides) noexcept {
     using Move = SceneDecision::Move;
-    using Shows = SceneMemory::Shows;
-    const std::optional<SceneMark>& base = sides.base;
     const std::optional<SceneMark>& local = sides.local;
     const std::optional<SceneMark>& remote = sides.remote;
-    const Shows shows = sides.shows;
     if (!remote) return {local && !local->removed ? Move::push : Move::none, false, false};
     if (!local) return {remote->removed ? Move::none : Move::apply, false, true};
-    if (local->hash == remote->hash) return {Move::none, false, true};
-    // The remote scene has not changed there. So the difference is a local edit. The stamp of a
-    // remote with its own clock does not matter.
-    if (sides.sent || (base && base->hash == remote->hash)) return {Move::push, false, true};
-    if (base) {
-        const bool unpushed = local->hash != base->hash;
-        // As the base, the older scene would turn an unedited scene into an edit.
-        if (shows == Shows::undone) return {Move::push, false, unpushed};
-        // A change is kept instead of a deletion, because a deletion loses nothing by that.
-        const bool revives = local->removed && !remote->removed;
-        // The loss of a scene that was pulled, and pushed again because the remote had lost it, is
-        // reported to its author. It stays the base, or it would look like an edit from here.
-        const bool is_pulled = base->made_by == Origin::remote;
-        if (!unpushed && !revives && shows == Shows::unaware_change) {
-            // The push overwrites the change, and no other bridge may notice that. So it is a
-            // conflict of this side, also if the base was pulled.
-            return {Move::push, !remote->removed, !is_pulled};
-        }
-        const bool overwrote = shows == Shows::overwrote;
-        if (!unpushed && overwrote && remote->removed) return {Move::push, false, !is_pulled};
-        if (!unpushed) {
-            const bool is_loss = overwrote || shows == Shows::undecided;
-            return {Move::apply, is_loss && !revives && !is_pulled, true};
-        }
-        if (local->removed) return {Move::apply, false, true};
-        if (remote->removed) return {Move::push, false, true};
-        return reconcile_changes(sides);
+    const std::optional<SceneMark>& base = sides.sent ? remote : sides.base;
+    const auto version = [](const SceneMark& mark) { return Version{{}, mark.hash}; };
+    switch (relation(base ? std::optional{version(*base)} : std::nullopt, version(*local),
+                     version(*remote))) {
+        case Relation::same:
+            return {Move::none, false, true};
+        case Relation::mine_newer:
+            return {Move::push, false, true};
+        case Relation::theirs_newer:
+            return reconcile_remote_change(sides);
+        case Relation::both:
+            break;
     }
-    return reconcile_without_base(sides);
+    if (!base) return reconcile_without_base(sides);
+    if (sides.base_to_remote == Relation::mine_newer) return {Move::push, false, true};
+    if (local->removed) return {Move::apply, false, true};
+    if (remote->removed) return {Move::push, false, true};
+    return reconcile_changes(sides);
 }
 
 }}}  // namespace belay::detail

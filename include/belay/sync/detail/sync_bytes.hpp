@@ -19,10 +19,6 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Whether T::each_field(value, f) calls `f(field)` for each field, in the order of their bytes.
-template <class T>
-concept ListsFields = requires(T& one) { T::each_field(one, [](auto&) {}); };
-
 /// Appends a number, a flag (1 byte), or the fields of a value, in little-endian order.
 ///
 /// - A duration is its nanoseconds (8 bytes), and an optional value follows a flag.
@@ -60,7 +56,7 @@ void append_field(Bytes& into, const T& one) {
             append_field(into, stale->remote);
         }
     } else if constexpr (ListsFields<const T>) {
-        T::each_field(one, [&](const auto& field) { append_field(into, field); });
+        T::each_field(one, [&](auto&&, const auto& field) { append_field(into, field); });
     } else {
         append_field(into, one.has_value());
         if (one) append_field(into, *one);
@@ -114,7 +110,7 @@ public:
                 one = StaleTimestamp{local, read<Stamp>()};
             }
         } else if constexpr (ListsFields<T>) {
-            T::each_field(one, [this](auto& inner) { this->field(inner); });
+            T::each_field(one, [this](auto&&, auto& inner) { this->field(inner); });
         } else {
             one.reset();
             if (read<bool>()) field(one.emplace());

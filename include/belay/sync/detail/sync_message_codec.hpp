@@ -3,12 +3,14 @@
 /// SyncMessageCodec: the questions of a device and the answers of its server, as bytes.
 #pragma once
 
+#include <concepts>      // std::same_as
 #include <cstdint>       // std::uint32_t, std::uint64_t
 #include <optional>      // std::optional
 #include <span>          // std::span
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
+#include <type_traits>   // std::remove_const_t
 #include <utility>       // std::move
 #include <vector>        // std::vector
 
@@ -109,7 +111,7 @@ public:
     /// A value that the codec rejects fails alone: the page has an error in its place.
     [[nodiscard]] Bytes answer_page(std::uint64_t id, const Page& page) {
         Bytes message = answer_error(SyncMessageKind::page, id, {});
-        each_head(page, [&](const auto& field) { append_field(message, field); });
+        append_field(message, page);
         append_count(message, page.changes.size());
         for (const auto& change : page.changes) {
             append_session(message, change.id);
@@ -130,7 +132,7 @@ public:
         in.field(error);
         Page page;
         if (error) return page;
-        each_head(page, [&](auto& field) { in.field(field); });
+        in.field(page);
         for (std::uint32_t left = in.read<std::uint32_t>(); left != 0 && in.valid(); --left) {
             auto& change = page.changes.emplace_back();
             change.id = as_text(in.text());
@@ -141,39 +143,24 @@ public:
         return page;
     }
 
-    /// The outcome of the first operations of a batch. Indices stand for operations.
+    /// The outcome of the operation with this index in the batch. The answer has no operations.
+    template <class Outcome>
+    struct Indexed {
+        std::uint32_t index = 0;
+        Outcome outcome{};
+        static void each_field(auto& self, auto&& f) {
+            f("index", self.index);
+            Outcome::each_field(self.outcome, [&]<class Field>(const char* name, Field& field) {
+                if constexpr (!std::same_as<std::remove_const_t<Field>, Op>) f(name, field);
+            });
+        }
+    };
+    /// The outcomes of the first operations of a batch.
     struct Outcomes {
-        struct Failed {
-            std::uint32_t index = 0;
-            std::error_code error{};
-            bool retryable = false;
-            bool kept = false;
-            std::optional<Duration> wait{};
-            static void each_field(auto& self, auto&& f) {
-                f(self.index), f(self.error), f(self.retryable), f(self.kept), f(self.wait);
-            }
-        };
-        struct Conflicting {
-            std::uint32_t index = 0;
-            ConflictReason reason{};
-            bool resolved = false;
-            static void each_field(auto& self, auto&& f) {
-                f(self.index), f(self.reason), f(self.resolved);
-            }
-        };
-        struct Overwriting {
-            std::uint32_t index = 0;
-            ConflictReason reason{};
-            part::ReplacedVersion<Value> replaced{};
-            /// All but the value, which the codec of the values writes.
-            static void each_field(auto& self, auto&& f) {
-                f(self.index), f(self.reason), f(self.replaced.stamp);
-            }
-        };
         std::uint32_t decided = 0;  // the number of operations that these are about
-        std::vector<Failed> failed{};
-        std::vector<Conflicting> conflicts{};
-        std::vector<Overwriting> overwrote{};
+        std::vector<Indexed<FailedOperation<Op>>> failed{};
+        std::vector<Indexed<Conflict<Op>>> conflicts{};
+        std::vector<Indexed<typename SyncResult<Op>::Overwrite>> overwrote{};
 
         /// Leaves out all but the first operations, which the device then sends again.
         void keep_front(std::uint32_t count) {
@@ -200,7 +187,7 @@ public:
         for (const auto& one : all.overwrote) {
             const std::size_t begin = entries.size();
             append_field(entries, one);
-            if (append_value(entries, one.replaced.value) &&
+            if (append_value(entries, one.outcome.replaced.value) &&
                 message.size() + 4 + entries.size() <= bytes_max) {
                 ++count;
             } else {
@@ -233,8 +220,8 @@ public:
             auto& one = all.overwrote.emplace_back();
             in.field(one);
             std::error_code unreadable;
-            right =
-                right && read_value(in, one.replaced.value, unreadable) && one.index < all.decided;
+            right = right && read_value(in, one.outcome.replaced.value, unreadable) &&
+                    one.index < all.decided;
             // As on the side of the server: its codec may be newer than this one.
             if (unreadable) all.overwrote.pop_back();
         }
@@ -243,10 +230,6 @@ public:
     }
 
 private:
-    /// The fields of a page before its changes.
-    static void each_head(auto& page, auto&& f) {
-        f(page.begins_copy), f(page.more), f(page.other_history), f(page.next);
-    }
     static void append_count(Bytes& into, std::size_t count) {
         append_field(into, static_cast<std::uint32_t>(count));
     }
