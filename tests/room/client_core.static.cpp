@@ -18,30 +18,20 @@ using Todo = Core::Actions;
 
 constexpr RoomOptions client_defaults{};
 constexpr Instant at(Duration d) { return Instant{d}; }
-constexpr State client_states[] = {State::checking, State::loading, State::opening,
-                                   State::joined,   State::closing, State::closed};
-constexpr Event client_events[] = {Event::check_requested,
-                                   Event::token,
-                                   Event::granted,
-                                   Event::denied,
-                                   Event::unanswered,
-                                   Event::room_loading,
-                                   Event::room_live,
-                                   Event::opened,
-                                   Event::close,
-                                   Event::withdraw,
-                                   Event::lost,
-                                   Event::ended,
-                                   Event::tick};
+constexpr State client_states[] = {State::checking, State::loading, State::opening, State::joined,
+                                   State::closed};
+constexpr Event client_events[] = {Event::check_requested, Event::token,      Event::granted,
+                                   Event::denied,          Event::unanswered, Event::room_loading,
+                                   Event::room_live,       Event::opened,     Event::withdraw,
+                                   Event::ended,           Event::tick};
 
 /// A client in this state, without a check under way.
-constexpr Core client_in(State state, bool multiplexed) {
-    Core core{client_defaults, multiplexed};
+constexpr Core client_in(State state, bool renews = false) {
+    Core core{client_defaults, renews};
     const auto step = [&](Event event) {
         static_cast<void>(core.step(event, Instant{}, Duration{1h}));
     };
     if (state == State::closed) step(Event::ended);
-    if (state == State::closing) step(Event::close);
     if (state == State::checking || core.ending()) return core;
     step(Event::check_requested);
     step(Event::granted);
@@ -51,8 +41,8 @@ constexpr Core client_in(State state, bool multiplexed) {
     return core;
 }
 /// A client in this state, with a check under way. The one that is closed was withdrawn.
-constexpr Core checked_in(State state, bool multiplexed) {
-    Core core = client_in(state == State::closed ? State::joined : state, multiplexed);
+constexpr Core checked_in(State state, bool renews) {
+    Core core = client_in(state == State::closed ? State::joined : state, renews);
     static_cast<void>(core.step(Event::check_requested, Instant{}));
     if (state == State::closed) static_cast<void>(core.step(Event::withdraw, Instant{}));
     return core;
@@ -60,9 +50,9 @@ constexpr Core checked_in(State state, bool multiplexed) {
 constexpr bool states_are_reached() {
     for (const State state : client_states) {
         if (client_in(state, false).state() != state) return false;
-        if (state != State::closing && client_in(state, true).state() != state) return false;
+        if (client_in(state, true).state() != state) return false;
     }
-    return client_in(State::closing, true).state() == State::closed;
+    return true;
 }
 static_assert(states_are_reached());
 
@@ -73,7 +63,7 @@ struct Row {
     Todo todo{};
 };
 /// The difference from "no change, no action".
-constexpr Row direct_rows[] = {
+constexpr Row client_rows[] = {
     {State::checking, Event::check_requested, State::checking, {.check = true}},
     {State::checking, Event::token, State::checking, {.check = true}},
     {State::checking, Event::granted, State::checking, {.find_room = true}},
@@ -81,12 +71,7 @@ constexpr Row direct_rows[] = {
     {State::checking, Event::unanswered, State::checking, {.fail = RoomErrc::no_answer}},
     {State::checking, Event::room_loading, State::loading},
     {State::checking, Event::room_live, State::opening, {.open = true}},
-    {State::checking,
-     Event::close,
-     State::closing,
-     {.leave = Leave::before_joining, .drop_check = true, .open = true}},
     {State::checking, Event::withdraw, State::closed, {.leave = Leave::before_joining}},
-    {State::checking, Event::lost, State::closed, {.leave = Leave::before_joining, .abort = true}},
     {State::checking, Event::ended, State::closed, {.leave = Leave::before_joining}},
 
     {State::loading, Event::check_requested, State::loading, {.check = true}},
@@ -94,12 +79,7 @@ constexpr Row direct_rows[] = {
     {State::loading, Event::denied, State::loading, {.deny = true}},
     {State::loading, Event::unanswered, State::loading, {.fail = RoomErrc::no_answer}},
     {State::loading, Event::room_live, State::opening, {.open = true}},
-    {State::loading,
-     Event::close,
-     State::closing,
-     {.leave = Leave::before_joining, .drop_check = true, .open = true}},
     {State::loading, Event::withdraw, State::closed, {.leave = Leave::before_joining}},
-    {State::loading, Event::lost, State::closed, {.leave = Leave::before_joining, .abort = true}},
     {State::loading, Event::ended, State::closed, {.leave = Leave::before_joining}},
 
     {State::opening, Event::check_requested, State::opening, {.check = true}},
@@ -107,12 +87,7 @@ constexpr Row direct_rows[] = {
     {State::opening, Event::denied, State::opening, {.deny = true}},
     {State::opening, Event::unanswered, State::opening, {.fail = RoomErrc::no_answer}},
     {State::opening, Event::opened, State::joined, {.join = true}},
-    {State::opening,
-     Event::close,
-     State::closing,
-     {.leave = Leave::before_joining, .drop_check = true}},
     {State::opening, Event::withdraw, State::closed, {.leave = Leave::before_joining}},
-    {State::opening, Event::lost, State::closed, {.leave = Leave::before_joining, .abort = true}},
     {State::opening, Event::ended, State::closed, {.leave = Leave::before_joining}},
 
     {State::joined, Event::check_requested, State::joined, {.check = true}},
@@ -120,17 +95,8 @@ constexpr Row direct_rows[] = {
     {State::joined, Event::granted, State::joined, {.refresh = true}},
     {State::joined, Event::denied, State::joined, {.deny = true}},
     {State::joined, Event::unanswered, State::joined, {.fail = RoomErrc::no_answer}},
-    {State::joined,
-     Event::close,
-     State::closed,
-     {.leave = Leave::joined, .drop_check = true, .close = true}},
     {State::joined, Event::withdraw, State::closed, {.leave = Leave::joined}},
-    {State::joined, Event::lost, State::closed, {.leave = Leave::joined, .abort = true}},
     {State::joined, Event::ended, State::closed, {.leave = Leave::joined}},
-
-    {State::closing, Event::opened, State::closed, {.close = true}},
-    {State::closing, Event::lost, State::closed, {.abort = true}},
-    {State::closing, Event::ended, State::closed},
 };
 
 // The differences of a row while a check is under way. The check lets requests wait.
@@ -141,30 +107,24 @@ constexpr Row during_a_check(Row row) {
     if (row.event == Event::ended) row.todo.drop_check = true;
     return row;
 }
-constexpr bool is_the_table(bool multiplexed, bool checks) {
+constexpr bool is_the_table(bool renews, bool checks) {
     std::size_t rows = 0;
     for (const State from : client_states) {
-        if (from == State::closing && (multiplexed || checks)) continue;
         for (const Event event : client_events) {
             Row expected{from, event, from, {}};
-            for (const Row& row : direct_rows) {
+            for (const Row& row : client_rows) {
                 if (row.from != from || row.event != event) continue;
                 expected = row;
                 ++rows;
             }
-            if (multiplexed && expected.to == State::closing) {
-                expected.to = State::closed;
-                expected.todo.open = false;
-                expected.todo.close = true;
-            }
             if (checks) expected = during_a_check(expected);
-            Core core = checks ? checked_in(from, multiplexed) : client_in(from, multiplexed);
+            Core core = checks ? checked_in(from, renews) : client_in(from, renews);
             if (core.checks() != checks) return false;
             const Todo todo = core.step(event, Instant{}, Duration{1h});
             if (core.state() != expected.to || todo != expected.todo) return false;
         }
     }
-    return rows + (multiplexed || checks ? 3 : 0) == std::size(direct_rows);
+    return rows == std::size(client_rows);
 }
 static_assert(is_the_table(false, false));
 static_assert(is_the_table(true, false));
@@ -192,36 +152,6 @@ constexpr bool a_check_ends_after_check_within() {
 }
 static_assert(a_check_ends_after_check_within());
 
-// row: opening | tick, check_within after it began | closed | leave, abort
-// row: closing | tick, check_within after it began | closed | abort
-constexpr bool an_upgrade_ends_after_check_within() {
-    Core opening = client_in(State::opening, false);
-    Core closing = client_in(State::closing, false);
-    return opening.deadline() == at(within) && closing.deadline() == at(within) &&
-           opening.step(Event::tick, at(within)) ==
-               Todo{.leave = Leave::before_joining, .abort = true} &&
-           closing.step(Event::tick, at(within)) == Todo{.abort = true} &&
-           opening.deadline() == never && closing.deadline() == never &&
-           opening.state() == State::closed && closing.state() == State::closed;
-}
-static_assert(an_upgrade_ends_after_check_within());
-
-// If a check extended the time of an upgrade, a peer that never ends its upgrade would stay for as
-// long as its access is checked again.
-constexpr bool no_check_extends_an_upgrade(State state, Event event) {
-    Core core = client_in(state, false);
-    const auto step = [&](Event next, Duration since) {
-        static_cast<void>(core.step(next, at(since), 1h));
-        return core.deadline() == at(within);
-    };
-    return step(Event::check_requested, 1s) && step(event, 2s) &&
-           step(Event::check_requested, 3s) && step(event, 4s) && step(Event::token, 5s) &&
-           core.step(Event::tick, at(within)).abort && core.deadline() == never;
-}
-static_assert(no_check_extends_an_upgrade(State::opening, Event::granted));
-static_assert(no_check_extends_an_upgrade(State::opening, Event::check_requested));
-static_assert(no_check_extends_an_upgrade(State::closing, Event::granted));
-
 // row: opening | tick, check_within after the check began | opening | fail (no_answer)
 constexpr bool a_check_keeps_its_deadline_during_an_upgrade() {
     Core core = client_in(State::loading, false);
@@ -229,8 +159,7 @@ constexpr bool a_check_keeps_its_deadline_during_an_upgrade() {
     static_cast<void>(core.step(Event::room_live, at(2s)));
     return core.deadline() == at(1s + within) &&
            core.step(Event::tick, at(1s + within)) == Todo{.fail = RoomErrc::no_answer} &&
-           core.state() == State::opening && core.deadline() == at(2s + within) &&
-           core.step(Event::tick, at(2s + within)).abort;
+           core.state() == State::opening && core.deadline() == at(1h);
 }
 static_assert(a_check_keeps_its_deadline_during_an_upgrade());
 
@@ -268,13 +197,13 @@ constexpr bool a_grant_ends() {
 }
 static_assert(a_grant_ends());
 
-constexpr bool a_multiplexed_client_is_asked_once_for_a_token() {
+constexpr bool a_client_that_renews_is_asked_once_for_a_token() {
     Core core = client_in(State::joined, true);
     const bool asks = core.deadline() == at(1h - within) &&
                       core.step(Event::tick, at(1h - within)) == Todo{.request_token = true};
     return asks && core.step(Event::tick, at(1h - within)) == Todo{} && core.deadline() == at(1h);
 }
-static_assert(a_multiplexed_client_is_asked_once_for_a_token());
+static_assert(a_client_that_renews_is_asked_once_for_a_token());
 
 constexpr bool a_request_during_a_check_neither_delays_nor_voids_its_answer(Event answer,
                                                                             Todo todo) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: rooms, clients and multiplexed connections keep their contracts after every sequence of
+// Goal: rooms, clients and connections keep their contracts after every sequence of
 // events, and reach the states that they must reach. Method: sim::exhaust over the cores, with an
 // owner that does what they return; all times are whole seconds, so that there are few states.
 #include <belay/core/instant.hpp>
@@ -202,34 +202,31 @@ struct ClientModel {
     Core core;
     Instant now{};
     LeftOut left_out{};
-    bool multiplexed = false;
     int held = 0;
     bool asked = false;    // the authorizer has not answered a check
     bool again = false;    // a check was requested since it was asked
     bool finds = false;    // the owner has not found its room yet
-    bool opening = false;  // the transport is being opened
+    bool opening = false;  // its connection is being opened
     bool open = false;     // it is open
     bool in_room = false;
     bool answered = false;  // a check was granted once
     bool ended = false;     // the client has left for good
 
-    explicit ClientModel(bool m) : core{options, m}, multiplexed{m} {
+    explicit ClientModel(bool renews) : core{options, renews} {
         sim::Choice first;
         act(first, Event::check_requested, true);
-        open = m;
     }
     void step(sim::Choice& c) {
-        const std::size_t chosen = c.choose(
-            {"granted", "denied", "room live", "opened", "deadline", "unanswered", "room loading",
-             "check requested", "token", "close", "withdraw", "lost", "ended", "a second",
-             "hold a token", "release a token", "drain", "refuse a change"});
+        const std::size_t chosen =
+            c.choose({"granted", "denied", "room live", "opened", "deadline", "unanswered",
+                      "room loading", "check requested", "token", "withdraw", "ended", "a second",
+                      "hold a token", "release a token", "drain", "refuse a change"});
         constexpr Event events[] = {
             Event::granted, Event::denied,     Event::room_live,    Event::opened,
             Event::tick,    Event::unanswered, Event::room_loading, Event::check_requested,
-            Event::token,   Event::close,      Event::withdraw,     Event::lost,
-            Event::ended,   Event::tick};
+            Event::token,   Event::withdraw,   Event::ended,        Event::tick};
         if (chosen > 4) c.unfair();
-        if (chosen > 13) return use(c, chosen);
+        if (chosen > 11) return use(c, chosen);
         const Event event = events[chosen];
         switch (event) {
             case Event::granted:
@@ -251,16 +248,16 @@ struct ClientModel {
         }
     }
     void use(sim::Choice& c, std::size_t chosen) {
-        if (chosen == 14 && held < 2) {
+        if (chosen == 12 && held < 2) {
             ++held;
             return core.hold_token();
         }
-        if (chosen == 15 && held != 0) {
+        if (chosen == 13 && held != 0) {
             --held;
             return core.release_token();
         }
-        if (chosen == 16 && !core.draining()) return core.drain();
-        if (chosen == 17 && core.joined()) return c.result(core.take_denial());
+        if (chosen == 14 && !core.draining()) return core.drain();
+        if (chosen == 15 && core.joined()) return c.result(core.take_denial());
         c.impossible();
     }
     void act(sim::Choice& c, Event event, bool possible) {
@@ -272,9 +269,8 @@ struct ClientModel {
         const bool is_long = event == Event::granted && c.choose({"for 3 s", "for 5 s"}) == 1;
         const Core::Actions a = core.step(event, now, is_long ? 5s : 3s);
         c.result(static_cast<int>(a.leave) + 4 * a.drop_check + 8 * a.find_room + 16 * a.join +
-                 32 * a.refresh + 64 * a.open + 128 * a.close + 256 * a.abort + 512 * a.deny +
-                 1024 * a.request_token + 2048 * a.check + 4096 * a.fail.has_value() +
-                 8192 * a.recheck);
+                 32 * a.refresh + 64 * a.open + 128 * a.deny + 256 * a.request_token +
+                 512 * a.check + 1024 * a.fail.has_value() + 2048 * a.recheck);
         c.result(core.takes_check() + 2 * core.checks() + 4 * core.draining());
         if (was_closed) {
             c.require(a == Core::Actions{.drop_check = a.drop_check}, "nothing follows the end");
@@ -291,13 +287,8 @@ struct ClientModel {
             in_room = true;
         }
         if (a.open) {
-            c.require(!open || multiplexed, "the transport opens once");
+            c.require(!open && !opening, "it waits for its connection once");
             opening = true;
-        }
-        if (a.close || a.abort) {
-            c.require(!in_room, "it leaves its room first");
-            c.require(open || a.abort, "a close code needs an open transport");
-            ended = true;
         }
         if (event == Event::granted && again && !core.ending())
             c.require(a.check || a.recheck, "a request during a check leads to another one");
@@ -308,7 +299,7 @@ struct ClientModel {
         }
         ended = ended || core.state() == Core::State::closed;
         c.require(in_room == core.joined(), "it is in its room while it is joined");
-        if (a.deny || a.fail) act(c, Event::close, true);
+        if (a.deny || a.fail) act(c, Event::ended, true);
         c.require(core.deadline() > now || event != Event::tick || a.request_token || was_closed ||
                       core.ending(),
                   "a tick does what is due");
@@ -320,7 +311,7 @@ struct ClientModel {
     bool settled() const { return core.joined() || core.state() == Core::State::closed; }
 };
 
-// ---- a multiplexed connection ------------------------------------------------------------
+// ---- a connection ------------------------------------------------------------------------
 
 struct ConnectionModel {
     using Core = belay::detail::ConnectionCore;
@@ -331,45 +322,49 @@ struct ConnectionModel {
     LeftOut left_out{};
     int joined = 0;
     bool requested = false;  // a document, whose client has not joined
-    bool opening = true;
+    bool opening = false;
+    bool opened = false;
     bool released = false;
     bool ended = false;
 
-    ConnectionModel() { static_cast<void>(core.step(Event::begun, now)); }
     [[nodiscard]] bool has_clients() const { return requested || joined != 0; }
     void step(sim::Choice& c) {
-        const std::size_t chosen = c.choose({"opened", "deadline", "requested", "joined", "left",
-                                             "close", "ended", "bytes", "token", "a second"});
-        if (chosen > 1) c.unfair();
+        const std::size_t chosen =
+            c.choose({"opened", "deadline", "open", "requested", "joined", "left", "close", "ended",
+                      "bytes", "token", "a second"});
+        if (chosen > 2) c.unfair();
         const Instant deadline = core.deadline(has_clients());
         const bool open = core.state() == Core::State::open;
         switch (chosen) {
             case 0:
+                opened = opened || opening;
                 return act(c, Event::opened, std::exchange(opening, false));
             case 1:
                 if (deadline == never) return c.impossible();
                 now = at_deadline(now, deadline);
                 return check(c, core.tick(now, has_clients()));
             case 2:
+                return act(c, Event::open, !ended);
+            case 3:
                 if (!open || requested || joined == 2) return c.impossible();
                 requested = true;
                 return;
-            case 3:
+            case 4:
                 joined += requested ? 1 : 0;
                 return act(c, Event::joined, std::exchange(requested, false));
-            case 4:
+            case 5:
                 if (joined == 0) return c.impossible();
                 --joined;
                 return act(c, Event::left, true);
-            case 5:
-                return act(c, Event::close, !ended);
             case 6:
-                return act(c, Event::ended, !std::exchange(ended, true));
+                return act(c, Event::close, !ended);
             case 7:
+                return act(c, Event::ended, !std::exchange(ended, true));
+            case 8:
                 if (!open) return c.impossible();
                 if (!core.count_until_token(1)) act(c, Event::close, true);
                 return;
-            case 8:
+            case 9:
                 if (!open) return c.impossible();
                 return core.note_token();
             default:
@@ -394,9 +389,13 @@ struct ConnectionModel {
                 check(c, core.step(Event::left, now));
             }
         }
-        if (a.open) opening = true;
+        if (a.open) {
+            c.require(!opening && !opened, "the transport opens once");
+            opening = true;
+        }
         if (a.close || a.abort) {
             c.require(released, "the clients leave first");
+            c.require(opened || a.abort, "a close code needs an open transport");
             ended = true;
         }
         ended = ended || core.state() == Core::State::closed;
@@ -405,7 +404,7 @@ struct ConnectionModel {
     }
     void digest(sim::Digest& d) const {
         left_out.digest(core, now, d);
-        d(requested + 2 * opening + 4 * ended);
+        d(requested + 2 * opening + 4 * ended + 8 * opened);
     }
     bool settled() const {
         return core.state() == Core::State::closed ||

@@ -28,7 +28,7 @@ struct RecordedCloses {
         last_limit = limit;
         connections.emplace_back(connection.clients.front()->id, why);
         connection.output.clear();
-        connection.answer.since = never;
+        connection.output.answer.since = never;
     }
     using Calls = std::vector<std::pair<std::uint64_t, std::error_code>>;
     Calls clients{};
@@ -47,24 +47,21 @@ using DeliveryOf = detail::RoomDelivery<RecordedCloses, Document>;
 static_assert(std::is_constructible_v<DeliveryOf<belay_test::WordsDocument>, detail::TurnContext&,
                                       RecordedCloses&, const detail::ClientTable&>);
 
-constexpr detail::RoomClientOps no_transport{
-    .open = [](detail::RoomClient&) {},
-    .close = [](detail::RoomClient&, const std::error_code&) noexcept {},
-    .abort = [](detail::RoomClient&) noexcept {},
-    .write = [](const detail::RoomClient&, const RoomMessage& m) { return to_bytes(m.payload); },
-    .split = [](const detail::RoomClient&, BytesView update,
-                std::size_t) { return std::vector<Bytes>{to_bytes(update)}; },
-    .disjoint = [](const detail::RoomClient&, BytesView, BytesView) { return false; },
-    .end = [](detail::RoomClient&) noexcept {}};
-
-/// Another protocol, with other frames.
-constexpr detail::RoomClientOps other_protocol = no_transport;
+constexpr detail::ConnectionOps ops_of_fakes() {
+    detail::ConnectionOps ops{};
+    ops.write = [](const detail::ClientConnection&, const RoomMessage& m) {
+        return to_bytes(m.payload);
+    };
+    ops.split = [](const detail::ClientConnection&, BytesView update, std::size_t) {
+        return std::vector<Bytes>{to_bytes(update)};
+    };
+    ops.disjoint = [](const detail::ClientConnection&, BytesView, BytesView) { return false; };
+    return ops;
+}
 
 struct FakeConnection : detail::ClientConnection {
-    FakeConnection(const RoomOptions& options, std::size_t& answers)
-        : ClientConnection{&FakeConnection::record, options.heartbeat, answers} {
-        wake = &waker;
-    }
+    FakeConnection(std::uint64_t number, const detail::SharedLimits& shared)
+        : ClientConnection{protocol, number, RoomRequest{}, shared} {}
     static SendResult record(ClientConnection& base, const detail::RoomFrame*, const Bytes& frame) {
         auto& self = static_cast<FakeConnection&>(base);
         if (self.result == SendResult::sent && self.accepts-- == 0) {
@@ -74,28 +71,42 @@ struct FakeConnection : detail::ClientConnection {
         if (self.result == SendResult::sent) self.sent.push_back(frame);
         return self.result;
     }
+    static constexpr detail::ConnectionOps make_protocol() {
+        detail::ConnectionOps ops = ops_of_fakes();
+        ops.send = &FakeConnection::record;
+        return ops;
+    }
+    void set_only(detail::RoomClient& client) {
+        only = &client;
+        clients = {&only, 1};
+    }
+    static const detail::ConnectionOps protocol;
     SendResult result = SendResult::sent;
     int accepts = 1'000'000;  ///< frames
     std::vector<Bytes> sent{};
-    Waker waker{};
+    detail::RoomClient* only = nullptr;
 };
+constinit const detail::ConnectionOps FakeConnection::protocol = FakeConnection::make_protocol();
+
+/// Another protocol, with other frames.
+constexpr detail::ConnectionOps other_protocol = FakeConnection::make_protocol();
 
 /// A room with clients that have joined, each on a connection of its own.
 template <class Document>
 struct OneRoomOf {
     explicit OneRoomOf(const RoomOptions& options, std::size_t count) : context{options} {
         for (std::size_t i = 0; i < count; ++i) {
-            connections.push_back(
-                std::make_unique<FakeConnection>(context.options, delivery.limits().answers));
+            connections.push_back(std::make_unique<FakeConnection>(i + 1, delivery.limits()));
             detail::ClientCore core{context.options, false};
             using Event = detail::ClientCore::Event;
             for (const Event event :
                  {Event::check_requested, Event::granted, Event::room_live, Event::opened})
                 static_cast<void>(core.step(event, Instant{}, 1h));
-            clients.push_back(std::make_unique<detail::RoomClient>(no_transport, *connections[i],
-                                                                   i + 1, RoomRequest{}, core));
+            detail::ClientConnection& own = *connections[i];
+            clients.push_back(
+                std::make_unique<detail::RoomClient>(own, own.id, own.request, own.waker, core));
             clients[i]->room = &room;
-            connections[i]->clients.push_back(clients[i].get());
+            connections[i]->set_only(*clients[i]);
             room.clients.push_back(clients[i].get());
             table.add(*clients[i]);
         }
@@ -223,7 +234,7 @@ TEST_CASE("RoomDelivery::send_update measures an edit until its last client has 
     one.context.at(Instant{1s});
     const bool has_two_protocols = GENERATE(false, true);
     const std::size_t slow = GENERATE(std::size_t{1}, std::size_t{2});
-    if (has_two_protocols) one.clients[1]->ops = &other_protocol;
+    if (has_two_protocols) one.clients[1]->connection->ops = &other_protocol;
     // The author receives nothing. One of the others is slow.
     one.connections[slow]->result = SendResult::busy;
     one.delivery.send_update(one.room, as_bytes("edit"), {1, Instant{900ms}});
@@ -259,7 +270,8 @@ TEST_CASE("RoomDelivery::send_update closes no client that is only slow",
     CHECK(one.closes.clients == no_closes);
     CHECK(one.connections[0]->output.counted() <= 500);
     CHECK(one.clients[0]->backlog.lag_from.has_value());
-    CHECK(one.connections[0]->pace.deadline() == after(always, options.heartbeat.dead_after));
+    CHECK(one.connections[0]->output.pace.deadline() ==
+          after(always, options.heartbeat.dead_after));
 }
 
 TEST_CASE("RoomDelivery::catch_up holds at most the budget of a client that lags",
@@ -396,11 +408,12 @@ TEST_CASE("ReplyBudget::try_begin closes the oldest overdue answer, and no more 
     detail::ReplyBudget<RecordedCloses> budget{one.closes, one.table, one.context};
     std::vector<std::unique_ptr<FakeConnection>> held;
     for (std::size_t i = 0; i < 3; ++i) {
-        held.push_back(std::make_unique<FakeConnection>(one.context.options, budget.waiting));
+        const detail::SharedLimits shared{one.context.options, budget.waiting};
+        held.push_back(std::make_unique<FakeConnection>(i + 1, shared));
         one.clients[i]->connection = held[i].get();
-        held[i]->clients.push_back(one.clients[i].get());
+        held[i]->set_only(*one.clients[i]);
         held[i]->output.push({{}, detail::Ref<detail::RoomFrame>::make(Bytes(30)), i + 1, false});
-        held[i]->answer.since = Instant{std::chrono::seconds{3 - i}};
+        held[i]->output.answer.since = Instant{std::chrono::seconds{3 - i}};
     }
     const auto has_space = [&] {
         return budget.try_begin(*one.clients[3], 30, detail::ReplyQueue::whole);

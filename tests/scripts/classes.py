@@ -61,7 +61,6 @@ LISTED = {
     "link/requests.hpp Requests": "codec, questions and supervisor, and the state of a drain",
     "link/served_link.hpp ServedLink": "one accepted connection: its limits, events and waiters",
     "link/supervisor_core.hpp SupervisorCore": "the state of a supervised connection, as a value",
-    "room/detail/client_core.hpp Actions": "one member for each action of the table",
     "room/detail/client_core.hpp ClientCore": "the state of a client, as a value",
     "room/detail/persistence_scheduler.hpp PersistenceScheduler": "the calls of rooms and of the administrator to one storage",
     "room/detail/room_state.hpp RoomBase": "one member for each part of a room",

@@ -876,7 +876,7 @@ WORLD_MUTANTS = (
                 "RoomManager: a client that reads its answer slowly yields to clients that wait")),
     # one user takes the checks of all others in its room
     Mutant("rooms_gives_a_user_the_checks_of_its_room",
-           (Change("belay/room/detail/rechecks_under_way.hpp", "return may_hold(users_.of(user), 1);",
+           (Change("belay/room/detail/recheck_queue.hpp", "return may_hold(users_.of(user), 1);",
                    "return may_hold(users_.of(user), 3);"),),
            Test("tests/room/room_shares.test.cpp", "RoomManager: rechecks of one user or of one room that hang delay no other client")),
     # a large change of a user with no other one is rejected for ever

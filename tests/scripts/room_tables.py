@@ -26,7 +26,8 @@ PAGE = "docs/design.md"
 CORES = {
     "include/belay/room/detail/client_core.hpp": (
         "tests/room/client_core.static.cpp", ("checking", "loading", "opening", "joined")),
-    "include/belay/room/detail/connection_core.hpp": ("tests/room/connection_core.static.cpp", ()),
+    "include/belay/room/detail/connection_core.hpp": (
+        "tests/room/connection_core.static.cpp", ("accepted", "opening", "open")),
     "include/belay/room/room_core.hpp": (
         "tests/room/room_core.static.cpp",
         ("clean", "due", "due_optional", "saving", "saving_changed", "saving_optional")),

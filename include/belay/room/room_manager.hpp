@@ -199,13 +199,8 @@ public:
         static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
                       "RoomManager: the transport must carry belay::Bytes");
         context_.at_call();
-        if constexpr (detail::AddressesFrames<Protocol>) {
-            return {parts_.channels.accept(std::move(transport), std::move(protocol),
-                                           std::move(request))};
-        } else {
-            return {parts_.sessions.accept(std::move(transport), std::move(protocol),
-                                           std::move(request))};
-        }
+        return {parts_.connections.accept(std::move(transport), std::move(protocol),
+                                          std::move(request))};
     }
     /// Closes a client with code 1000. If its connection has several documents, all of them end,
     /// because they share the id.   Returns: whether there was one that was not closed yet.

@@ -37,7 +37,7 @@ public:
 
     /// The counts of clients that limit the admission; the clients refer to them.
     AdmissionLimits limits;
-    /// The clients and the connections, by their ids.
+    /// The connections and their clients, by their ids.
     ClientTable clients;
 
     /// Processes an event of a client's life, and updates the counts that depend on its state.
@@ -65,56 +65,41 @@ public:
 
     // ---- with a reason --------------------------------------------------------------------------
 
-    /// Closes a client with the code for `why`.
+    /// Closes a client for `why`: with its connection, and the code for `why`, or by a frame.
     void close(RoomClient& client, const std::error_code& why) {
         if (client.core.ending()) return;
-        if (client.connection->multiplexed != nullptr && ends_connection(client, why))
-            return close(*client.connection->multiplexed, why);
-        client.end.reason = why;
-        if (client.connection->multiplexed == nullptr) limits.begin_closing(client);
-        const ClientCore::Actions todo = advance(client, ClientCore::Event::close);
-        release(client, todo);
-        if (todo.close) return client.ops->close(client, why);
-        client.end.close_with(why);
-        // If the transport cannot be opened, the client ends without a close code.
-        if (todo.open) client.ops->open(client);
-        client.waker.touch();
+        if (ends_connection(client, why)) return close(*client.connection, why);
+        client.end_reason = why;
+        release(client, advance(client, ClientCore::Event::ended));
+        auto& channel = static_cast<RoomChannel&>(client);
+        channel.end_waits = true;
+        channel.connection->channels->remove(channel);
+        channel.waker.touch();
     }
-    /// Aborts the transport of a client that is closed already: its close code is not sent.
-    void abort_closed(RoomClient& client) noexcept {
-        BELAY_INVARIANT(client.core.ending(),
-                        "ClientCloser::abort_closed: the client must have left its room");
-        static_cast<void>(advance(client, ClientCore::Event::lost));
-        client.end.waits = false;
-        client.ops->abort(client);
-        client.waker.touch();
-    }
-    /// Aborts the transport of a connection that is closed already: its close code is not sent.
-    void abort_closed(MultiplexedBase& connection) noexcept {
-        BELAY_INVARIANT(connection.core.ending(),
-                        "ClientCloser::abort_closed: its clients must have left their rooms");
-        static_cast<void>(connection.core.step(ConnectionCore::Event::ended, context_.now));
-        connection.end.waits = false;
-        connection.ops->abort(connection);
-    }
-    /// Closes a connection with all its clients.
-    void close(MultiplexedBase& connection, const std::error_code& why) {
-        if (!connection.core.step(ConnectionCore::Event::close, context_.now).open) return;
-        for (RoomClient* const client : connection.io.clients) client->end.reason = why;
+    /// Closes a connection with all its clients, with the code for `why`.
+    void close(ClientConnection& connection, const std::error_code& why) {
+        const ConnectionCore::Actions todo =
+            connection.core.step(ConnectionCore::Event::close, context_.now);
+        if (!todo.release) return;
+        for (RoomClient* const client : connection.clients) client->end_reason = why;
         release_all(connection);
-        limits.update_count(connection);
         limits.begin_closing(connection);
-        connection.end.close_with(why);
-        connection.ops->open(connection);
+        if (todo.close) return connection.ops->close(connection, why);
+        connection.end.why = why;
+        // If the transport cannot be opened, the connection ends without a close code.
+        if (todo.open) connection.ops->open(connection);
         connection.waker.touch();
     }
+    /// Takes the clients out of their rooms, and ends the connection: a close code that waits is
+    /// not sent.
+    void abort(ClientConnection& connection) {
+        if (connection.core.step(ConnectionCore::Event::ended, context_.now).release)
+            release_all(connection);
+        connection.ops->abort(connection);
+    }
     void close_all(const std::error_code& why) {
-        for (const auto& [id, connection] : clients.connections()) close_counted(*connection, why);
-        for (const auto& [id, client] : clients.by_id()) {
-            if (client->core.ending()) continue;
-            context_.count_close(why);
-            close(*client, why);
-        }
+        clients.each_connection(
+            [&](ClientConnection& connection) { close_counted(connection, why); });
     }
     /// Closes a client, counts the rejection, and reports it to the observer.
     void close_and_report(RoomClient& client, const std::error_code& why,
@@ -125,37 +110,26 @@ public:
     }
     void close_connection_and_report(ClientConnection& connection, const std::error_code& why,
                                      std::string_view limit = {}) {
-        if (connection.multiplexed == nullptr)
-            return close_and_report(*connection.clients.front(), why, limit);
-        if (connection.multiplexed->core.ending()) return;
-        context_.report_rejection(connection.multiplexed->request, user_of(connection), why, limit);
-        close(*connection.multiplexed, why);
+        if (connection.core.ending()) return;
+        context_.report_rejection(connection.request, user_of(connection), why, limit);
+        close(connection, why);
     }
     /// Counts a client that is closed without a close code, because it is silent.
     void note_silent(RoomClient& client) {
         if (client.core.ending()) return;
-        client.end.reason = RoomErrc::client_silent;
-        context_.count_close(client.end.reason);
+        client.end_reason = RoomErrc::client_silent;
+        context_.count_close(client.end_reason);
     }
     /// Closes the author of a change, and reports it. The id may be of a client or a connection.
     void close_author_and_report(std::uint64_t author, const std::error_code& why) {
         if (RoomClient* const found = clients.find_client(author))
             return close_and_report(*found, why);
-        MultiplexedBase* const found = clients.find_connection(author);
-        if (found != nullptr) close_connection_and_report(found->io, why);
+        ClientConnection* const found = clients.find_connection(author);
+        if (found != nullptr) close_connection_and_report(*found, why);
     }
-    /// Closes the client, or the connection, with this id.   Returns: whether there was one.
+    /// Closes the connection with this id.   Returns: whether there was one.
     bool remove(std::uint64_t id) {
-        if (RoomClient* const found = clients.find_client(id)) {
-            if (found->core.ending()) return false;
-            // All clients of its connection end with it.
-            if (MultiplexedBase* const connection = found->connection->multiplexed)
-                return close_counted(*connection, RoomErrc::client_removed);
-            context_.count_close(RoomErrc::client_removed);
-            close(*found, RoomErrc::client_removed);
-            return true;
-        }
-        MultiplexedBase* const found = clients.find_connection(id);
+        ClientConnection* const found = clients.find_connection(id);
         return found != nullptr && close_counted(*found, RoomErrc::client_removed);
     }
 
@@ -165,48 +139,40 @@ public:
     void release(RoomClient& client, const ClientCore::Actions& todo) {
         leave(client, todo.leave);
         client.backlog.retry_at = never;
-        if (client.connection->multiplexed == nullptr) client.connection->stop_waiting();
         client.connection->drop_output(client);
         if (todo.drop_check) client.rights.check.drop();
     }
-    void release_all(MultiplexedBase& connection) {
-        for (RoomClient* const client : connection.io.clients) {
+    void release_all(ClientConnection& connection) {
+        for (RoomClient* const client : connection.clients) {
             release(*client, advance(*client, ClientCore::Event::ended));
             client->waker.touch();
         }
-        connection.io.stop_waiting();
+        connection.stop_waiting();
+        limits.update_count(connection);
     }
     /// Destroys all clients at once, without a close code.
     void end_all() {
         clients.destroy_all([&](RoomClient& client) { end(client); });
-        limits.forget_connections();
+        limits.forget_all();
     }
     /// Destroys the clients and the connections that have ended, at the end of a turn.
     void reap() {
-        clients.destroy_ended([&](RoomClient& client) {
-            end(client);
-            std::erase(client.connection->clients, &client);
-            if (MultiplexedBase* const connection = client.connection->multiplexed)
-                limits.update_count(*connection);
-        });
-        clients.destroy_ended_connections(
-            [&](MultiplexedBase& connection) { limits.forget(connection); });
+        clients.destroy_ended(
+            [&](RoomChannel& channel) {
+                end(channel);
+                channel.connection->channels->leave(channel);
+                limits.update_count(*channel.connection);
+            },
+            [&](const ClientConnection& connection) { limits.forget(connection); });
     }
 
 private:
-    /// Returns the user of a connection; empty if it is not known, or has no name.
-    [[nodiscard]] static const std::string& user_of(const ClientConnection& connection) noexcept {
-        static const std::string none{};
-        for (const RoomClient* const client : connection.clients)
-            if (!client->rights.grant.user.empty()) return client->rights.grant.user;
-        return none;
-    }
     /// Closes a connection, and counts each of its clients that is not closing yet, or else the
     /// connection.   Returns: whether it was open.
-    bool close_counted(MultiplexedBase& connection, const std::error_code& why) {
+    bool close_counted(ClientConnection& connection, const std::error_code& why) {
         if (connection.core.ending()) return false;
         bool counted = false;
-        for (const RoomClient* const client : connection.io.clients) {
+        for (const RoomClient* const client : connection.clients) {
             if (client->core.ending()) continue;
             context_.count_close(why);
             counted = true;
@@ -215,13 +181,14 @@ private:
         close(connection, why);
         return true;
     }
-    /// Whether an error of one client ends its whole connection. The reasons of RoomReasons state
-    /// that for a client that has joined: lost rights and ended histories end the client only; the
-    /// client mends all other errors by dialling again. It does not ask again for a document that
-    /// was denied, so a limit ends the connection, too, if it has no other document.
+    /// Whether an error of one client ends its whole connection: always, if the frames have no
+    /// addresses. The reasons of RoomReasons state that for a client that has joined: lost rights
+    /// and ended histories end the client only; the client mends all other errors by dialling
+    /// again. It does not ask again for a document that was denied, so a limit ends the connection,
+    /// too, if it has no other document.
     [[nodiscard]] static bool ends_connection(const RoomClient& client,
                                               const std::error_code& why) {
-        if (why == RoomErrc::client_removed) return true;
+        if (!client.connection->has_addresses() || why == RoomErrc::client_removed) return true;
         if (!client.core.joined()) {
             const Cause cause = cause_of(why);
             return client.connection->clients.size() == 1 &&
@@ -230,17 +197,14 @@ private:
         const RoomReason* const reason = RoomReasons::find(why);
         return reason == nullptr || reason->ends == RoomReason::Ends::connection;
     }
-    /// The client's transport or connection has ended.
-    void end(RoomClient& client) {
-        leave(client, advance(client, ClientCore::Event::ended).leave);
-        limits.forget(client);
-    }
+    /// A client is destroyed.
+    void end(RoomClient& client) { leave(client, advance(client, ClientCore::Event::ended).leave); }
     void leave(RoomClient& client, ClientCore::Leave how) {
         if (how == ClientCore::Leave::no) return;
         const bool had_joined = how == ClientCore::Leave::joined;
-        MultiplexedBase* const connection = client.connection->multiplexed;
-        if (connection != nullptr && had_joined)
-            static_cast<void>(connection->core.step(ConnectionCore::Event::left, context_.now));
+        if (had_joined)
+            static_cast<void>(
+                client.connection->core.step(ConnectionCore::Event::left, context_.now));
         if (client.room != nullptr) rooms_.leave(client, had_joined);
     }
 

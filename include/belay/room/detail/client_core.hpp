@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/client_core.hpp
-/// ClientCore: the states and the times of a client of a room; has no transport or room.
+/// ClientCore: the states and the times of a client of a room; has no connection or room.
 #pragma once
 
 #include <cstdint>   // std::uint8_t, std::uint32_t
@@ -14,69 +14,53 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Decides about the life of one client, as a value without a transport, a room or a document.
+/// Decides about the life of one client, as a value without a connection, a room or a document.
 ///
 /// `step(event, now)` returns what must be done, and the owner does it.
 ///
-/// | state     | event                                     | next      | actions                  |
-/// |-----------|-------------------------------------------|-----------|--------------------------|
-/// | any       | check_requested, token                    | same      | check                    |
-/// | checking  | granted                                   | checking  | find_room                |
-/// | checking  | room_loading                              | loading   |                          |
-/// | checking  | room_live                                 | opening   | open                     |
-/// | loading   | room_live                                 | opening   | open                     |
-/// | opening   | opened                                    | joined    | join                     |
-/// | joined    | granted                                   | joined    | refresh                  |
-/// | any       | denied                                    | same      | deny                     |
-/// | any       | unanswered                                | same      | fail (no_answer)         |
-/// | checking  | close                                     | closing   | leave, drop_check, open  |
-/// | loading   | close                                     | closing   | leave, drop_check, open  |
-/// | opening   | close                                     | closing   | leave, drop_check        |
-/// | joined    | close                                     | closed    | leave, drop_check, close |
-/// | any       | withdraw, ended                           | closed    | leave                    |
-/// | any       | ended, during a check                     | closed    | leave, drop_check        |
-/// | any       | lost                                      | closed    | leave, abort             |
-/// | closing   | opened                                    | closed    | close                    |
-/// | closing   | ended                                     | closed    |                          |
-/// | closing   | lost                                      | closed    | abort                    |
-/// | closed    | ended, during a check                     | closed    | drop_check               |
-/// | opening   | tick, check_within after it began         | closed    | leave, abort             |
-/// | closing   | tick, check_within after it began         | closed    | abort                    |
-/// | checking  | tick, check_within after the check began  | checking  | fail (no_answer)         |
-/// | loading   | tick, check_within after the check began  | loading   | fail (no_answer)         |
-/// | opening   | tick, check_within after the check began  | opening   | fail (no_answer)         |
-/// | joined    | tick, check_within after the check began  | joined    | fail (no_answer)         |
-/// | closed    | tick, check_within after the check began  | closed    | drop_check               |
-/// | loading   | tick, when the grant ends                 | loading   | fail (unauthorized)      |
-/// | opening   | tick, when the grant ends                 | opening   | fail (unauthorized)      |
-/// | joined    | tick, when the grant ends                 | joined    | fail (unauthorized)      |
+/// | state     | event                                     | next      | actions             |
+/// |-----------|-------------------------------------------|-----------|---------------------|
+/// | any       | check_requested, token                    | same      | check               |
+/// | checking  | granted                                   | checking  | find_room           |
+/// | checking  | room_loading                              | loading   |                     |
+/// | checking  | room_live                                 | opening   | open                |
+/// | loading   | room_live                                 | opening   | open                |
+/// | opening   | opened                                    | joined    | join                |
+/// | joined    | granted                                   | joined    | refresh             |
+/// | any       | denied                                    | same      | deny                |
+/// | any       | unanswered                                | same      | fail (no_answer)    |
+/// | any       | withdraw, ended                           | closed    | leave               |
+/// | any       | ended, during a check                     | closed    | leave, drop_check   |
+/// | closed    | ended, during a check                     | closed    | drop_check          |
+/// | checking  | tick, check_within after the check began  | checking  | fail (no_answer)    |
+/// | loading   | tick, check_within after the check began  | loading   | fail (no_answer)    |
+/// | opening   | tick, check_within after the check began  | opening   | fail (no_answer)    |
+/// | joined    | tick, check_within after the check began  | joined    | fail (no_answer)    |
+/// | closed    | tick, check_within after the check began  | closed    | drop_check          |
+/// | loading   | tick, when the grant ends                 | loading   | fail (unauthorized) |
+/// | opening   | tick, when the grant ends                 | opening   | fail (unauthorized) |
+/// | joined    | tick, when the grant ends                 | joined    | fail (unauthorized) |
 ///
-/// `any` stands for checking, loading, opening and joined. The table is that of a client with a
-/// connection of its own. Other pairs of a state and an event keep the state, and return no action.
-/// A grant also sets when the access ends, in every state.
+/// `any` stands for checking, loading, opening and joined. Other pairs of a state and an event keep
+/// the state, and return no action. A grant also sets when the access ends, in every state.
 ///
 /// If check_requested arrives during a check, that check keeps its deadline, and its answer counts.
-/// A grant then returns `recheck`: repeated requests delay neither an answer nor a denial. A check
-/// and an upgrade have deadlines of their own: no check extends an upgrade. If both are due, the
-/// upgrade ends the client.
+/// A grant then returns `recheck`: repeated requests delay neither an answer nor a denial.
 ///
 /// A token that arrives during a check is checked after it. So an answer to the older one returns
 /// `check` instead of `deny` or `fail`, and a grant returns both `refresh` and `check`.
 ///
-/// A client of a multiplexed connection is never closing, because its upgrade was answered: a
-/// `close` ends it at once, with the action `close`. It gets `request_token` once before its grant
-/// ends.
+/// A client that can renew its grant gets `request_token` once before its grant ends.
 ///
 /// Usable in constant expressions, so that a static_assert can prove a timeline.
 /// Thread safety: a plain value.
 class ClientCore {
 public:
     enum class State : std::uint8_t {
-        checking,  ///< the authorizer has not granted access; the upgrade is not answered
+        checking,  ///< the authorizer has not granted access
         loading,   ///< access is granted; the room is being loaded
-        opening,   ///< the upgrade is being answered
+        opening,   ///< its connection is being opened
         joined,    ///< in its room
-        closing,   ///< the upgrade is being answered, for the close code
         closed     ///< nothing follows, except the end of a check
     };
     enum class Event : std::uint8_t {
@@ -87,11 +71,9 @@ public:
         unanswered,       ///< the authorizer dropped the question
         room_loading,     ///< the room was found, and is being loaded
         room_live,        ///< the room is loaded
-        opened,           ///< the transport is open
-        close,            ///< the client must be closed with a close code
+        opened,           ///< its connection is open
         withdraw,         ///< the client has closed its document; a check stays under way
-        lost,             ///< the peer does not respond
-        ended,            ///< the transport has ended
+        ended,            ///< the client is closed, or its connection has ended
         tick              ///< time has passed
     };
     /// Whether the client leaves its room.
@@ -107,9 +89,7 @@ public:
         bool find_room = false;          ///< find the room, then send room_loading or room_live
         bool join = false;               ///< add the client to its room
         bool refresh = false;            ///< the access of a joined client was renewed
-        bool open = false;               ///< open the transport, which answers the upgrade
-        bool close = false;              ///< send the close code
-        bool abort = false;              ///< end the transport without a close code
+        bool open = false;               ///< open the connection, unless it is open
         bool deny = false;               ///< close the client: it has no access
         bool request_token = false;      ///< the grant ends soon
         bool check = false;              ///< call the authorizer
@@ -119,8 +99,9 @@ public:
         friend constexpr bool operator==(const Actions&, const Actions&) noexcept = default;
     };
 
-    constexpr ClientCore(const RoomOptions& options, bool multiplexed) noexcept
-        : options_{&options}, multiplexed_{multiplexed} {}
+    /// `renews`: the client can send a newer token.
+    constexpr ClientCore(const RoomOptions& options, bool renews) noexcept
+        : options_{&options}, renews_{renews} {}
 
     /// Processes an event, and returns what must be done. `valid_for` belongs to `granted`.
     [[nodiscard]] constexpr Actions step(Event event, Instant now,
@@ -146,19 +127,16 @@ public:
             case Event::room_live:
                 if (!waiting()) break;
                 state_ = State::opening;
-                upgrade_ends_ = after(now, options_->check_within);
                 return {.open = true};
             case Event::opened:
-                return on_opened();
-            case Event::close:
-                return on_close(now);
+                if (!opening()) break;
+                state_ = State::joined;
+                return {.join = true};
             case Event::withdraw:
                 if (ending()) break;
                 return end(check_ends_);
             case Event::ended:
                 return on_ended();
-            case Event::lost:
-                return on_lost();
             case Event::tick:
                 return on_tick(now);
         }
@@ -168,19 +146,16 @@ public:
     /// Returns when the next tick is due.
     [[nodiscard]] constexpr Instant deadline() const noexcept {
         const Instant renew = joined() ? renew_at_ : never;
-        return smaller(smaller(check_ends_, upgrade_ends_), smaller(grant_ends_, renew));
+        return smaller(check_ends_, smaller(grant_ends_, renew));
     }
     [[nodiscard]] constexpr State state() const noexcept { return state_; }
     [[nodiscard]] constexpr bool joined() const noexcept { return state_ == State::joined; }
-    /// Whether it is being closed, or is closed.
-    [[nodiscard]] constexpr bool ending() const noexcept { return state_ >= State::closing; }
+    [[nodiscard]] constexpr bool ending() const noexcept { return state_ == State::closed; }
     /// Whether it counts for RoomOptions::waiting_max.
     [[nodiscard]] constexpr bool waiting() const noexcept { return state_ <= State::loading; }
-    /// Whether `opened` continues its life.
-    [[nodiscard]] constexpr bool awaits_upgrade() const noexcept {
-        return state_ == State::opening || state_ == State::closing;
-    }
-    /// Whether it takes one of the checks that a multiplexed connection may have at a time.
+    /// Whether it joins when its connection is open.
+    [[nodiscard]] constexpr bool opening() const noexcept { return state_ == State::opening; }
+    /// Whether it takes one of the checks that a connection of several clients may have at a time.
     [[nodiscard]] constexpr bool takes_check() const noexcept {
         return state_ <= State::opening || check_waits_ || (joined() && held_tokens_ != 0);
     }
@@ -214,7 +189,6 @@ public:
     constexpr void each_field(Instant now, F&& f) const {
         f("state", state_);
         f("check_ends", part::time_left(now, check_ends_));
-        f("upgrade_ends", part::time_left(now, upgrade_ends_));
         f("grant_ends", part::time_left(now, grant_ends_));
         f("renew_at", part::time_left(now, renew_at_));
         f("held_tokens", held_tokens_);
@@ -250,41 +224,13 @@ private:
         if (event == Event::denied) return {.deny = true};
         grant_ends_ = after(now, valid_for);
         // Early enough for the new token and its check.
-        renew_at_ = multiplexed_
-                        ? before(grant_ends_, smaller(options_->check_within, valid_for / 2))
-                        : never;
+        renew_at_ =
+            renews_ ? before(grant_ends_, smaller(options_->check_within, valid_for / 2)) : never;
         denial_sent_ = false;
         if (state_ == State::checking) return {.find_room = true, .recheck = again};
         if (!joined()) return {.recheck = again};
         Actions todo = newer ? begin_check(now) : Actions{.recheck = again};
         todo.refresh = true;
-        return todo;
-    }
-    constexpr Actions on_opened() noexcept {
-        if (state_ == State::opening) {
-            state_ = State::joined;
-            upgrade_ends_ = never;
-            return {.join = true};
-        }
-        if (state_ != State::closing) return {};
-        state_ = State::closed;
-        upgrade_ends_ = never;
-        return {.close = true};
-    }
-    constexpr Actions on_close(Instant now) noexcept {
-        if (ending()) return {};
-        const State was = state_;
-        Actions todo = end(never);
-        todo.drop_check = true;
-        check_waits_ = false;
-        if (was == State::joined || multiplexed_) {
-            todo.close = true;
-            return todo;
-        }
-        // A client reads a close code only after its upgrade was answered.
-        state_ = State::closing;
-        upgrade_ends_ = after(now, options_->check_within);
-        todo.open = was != State::opening;
         return todo;
     }
     constexpr Actions on_ended() noexcept {
@@ -293,14 +239,7 @@ private:
         check_waits_ = false;
         return todo;
     }
-    constexpr Actions on_lost() noexcept {
-        if (state_ == State::closed) return {};
-        Actions todo = end(never);
-        todo.abort = true;
-        return todo;
-    }
     constexpr Actions on_tick(Instant now) noexcept {
-        if (upgrade_ends_ <= now) return on_lost();
         if (check_ends_ <= now) {
             check_ends_ = never;
             if (!ending()) return {.fail = RoomErrc::no_answer};
@@ -319,19 +258,18 @@ private:
                                         : Leave::before_joining;
         const Actions todo{.leave = leaves};
         state_ = State::closed;
-        upgrade_ends_ = grant_ends_ = renew_at_ = never;
+        grant_ends_ = renew_at_ = never;
         check_ends_ = check_ends;
         return todo;
     }
 
     const RoomOptions* options_;
-    Instant check_ends_ = never;    ///< a check must be answered by then
-    Instant upgrade_ends_ = never;  ///< the transport must be open by then
+    Instant check_ends_ = never;  ///< a check must be answered by then
     Instant grant_ends_ = never;
     Instant renew_at_ = never;       ///< when a fresh token is requested
     std::uint32_t held_tokens_ = 0;  ///< tokens among the held frames, still to be checked
     State state_ = State::checking;
-    bool multiplexed_ : 1;
+    bool renews_ : 1;
     bool check_waits_ : 1 = false;      ///< a check is under way
     bool draining_ : 1 = false;         ///< it has closed its document; its held frames still count
     bool newer_token_ : 1 = false;      ///< a newer token than the one that is checked has arrived

@@ -8,9 +8,7 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
-#include <belay/link/link_errc.hpp>
 #include <belay/room/detail/answer_cost.hpp>
-#include <belay/room/detail/direct_client.hpp>
 #include <belay/room/detail/document_error.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/document_like.hpp>
@@ -20,10 +18,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The sessions of the clients that are in a room: processes their messages and their timers.
 ///
 /// `Parts` names the parts of the manager. This part calls
-/// - `Admission`: `admit`, `drop_if_full`, `on_grant` and `open`, to check the access of a client,
-/// - `Closer`: `advance`, `clients`, `close_and_report`, `note_silent` and `release`, to find
-///   and close clients,
-/// - `Delivery`: `acknowledge`, `answer`, `catch_up`, `limits`, `queue_awareness`, `request_state`,
+/// - `Admission`: `open`, for a client whose room is loaded,
+/// - `Closer`: `advance`, `clients` and `close_and_report`, to find and close clients,
+/// - `Delivery`: `acknowledge`, `answer`, `catch_up`, `queue_awareness`, `request_state`,
 ///   `send_all_awareness`, `send_control` and `send_message`, to send,
 /// - `Edits`: `update`, for an edit,
 /// - `Replication`: `publish_state`, for the awareness on other servers, and `on_held_back`.
@@ -41,8 +38,6 @@ class ClientSessions {
 public:
     using Kind = part::RoomMessage::Kind;
     using Room = RoomState<Document>;
-    template <class T, class P>
-    using Client = DirectClient<ClientSessions, T, P>;
 
     /// The parts that this one calls.
     struct Dependencies {
@@ -63,39 +58,6 @@ public:
     ClientSessions(const ClientSessions&) = delete;
     ClientSessions& operator=(const ClientSessions&) = delete;
 
-    /// Takes over a client that has a connection of its own.   Returns: its id; 0 if it was dropped
-    /// without an answer.
-    template <class Transport, class Protocol>
-    std::uint64_t accept(Transport transport, Protocol protocol, RoomRequest request) {
-        if (admission_.drop_if_full(request)) return 0;
-        auto& client = closer_.clients.template make<Client<Transport, Protocol>>(
-            *this, std::move(transport), std::move(protocol), std::move(request),
-            delivery_.limits());
-        admission_.admit(client);
-        return client.id;
-    }
-
-    // ---- for the machine group ------------------------------------------------------------------
-
-    /// A client's turn.
-    template <class T, class P>
-    void serve(Client<T, P>& client) {
-        context_.errors.contain([&] { serve_client(client); },
-                                [&] { closer_.close_and_report(client, RoomErrc::not_loaded); });
-    }
-    /// Runs `f`, which opens the transport of a client. If it throws, the client ends without a
-    /// close code.   Returns: whether it did not throw.
-    template <class F>
-    [[nodiscard]] bool open(RoomClient& client, F&& f) {
-        if (context_.errors.attempt(f)) return true;
-        if (!client.core.ending())
-            context_.report_rejection(client.request, client.rights.grant.user,
-                                      make_error_code(LinkErrc::open_threw));
-        abort_and_release(client, closer_.advance(client, ClientCore::Event::lost));
-        client.waker.touch();
-        return false;
-    }
-
     // ---- for the rooms --------------------------------------------------------------------------
 
     /// Processes a load, also a repeated one.
@@ -107,8 +69,7 @@ public:
             // The storage may have kept a change whose flush has failed. The client receives it as
             // one that lags.
             if (had && !client->backlog.lag_from) client->backlog.lag_from = *had;
-            if (client->connection->multiplexed == nullptr)
-                client->connection->rate.read_at = always;
+            if (!client->connection->has_addresses()) client->connection->rate.read_at = always;
             client->waker.touch();
             send_initial_state(*client);
             // A state vector that came due during the load was not answered.
@@ -123,9 +84,9 @@ public:
     static void pause_reading(RoomBase& room) noexcept {
         for (RoomClient* const client : room.clients) pause_reading(*client);
     }
-    /// A multiplexed connection is read: it holds the frames of this client.
+    /// If its frames have addresses, they are read and held.
     static void pause_reading(RoomClient& client) noexcept {
-        if (client.connection->multiplexed == nullptr) client.connection->rate.read_at = never;
+        if (!client.connection->has_addresses()) client.connection->rate.read_at = never;
     }
     /// Acknowledges a durable change to its author.
     void acknowledge(const PendingUpdate& change) {
@@ -171,16 +132,7 @@ public:
 
     // ---- for connections ------------------------------------------------------------------------
 
-    /// Why the transport has ended a connection: because of a message beyond its limit, or against
-    /// its protocol. No error if it has not; a close code of the peer has another cause.
-    [[nodiscard]] std::error_code rejected_by_transport(const Failure& failure) const noexcept {
-        if (failure.cause != Cause::protocol) return {};
-        if (failure.category != &websocket_category()) return RoomErrc::malformed_frame;
-        const int too_large = context_.options.close_codes.too_large;
-        if (failure.code != 1009 && failure.code != too_large) return {};
-        return RoomErrc::frame_too_large;
-    }
-    /// The transport of a client is open: it joins its room.
+    /// The connection of a client is open: it joins its room.
     void join(RoomClient& client) {
         client.connection->alive.pulse.sign_of_life(context_.now);
         client.connection->alive.note_sent(context_.now);
@@ -239,15 +191,10 @@ public:
         }
         // None of its documents has joined a room.
         ++context_.counters.throttled;
-        if (!context_.wanted.events || connection.multiplexed == nullptr) return;
+        if (!context_.wanted.events) return;
         RoomEvent event{.kind = RoomEvent::Kind::throttled};
-        event.client.value = connection.multiplexed->id;
+        event.client.value = connection.id;
         context_.pending_events.push_back(std::move(event));
-    }
-    /// Notes arrivals on a connection that is not read for a while.
-    template <class Link>
-    void check_arrivals(ClientConnection& connection, Link& link) {
-        if (link.has_signs()) connection.alive.pulse.sign_of_life(connection.rate.looked_at);
     }
     /// Processes the timers of a client.
     void watch(RoomClient& client) {
@@ -256,64 +203,18 @@ public:
     }
 
 private:
-    template <class T, class P>
-    void serve_client(Client<T, P>& client) {
-        ClientConnection& connection = client.own;
-        if (client.rights.check.answered()) admission_.on_grant(client);
-        if (client.link && (connection.rate.read_at <= context_.now || !client.core.joined())) {
-            // One at a time: an expensive message is charged before more is read.
-            for (unsigned left = context_.options.frames_per_turn_max; left != 0; --left) {
-                client.link->advance(context_.now, 1, [&](const Bytes& frame, Lane) {
-                    if (client.core.state() == ClientCore::State::opening) on_opened(client);
-                    if (!client.core.joined()) return;
-                    pay(connection, ReadCost::message + frame.size());
-                    on_frame(client, frame, client.protocol.read(frame));
-                });
-                if (!client.link->has_arrived()) break;
-                if (client.core.joined() && connection.rate.read_at > context_.now) break;
-            }
-            if (client.link->opened()) on_opened(client);
-            if (client.link->take_sign_of_life() && client.core.joined())
-                connection.alive.pulse.sign_of_life(context_.now);
-            if (client.link->take_writable() && client.core.joined()) {
-                connection.pace.accept();
-                delivery_.catch_up(connection);
-            }
-        } else if (client.link) {
-            check_arrivals(connection, *client.link);
-        }
-        connection.rate.looked_at = context_.now;
-        watch(client);
-        if (client.core.joined()) watch_alone(client);
-        if (client.gone()) on_gone(client);
-    }
-    /// The transport of a client has ended.
-    template <class T, class P>
-    void on_gone(Client<T, P>& client) {
-        if (client.core.joined()) {
-            const std::error_code why = rejected_by_transport(client.link->failure());
-            if (why) closer_.close_and_report(client, why);
-        }
-        if (client.end.reaped) return;
-        closer_.clients.note_ended(client);
-        client.end.reaped = true;
-        // Not an error: the page was closed, or the network failed.
-        if (client.core.awaits_upgrade()) ++context_.counters.upgrades_aborted;
-    }
     /// Notifies the client of its access, if its frames have addresses.
     void send_grant(RoomClient& client) {
-        if (client.connection->multiplexed == nullptr) return;
+        if (!client.connection->has_addresses()) return;
         const part::RoomMessage message{
             Kind::granted, as_bytes(to_string(client.rights.grant.access)), {}};
-        delivery_.send_control(*client.connection, client.address,
-                               client.ops->write(client, message));
+        delivery_.send_control(*client.connection, client.address, client.write(message));
     }
     void send_initial_state(RoomClient& client) {
         if (!client.core.joined()) return;
         // A client with an address requests the state first, and counts the requests.
         const bool requests_state = std::exchange(client.backlog.requests_state, false);
-        if (client.rights.may_edit() &&
-            (client.connection->multiplexed == nullptr || requests_state))
+        if (client.rights.may_edit() && (!client.connection->has_addresses() || requests_state))
             request_state(client);
         if (!client.core.joined()) return;
         delivery_.send_all_awareness(client, false);
@@ -347,27 +248,12 @@ private:
     void pay_answer(RoomClient& client, const Room& room) {
         pay(*client.connection, answer_cost(room.document, context_.options));
     }
-    void on_opened(RoomClient& client) {
-        if (!client.core.awaits_upgrade()) return;
-        const ClientCore::Actions todo = closer_.advance(client, ClientCore::Event::opened);
-        if (todo.join) return join(client);
-        client.ops->close(client, client.end.take());
-    }
-    template <class R>
-    void on_frame(RoomClient& client, BytesView frame, const R& read) {
-        if (frame.size() > context_.options.frame_bytes_max)
-            return closer_.close_and_report(client, make_error_code(RoomErrc::frame_too_large),
-                                            "frame_bytes_max");
-        if (!read.has_value())
-            return closer_.close_and_report(client, static_cast<std::error_code>(read.error()));
-        on_message(client, *read);
-    }
     void on_stateless(RoomClient& client, const Room& room, BytesView payload) {
         ++context_.counters.stateless;
         if (!context_.wanted.stateless) return;
         context_.pending_events.push_back(RoomEvent::Stateless{room.id,
                                                                client.rights.grant.user,
-                                                               {client.accepted_id()},
+                                                               {client.connection->id},
                                                                std::string{as_text(payload)}});
     }
     /// The client may not be seen any more, on this server and the others.
@@ -396,7 +282,7 @@ private:
         if (std::exchange(client.backlog.awareness.rejected, true)) return {};
         context_.report_rejection(client.request, client.rights.grant.user, error, error.limit);
         // In frames with addresses, it would be the status of an edit.
-        if (client.connection->multiplexed == nullptr)
+        if (!client.connection->has_addresses())
             send_denied(client, "the awareness state is too large");
         return {};
     }
@@ -417,7 +303,7 @@ private:
                                                  named ? client.rights.share->all.owner() : alone);
         pay_merges(client, room, merges_of(room.document) - merges);
         if (!error) {
-            if (client.connection->multiplexed == nullptr) return error;
+            if (!client.connection->has_addresses()) return error;
             if (room.pending.size() == before) {
                 acknowledge_known(client, room, due);
             } else {
@@ -437,7 +323,7 @@ private:
     [[nodiscard]] std::error_code on_viewers(RoomClient& client, Room& room,
                                              const part::RoomMessage& message, std::uint32_t due) {
         const bool answers = message.kind == Kind::state;
-        if (answers && client.connection->multiplexed == nullptr) {
+        if (answers && !client.connection->has_addresses()) {
             context_.count_denial(RoomErrc::forbidden);
             return {};
         }
@@ -477,12 +363,7 @@ private:
         delivery_.send_message(client, {Kind::denied, as_bytes(why)});
     }
     void on_tick(RoomClient& client) {
-        const bool upgrades = client.core.state() == ClientCore::State::opening;
         const ClientCore::Actions todo = closer_.advance(client, ClientCore::Event::tick);
-        if (todo.abort && upgrades)
-            context_.report_rejection(client.request, client.rights.grant.user,
-                                      RoomErrc::client_silent, "check_within");
-        if (todo.abort) return abort_and_release(client, todo);
         if (todo.drop_check) client.rights.check.drop();
         // The other failure is the end of the grant.
         if (todo.fail)
@@ -490,36 +371,8 @@ private:
                                             todo.fail == RoomErrc::no_answer ? "check_within" : "");
         if (!todo.request_token) return;
         delivery_.send_control(*client.connection, client.address,
-                               client.ops->write(client, {Kind::token, {}, {}}));
+                               client.write({Kind::token, {}, {}}));
     }
-    /// Processes the timers of a connection with one client.
-    void watch_alone(RoomClient& client) {
-        ClientConnection& connection = *client.connection;
-        if (connection.pace.check_too_slow(context_.now, context_.options.client_rate_min,
-                                           context_.options.heartbeat.dead_after))
-            return closer_.close_and_report(client, make_error_code(RoomErrc::too_slow),
-                                            "client_rate_min");
-        const Pulse::Due due = connection.alive.pulse.check(context_.now);
-        // A frozen connection accepts no close code.
-        if (due == Pulse::Due::lost) {
-            closer_.note_silent(client);
-            return abort_and_release(client, closer_.advance(client, ClientCore::Event::lost));
-        }
-        if (due == Pulse::Due::ping || connection.alive.keepalive_at <= context_.now)
-            send_probe(client);
-    }
-    /// Takes a client out of its room, and ends it without a close code.
-    void abort_and_release(RoomClient& client, const ClientCore::Actions& todo) {
-        closer_.release(client, todo);
-        client.end.waits = false;
-        client.ops->abort(client);
-    }
-    void send_probe(RoomClient& client) {
-        client.connection->alive.note_sent(context_.now);
-        if (client.core.joined() && client.connection->output.empty())
-            delivery_.send_message(client, {Kind::query_awareness, {}, {}});
-    }
-
     TurnContext& context_;
     Admission& admission_;
     Closer& closer_;

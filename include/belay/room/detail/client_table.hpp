@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/client_table.hpp
-/// ClientTable: the clients and the multiplexed connections of a RoomManager, by their ids.
+/// ClientTable: the connections and the clients of a RoomManager, by their ids.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -10,14 +10,14 @@
 #include <vector>   // std::vector
 
 #include <belay/core/machine_group.hpp>
-#include <belay/room/detail/room_client.hpp>
+#include <belay/room/detail/room_channel.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Owns the clients and the multiplexed connections of a manager. Each of them is a machine of one
-/// group, and has an id that is never used again.
+/// Owns the connections of a manager and their clients. Connections and channels are machines of
+/// one group, and have ids that are never used again.
 ///
-/// A client or a connection that has ended is destroyed at the end of the turn.
+/// A connection or a channel that has ended is destroyed at the end of the turn.
 ///
 /// Thread safety: home thread only.
 class ClientTable {
@@ -29,78 +29,128 @@ public:
     }
     void turn(Instant now) { static_cast<void>(machines_.advance(now)); }
 
-    /// Makes a client or a connection with the next id. It owns itself until its `ops->end`.
-    template <class M, class Parent, class... A>
-    [[nodiscard]] M& make(Parent& parent, A&&... args) {
-        auto made = machines_.template make<M>(parent, ++last_id_, std::forward<A>(args)...);
-        M& machine = *made;
-        add(machine);
-        machine.self = std::move(made);
-        return machine;
+    /// Makes a connection with the next id. It owns itself until its `ops->end`.
+    template <class C, class Handler, class... A>
+    [[nodiscard]] C& make_connection(Handler& handler, A&&... args) {
+        auto made = machines_.template make<C>(handler, ++last_id_, std::forward<A>(args)...);
+        C& connection = *made;
+        if (connection.clients.empty())
+            members_.emplace(connection.id, Member{&connection, nullptr});
+        else
+            add(*connection.clients.front());
+        connection.self = std::move(made);
+        return connection;
+    }
+    /// Makes a client of a connection, with the next id.
+    [[nodiscard]] RoomChannel& make_channel(ClientConnection& connection, BytesView name,
+                                            RoomRequest request) {
+        auto made = machines_.make<RoomChannel>(connection, ++last_id_, name, std::move(request));
+        RoomChannel& channel = *made;
+        add(channel);
+        connection.channels->add(channel);
+        channel.self = std::move(made);
+        return channel;
     }
 
-    /// Lists a client that has another owner.
-    void add(RoomClient& client) { clients_.emplace(client.id, &client); }
+    /// Lists a client of a connection that has another owner.
+    void add(RoomClient& client) {
+        members_.emplace(client.id, Member{client.connection, &client});
+        ++clients_;
+    }
 
     [[nodiscard]] RoomClient* find_client(std::uint64_t id) const {
-        const auto found = clients_.find(id);
-        return found != clients_.end() ? found->second : nullptr;
+        const auto found = members_.find(id);
+        return found != members_.end() ? found->second.client : nullptr;
     }
-    [[nodiscard]] MultiplexedBase* find_connection(std::uint64_t id) const {
-        const auto found = connections_.find(id);
-        return found != connections_.end() ? found->second : nullptr;
+    /// Returns the connection with this id, or of the client with this id.
+    [[nodiscard]] ClientConnection* find_connection(std::uint64_t id) const {
+        const auto found = members_.find(id);
+        return found != members_.end() ? found->second.connection : nullptr;
     }
-    /// The clients, also those that are closed, until the end of the turn.
-    [[nodiscard]] const std::map<std::uint64_t, RoomClient*>& by_id() const noexcept {
-        return clients_;
+    /// Calls `f` for each client in the order of the ids, also for those that are closed, until the
+    /// end of the turn.
+    template <class F>
+    void each_client(F&& f) const {
+        for (const auto& [id, member] : members_)
+            if (member.client != nullptr) f(*member.client);
     }
-    [[nodiscard]] const std::map<std::uint64_t, MultiplexedBase*>& connections() const noexcept {
-        return connections_;
+    /// Calls `f` for the connection of each id: more than once, if it has several clients.
+    template <class F>
+    void each_connection(F&& f) const {
+        for (const auto& [id, member] : members_) f(*member.connection);
     }
-    [[nodiscard]] std::size_t client_count() const noexcept { return clients_.size(); }
-    [[nodiscard]] bool empty() const noexcept { return clients_.empty() && connections_.empty(); }
+    [[nodiscard]] std::size_t client_count() const noexcept { return clients_; }
+    [[nodiscard]] bool empty() const noexcept { return members_.empty(); }
 
-    /// Queues a client or a connection that has ended.
-    void note_ended(RoomClient& client) { ended_.push_back(&client); }
-    void note_ended(MultiplexedBase& connection) { ended_connections_.push_back(&connection); }
-    /// Calls `each` for each client that has ended, and destroys it.
-    template <class F>
-    void destroy_ended(F&& each) {
-        for (RoomClient* const client : std::exchange(ended_, {})) {
-            each(*client);
-            clients_.erase(client->id);
-            client->ops->end(*client);
+    /// Queues a channel or a connection that has ended.
+    void note_ended(RoomChannel& channel) {
+        channel.reaped = true;
+        ended_.push_back(channel.id);
+    }
+    void note_ended(ClientConnection& connection) {
+        connection.end.reaped = true;
+        ended_.push_back(connection.id);
+    }
+    /// Destroys each channel after a call of `on_channel`, and each connection after one of
+    /// `on_connection`, if it has ended.
+    template <class F, class G>
+    void destroy_ended(F&& on_channel, G&& on_connection) {
+        for (const std::uint64_t id : std::exchange(ended_, {})) {
+            const Member member = members_.find(id)->second;
+            if (member.connection->id == id) {
+                on_connection(*member.connection);
+                destroy(*member.connection);
+            } else {
+                on_channel(channel_of(member));
+                destroy(channel_of(member));
+            }
         }
     }
-    template <class F>
-    void destroy_ended_connections(F&& each) {
-        for (MultiplexedBase* const connection : std::exchange(ended_connections_, {})) {
-            connections_.erase(connection->id);
-            each(*connection);
-            connection->ops->end(*connection);
-        }
-    }
-    /// Destroys all clients after a call of `each`, and then all connections.
+    /// Destroys all clients after a call of `each`, and all connections.
     template <class F>
     void destroy_all(F&& each) {
         ended_.clear();
-        for (const auto& [id, client] : std::exchange(clients_, {})) {
-            each(*client);
-            client->ops->end(*client);
+        each_client(each);
+        std::vector<ClientConnection*> connections;
+        std::vector<RoomChannel*> channels;
+        for (const auto& [id, member] : members_) {
+            if (id == member.connection->id)
+                connections.push_back(member.connection);
+            else
+                channels.push_back(&channel_of(member));
         }
-        ended_connections_.clear();
-        for (const auto& [id, connection] : std::exchange(connections_, {}))
-            connection->ops->end(*connection);
+        for (RoomChannel* const channel : channels) destroy(*channel);
+        for (ClientConnection* const connection : connections) destroy(*connection);
     }
 
 private:
-    void add(MultiplexedBase& connection) { connections_.emplace(connection.id, &connection); }
+    struct Member {
+        ClientConnection* connection;
+        RoomClient* client;  ///< null: the id is of a connection of several clients
+    };
+
+    /// Pre: the id is not that of the connection.
+    [[nodiscard]] static RoomChannel& channel_of(const Member& member) noexcept {
+        return static_cast<RoomChannel&>(*member.client);
+    }
+    void destroy(RoomChannel& channel) noexcept {
+        channel.connection->channels->remove(channel);
+        members_.erase(channel.id);
+        --clients_;
+        // Moved out of itself first, then destroyed.
+        auto owner = std::move(channel.self);
+        owner.reset();
+    }
+    void destroy(ClientConnection& connection) noexcept {
+        members_.erase(connection.id);
+        if (!connection.has_addresses()) --clients_;
+        connection.ops->end(connection);
+    }
 
     driver::MachineGroup machines_;
-    std::map<std::uint64_t, RoomClient*> clients_;
-    std::map<std::uint64_t, MultiplexedBase*> connections_;
-    std::vector<RoomClient*> ended_;
-    std::vector<MultiplexedBase*> ended_connections_;
+    std::map<std::uint64_t, Member> members_;
+    std::vector<std::uint64_t> ended_;
+    std::size_t clients_ = 0;
     std::uint64_t last_id_ = 0;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/connection_core.hpp
-/// ConnectionCore: decides when a multiplexed connection opens, closes and ends.
+/// ConnectionCore: decides when a connection opens, closes and ends.
 #pragma once
 
 #include <cstddef>   // std::size_t
@@ -15,41 +15,44 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Decides about the life of one multiplexed connection, as a value without a transport or clients.
+/// Decides about the life of one connection, as a value without a transport or clients.
 ///
 /// `step(event, now)` returns what must be done, and the owner does it.
 ///
-/// | state   | event                                      | next    | actions             |
-/// |---------|--------------------------------------------|---------|---------------------|
-/// | opening | opened                                     | open    | listen              |
-/// | opening | joined, for the first time                 | opening | raise_limit         |
-/// | open    | joined, for the first time                 | open    | raise_limit         |
-/// | opening | close                                      | closing | release, open       |
-/// | open    | close                                      | closing | release, open       |
-/// | closing | opened                                     | closed  | close               |
-/// | opening | ended                                      | closed  | release             |
-/// | open    | ended                                      | closed  | release             |
-/// | closing | ended                                      | closed  |                     |
-/// | opening | tick, check_within after it began          | closed  | release, abort      |
-/// | closing | tick, check_within after it began          | closed  | abort               |
-/// | open    | tick, token_within without a document      | open    | fail (unauthorized) |
+/// | state    | event                                | next     | actions             |
+/// |----------|--------------------------------------|----------|---------------------|
+/// | accepted | open                                 | opening  | open                |
+/// | opening  | opened                               | open     | listen              |
+/// | opening  | joined, for the first time           | opening  | raise_limit         |
+/// | open     | joined, for the first time           | open     | raise_limit         |
+/// | accepted | close                                | closing  | release, open       |
+/// | opening  | close                                | closing  | release             |
+/// | open     | close                                | closed   | release, close      |
+/// | closing  | opened                               | closed   | close               |
+/// | any      | ended                                | closed   | release             |
+/// | closing  | ended                                | closed   |                     |
+/// | opening  | tick, check_within after it began    | closed   | release, abort      |
+/// | closing  | tick, check_within after it began    | closed   | abort               |
+/// | open     | tick, token_within without a client  | open     | fail (unauthorized) |
 ///
-/// A closing connection opens its transport, because a client reads a close code only after its
-/// upgrade was answered. The time limit `token_within` begins when the transport is open, and again
-/// when the last client has left.
+/// `any` stands for accepted, opening and open. A connection with one client opens when that client
+/// is admitted; if the frames have addresses, it opens at once. A closing connection opens its
+/// transport, because a client reads a close code only after its upgrade was answered. The time
+/// limit `token_within` begins when the transport is open, and again when the last client has left.
 ///
 /// Usable in constant expressions, so that a static_assert can prove a timeline.
 /// Thread safety: a plain value.
 class ConnectionCore {
 public:
     enum class State : std::uint8_t {
-        opening,  ///< the upgrade is being answered
-        open,     ///< frames are processed
-        closing,  ///< the upgrade is being answered, for the close code
-        closed    ///< the close code was sent, or the transport has ended
+        accepted,  ///< the upgrade is not answered
+        opening,   ///< the upgrade is being answered
+        open,      ///< frames are processed
+        closing,   ///< the upgrade is being answered, for the close code
+        closed     ///< the close code was sent, or the transport has ended
     };
     enum class Event : std::uint8_t {
-        begun,   ///< the connection was taken over
+        open,    ///< the upgrade must be answered
         opened,  ///< the transport is open
         joined,  ///< a client has joined its room
         left,    ///< a client that had joined has left its room
@@ -74,9 +77,11 @@ public:
     /// Processes an event, and returns what must be done.
     [[nodiscard]] constexpr Actions step(Event event, Instant now) noexcept {
         switch (event) {
-            case Event::begun:
+            case Event::open:
+                if (state_ != State::accepted) break;
+                state_ = State::opening;
                 upgrade_ends_ = after(now, options_->check_within);
-                break;
+                return {.open = true};
             case Event::opened:
                 return on_opened(now);
             case Event::joined:
@@ -87,17 +92,14 @@ public:
                 if (--joined_ == 0) token_ends_ = after(now, options_->token_within);
                 break;
             case Event::close:
-                if (ending()) break;
-                state_ = State::closing;
-                upgrade_ends_ = after(now, options_->check_within);
-                return {.release = true, .open = true};
+                return on_close(now);
             case Event::ended:
                 upgrade_ends_ = never;
                 return {.release = std::exchange(state_, State::closed) < State::closing};
         }
         return {};
     }
-    /// Processes the time. `has_clients`: a document was requested, and its client still exists.
+    /// Processes the time. `has_clients`: it has a client, joined or not.
     [[nodiscard]] constexpr Actions tick(Instant now, bool has_clients) noexcept {
         if (upgrade_ends_ <= now) {
             Actions todo = step(Event::ended, now);
@@ -164,12 +166,20 @@ private:
         return {.close = true};
     }
 
+    constexpr Actions on_close(Instant now) noexcept {
+        if (ending()) return {};
+        const State was = state_;
+        state_ = was == State::open ? State::closed : State::closing;
+        upgrade_ends_ = was == State::open ? never : after(now, options_->check_within);
+        return {.release = true, .open = was == State::accepted, .close = was == State::open};
+    }
+
     const RoomOptions* options_;
     Instant upgrade_ends_ = never;  ///< the transport must be open by then
     Instant token_ends_ = never;    ///< a document must be requested by then
     std::size_t token_bytes_ = 0;   ///< the bytes received before the first token
     std::uint32_t joined_ = 0;      ///< the number of clients that have joined
-    State state_ = State::opening;
+    State state_ = State::accepted;
     bool token_seen_ = false;
     bool has_ever_joined_ = false;
 };

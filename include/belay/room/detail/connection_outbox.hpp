@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/connection_outbox.hpp
-/// ConnectionOutbox: the frames that wait to be sent on one connection.
+/// ConnectionOutbox: what waits to be sent on one connection.
 #pragma once
 
-#include <cstddef>  // std::size_t
-#include <cstdint>  // std::uint64_t
-#include <list>     // std::list, std::erase_if
-#include <utility>  // std::move
+#include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint64_t
+#include <list>         // std::list, std::erase_if
+#include <memory>       // std::unique_ptr
+#include <optional>     // std::optional
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/memory.hpp>
 #include <belay/core/instant.hpp>
+#include <belay/room/detail/output_pace.hpp>
+#include <belay/room/detail/user_shares.hpp>
 #include <belay/room/room_stats.hpp>
+#include <belay/yjs/detail/yjs_split.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -44,7 +50,56 @@ struct RoomFrame : Counted {
     return client_bytes_max / 2;
 }
 
-/// The frames that wait to be sent on one connection.
+/// A Yjs update in parts. `next()` cuts one part, so that other clients do not wait for all of
+/// them.
+///
+/// Pinned.   Thread safety: none.
+class ReplyChunker {
+public:
+    /// The size of a part, and the work on answers in one turn.
+    static constexpr std::size_t part_bytes = std::size_t{1} << 20;
+
+    /// `update` was checked; `held` counts its bytes for as long as this lives, and `shares` counts
+    /// them for `owner`.
+    ReplyChunker(Bytes update, std::size_t& held, UserShares& shares, std::string_view owner)
+        : update_{std::move(update)},
+          held_{&held},
+          share_{shares, owner, update_.size()},
+          splitter_{update_, part_bytes},
+          ahead_{splitter_.next()} {
+        *held_ += update_.size();
+    }
+    ReplyChunker(const ReplyChunker&) = delete;
+    ReplyChunker& operator=(const ReplyChunker&) = delete;
+    ~ReplyChunker() { *held_ -= update_.size(); }
+
+    [[nodiscard]] bool has_more() const noexcept { return ahead_.has_value(); }
+    /// Pre: has_more().
+    [[nodiscard]] Bytes next() {
+        Bytes part = std::move(*ahead_);
+        ahead_ = splitter_.next();
+        return part;
+    }
+
+private:
+    const Bytes update_;
+    std::size_t* held_;
+    UserShares::Reservation share_;
+    yjs::detail::Splitter splitter_;
+    std::optional<Bytes> ahead_;
+};
+
+struct RoomClient;
+
+/// The answer to a state vector that a connection receives, one at a time.
+struct ConnectionAnswer {
+    std::unique_ptr<ReplyChunker> chunks{};  ///< null: none is cut as it is sent
+    RoomClient* client = nullptr;            ///< of `chunks`
+    Instant since = never;                   ///< since when an answer waits to be sent
+};
+
+/// The frames that wait to be sent on one connection, the answer that is cut as it is sent, and how
+/// fast the connection accepts them.
 class ConnectionOutbox {
 public:
     /// `answers_of_all` is the sum over all clients.
@@ -80,7 +135,10 @@ public:
             return frame.client == client;
         });
     }
+    /// Drops all of it. Nothing waits any more.
     void clear() noexcept {
+        pace.stop();
+        answer.chunks.reset();
         frames_.clear();
         *all_ -= answers_;
         counted_ = answers_ = own_ = 0;
@@ -91,6 +149,9 @@ public:
     [[nodiscard]] std::size_t answers() const noexcept { return answers_; }
     /// Returns the number of frames that belong to no client.
     [[nodiscard]] std::size_t own() const noexcept { return own_; }
+
+    ConnectionAnswer answer{};
+    OutputPace pace{};
 
 private:
     void forget(const Waiting& frame) noexcept {

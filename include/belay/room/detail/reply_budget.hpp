@@ -110,7 +110,7 @@ private:
         if (client == &next) return true;
         return client->core.joined() && client->backlog.state_vector &&
                client->backlog.retry_at != never && client->connection->output.empty() &&
-               !client->connection->answer.chunks && client->room->core.live();
+               !client->connection->output.answer.chunks && client->room->core.live();
     }
     void leave(std::deque<std::uint64_t>& queue, ReplyQueue which) {
         RoomClient* const client = clients_.find_client(queue.front());
@@ -125,16 +125,18 @@ private:
         const auto due = [&](const RoomClient* client) {
             const ClientConnection& connection = *client->connection;
             const bool holds = which == ReplyQueue::chunked
-                                   ? static_cast<bool>(connection.answer.chunks)
+                                   ? static_cast<bool>(connection.output.answer.chunks)
                                    : connection.output.answers() != 0;
-            return holds ? after(connection.answer.since, context_.options.heartbeat.dead_after)
+            return holds ? after(connection.output.answer.since,
+                                 context_.options.heartbeat.dead_after)
                          : never;
         };
         std::vector<const RoomClient*> clients;
-        for (const auto& [id, client] : clients_.by_id())
-            if (due(client) <= context_.now) clients.push_back(client);
+        clients_.each_client([&](const RoomClient& client) {
+            if (due(&client) <= context_.now) clients.push_back(&client);
+        });
         std::sort(clients.begin(), clients.end(), [](const RoomClient* a, const RoomClient* b) {
-            return a->connection->answer.since < b->connection->answer.since;
+            return a->connection->output.answer.since < b->connection->output.answer.since;
         });
         for (const RoomClient* const client : clients) {
             if (fits(bytes, which)) return;

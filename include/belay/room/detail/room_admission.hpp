@@ -24,7 +24,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// `Parts` names the parts of the manager. This part calls
 /// - `Rooms`: `find_or_make` and `step`, for the room of a client,
 /// - `Sessions`: `take_grant` and `refresh`, for a client whose access was granted,
-/// - `Closer`: `abort_closed`, `advance`, `clients`, `close`, `close_and_report`,
+/// - `Closer`: `abort`, `advance`, `clients`, `close`, `close_and_report`,
 ///   `close_connection_and_report` and `limits`, to close clients that are rejected.
 ///
 /// Thread safety: home thread only.
@@ -58,34 +58,29 @@ public:
         context_.report_rejection(request, {}, make_error_code(RoomErrc::too_many_clients));
         return true;
     }
-    /// Checks the access of a new client that has a connection of its own.
-    void admit(RoomClient& client) {
-        add_client(client);
-        const std::error_code error = make_space_for_new(turn_owner(client));
-        admit(client, error ? error : why_not(client.request));
-    }
-    /// Checks the access of a new client of a multiplexed connection.
-    void admit_channel(RoomClient& client) {
-        closer_.limits.update_count(*client.connection->multiplexed);
-        add_client(client);
-        admit(client, why_not(client.request));
-    }
-    /// Registers a multiplexed connection, and opens its transport.
-    void begin(MultiplexedBase& connection) {
+    /// Takes a new connection: checks the access of its client, or opens it if its frames have
+    /// addresses.
+    void begin(ClientConnection& connection) {
         closer_.limits.update_count(connection);
-        static_cast<void>(connection.core.step(ConnectionCore::Event::begun, context_.now));
-        if (const std::error_code error = make_space_for_new(turn_owner(connection))) {
-            closer_.close_connection_and_report(connection.io, error);
-        } else {
-            connection.ops->open(connection);
-        }
+        RoomClient* const only = connection.has_addresses() ? nullptr : connection.clients.front();
+        if (only != nullptr) add_client(*only);
+        if (const std::error_code error = make_space_for_new(turn_owner(connection)))
+            return closer_.close_connection_and_report(connection, error);
+        if (only == nullptr) return open(connection);
+        admit(*only);
+    }
+    /// Checks the access of a new client of a connection that has several.
+    void admit_channel(RoomChannel& channel) {
+        closer_.limits.update_count(*channel.connection);
+        add_client(channel);
+        admit(channel);
     }
     /// Makes space for one more client of a connection: may abort a closed client, and may close a
     /// waiting one of another user.   Returns: why the connection may not have one more.
-    [[nodiscard]] std::error_code make_space_for_another(const MultiplexedBase& connection) {
+    [[nodiscard]] std::error_code make_space_for_another(const ClientConnection& connection) {
         if (!context_.runs()) return RoomErrc::manager_stopped;
         const std::size_t clients = closer_.clients.client_count();
-        if (!connection.io.clients.empty() && closer_.limits.must_drop_new(clients))
+        if (!connection.clients.empty() && closer_.limits.must_drop_new(clients))
             static_cast<void>(abort_closing());
         const std::error_code error = closer_.limits.why_not_another(connection, clients);
         const std::string owner = turn_owner(connection);
@@ -101,15 +96,12 @@ public:
     /// empty.   Returns: their number.
     std::size_t reauthorize(std::string_view room_id) {
         std::size_t checked = 0;
-        for (const auto& [id, client] : closer_.clients.by_id()) {
-            if (!room_id.empty() && client->request.room_id != room_id) continue;
-            if (client->core.ending()) continue;
+        closer_.clients.each_client([&](RoomClient& client) {
+            if (!room_id.empty() && client.request.room_id != room_id) return;
+            if (client.core.ending()) return;
             ++checked;
-            if (client->core.checks())
-                check(*client);
-            else
-                queue_recheck(*client);
-        }
+            client.core.checks() ? check(client) : queue_recheck(client);
+        });
         return checked;
     }
     [[nodiscard]] Instant deadline() const noexcept {
@@ -156,23 +148,31 @@ public:
         if (todo.refresh) sessions_.refresh(client, could_edit);
         if (todo.check && !client.core.ending()) ask_authorizer(client);
     }
-    /// The room of a client is loaded: opens the transport, unless the client has seen another
-    /// history of the room.
+    /// The room of a client is loaded: opens its connection, or lets it join if that is open. A
+    /// client that has seen another history of the room is closed.
     void open(RoomClient& client) {
         const std::string& theirs = client.request.epoch;
         if (!theirs.empty() && theirs != epoch_text(client.room->history.epoch))
             return closer_.close_and_report(client, make_error_code(RoomErrc::history_reset));
-        if (closer_.advance(client, ClientCore::Event::room_live).open) client.ops->open(client);
+        if (!closer_.advance(client, ClientCore::Event::room_live).open) return;
+        open(*client.connection);
+        client.waker.touch();
     }
 
 private:
+    /// Answers the upgrade of a connection, unless that has begun already.
+    void open(ClientConnection& connection) {
+        if (connection.core.step(ConnectionCore::Event::open, context_.now).open)
+            connection.ops->open(connection);
+    }
     void add_client(RoomClient& client) {
         client.rights.since = context_.now;
         closer_.limits.waiting.put(client.id, turn_owner(client));
         client.update_checking();
     }
-    void admit(RoomClient& client, const std::error_code& error) {
-        if (error) return closer_.close_and_report(client, error);
+    void admit(RoomClient& client) {
+        if (!is_room_id(client.request.room_id))
+            return closer_.close_and_report(client, make_error_code(RoomErrc::bad_room_id));
         check(client);
     }
     /// Checks the access of a client. A client that has joined stays in its room meanwhile.
@@ -214,17 +214,13 @@ private:
             error == RoomErrc::too_many_waiting && make_space(closer_.limits.waiting.of(owner));
         return made ? std::error_code{} : error;
     }
-    /// Aborts the client or the connection that the manager closed first, of those that their peers
-    /// have not closed.   Returns: whether there was one.
+    /// Aborts the connection that the manager closed first, of those that their peers have not
+    /// closed.   Returns: whether there was one.
     [[nodiscard]] bool abort_closing() {
-        const std::uint64_t oldest = closer_.limits.take_closing();
-        if (RoomClient* const client = closer_.clients.find_client(oldest)) {
-            closer_.abort_closed(*client);
-            return true;
-        }
-        MultiplexedBase* const connection = closer_.clients.find_connection(oldest);
+        ClientConnection* const connection =
+            closer_.clients.find_connection(closer_.limits.take_closing());
         if (connection == nullptr) return false;
-        closer_.abort_closed(*connection);
+        closer_.abort(*connection);
         return true;
     }
     /// Gives up a waiting client, or a connection without any, for one of a user that has `own` of
@@ -237,23 +233,18 @@ private:
             return clients > context_.options.waiting_max / 10 || !has_joined(id);
         };
         const std::uint64_t other = closer_.limits.waiting.newest_of_largest(own, may_end);
-        RoomClient* const client = closer_.clients.find_client(other);
-        MultiplexedBase* const connection = closer_.clients.find_connection(other);
-        if (client == nullptr && connection == nullptr) return false;
-        closer_.close_connection_and_report(
-            client != nullptr ? *client->connection : connection->io,
-            make_error_code(RoomErrc::too_many_waiting));
+        ClientConnection* const connection = closer_.clients.find_connection(other);
+        if (connection == nullptr) return false;
+        closer_.close_connection_and_report(*connection,
+                                            make_error_code(RoomErrc::too_many_waiting));
         return true;
     }
-    /// Whether a document of the client's connection is joined.
+    /// Whether a client of the connection with this id is joined.
     [[nodiscard]] bool has_joined(std::uint64_t id) {
-        const RoomClient* const client = closer_.clients.find_client(id);
-        return client != nullptr &&
-               std::any_of(client->connection->clients.begin(), client->connection->clients.end(),
+        const ClientConnection* const connection = closer_.clients.find_connection(id);
+        return connection != nullptr &&
+               std::any_of(connection->clients.begin(), connection->clients.end(),
                            [](const RoomClient* one) { return one->core.joined(); });
-    }
-    [[nodiscard]] static std::error_code why_not(const RoomRequest& request) noexcept {
-        return is_room_id(request.room_id) ? std::error_code{} : RoomErrc::bad_room_id;
     }
     void find_room(RoomClient& client) {
         std::error_code error;

@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/room_client.hpp
-/// RoomClient and MultiplexedBase: a client of a room, and a connection of several, for any
-/// transport.
+/// RoomClient: a client of a room, for any transport and protocol.
 #pragma once
 
 #include <cstddef>       // std::size_t
-#include <cstdint>       // std::uint64_t
+#include <cstdint>       // std::uint64_t, std::uint8_t, std::uint32_t
 #include <optional>      // std::optional
 #include <string>        // std::string
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
-#include <vector>        // std::vector
 
+#include <belay/core/bytes.hpp>
 #include <belay/core/completion.hpp>
 #include <belay/core/detail/memory.hpp>
+#include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 #include <belay/room/access.hpp>
-#include <belay/room/detail/client_backlog.hpp>
 #include <belay/room/detail/client_connection.hpp>
 #include <belay/room/detail/client_core.hpp>
-#include <belay/room/detail/connection_core.hpp>
+#include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/detail/user_shares.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/room/room_protocol_like.hpp>
@@ -27,94 +26,87 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-struct RoomClient;
-
-/// The options and the counter of unsent answer bytes that all clients of a manager share.
-struct SharedLimits {
-    const RoomOptions& options;
-    std::size_t& answers;
+/// The queue in which a client waits for its share of the reply budget.
+enum class ReplyQueue : std::uint8_t {
+    none,
+    whole,   ///< answers that are sent at once
+    chunked  ///< answers that are cut as they are sent (ReplyChunker)
 };
 
-/// The calls that depend on a client's transport and protocol.
-struct RoomClientOps {
-    /// Opens the transport, which answers the upgrade: also of a rejected client.
-    void (*open)(RoomClient&);
-    void (*close)(RoomClient&, const std::error_code& why) noexcept;
-    void (*abort)(RoomClient&) noexcept;
-    Bytes (*write)(const RoomClient&, const part::RoomMessage&);
-    std::vector<Bytes> (*split)(const RoomClient&, BytesView update, std::size_t bytes_max);
-    bool (*disjoint)(const RoomClient&, BytesView, BytesView);
-    /// Destroys the client: at once, or when its turn is over.
-    void (*end)(RoomClient&) noexcept;
+/// The exchange of awareness with a client.
+struct ClientAwareness {
+    /// How far it has received the awareness, if not to the end.
+    std::optional<AwarenessCursor> from{};
+    /// The round in which the client's last awareness is published; 0: other servers have it.
+    std::uint32_t round = 0;
+    bool introduced = false;  ///< it has sent awareness
+    bool returned = false;    ///< it may ignore states whose clocks it has known before
+    bool rejected = false;    ///< it and the observer were notified of a state that is too large
 };
 
-/// The end of a client or of a multiplexed connection, which may wait until its transport is open.
-struct PendingEnd {
-    /// Sends the close code for `why` when the transport is open.
-    void close_with(const std::error_code& why) noexcept {
-        reason = why;
-        waits = true;
+/// The state that a client has not received yet. RoomDelivery writes it when the connection accepts
+/// frames, from the state of that time, so a slow client costs no memory for each change:
+///
+/// | what              | begins                               | ends                              |
+/// |-------------------|--------------------------------------|-----------------------------------|
+/// | `lag_from`        | an update does not fit into a budget | all of the difference was written |
+/// | `awareness.from`  | awareness is not accepted at once    | the last state was written        |
+/// | `state_vector`    | an answer does not fit into a budget | the answer begins, at `retry_at`  |
+/// | `queue`           | `state_vector` waits for the budget  | the answer begins, or is dropped  |
+/// | `statuses`        | changes are durable                  | each was acknowledged by a frame  |
+/// | `statuses_owed`   | changes are rejected, or the client  | the client's next state arrives   |
+/// |                   | sends a state vector                 |                                   |
+/// | `statuses_held`   | the document has changes that a      | the storage has all changes       |
+/// |                   | shared storage may have lost         |                                   |
+/// | `requests_state`  | it joins, its room is loaded again,  | its own state is requested        |
+/// |                   | or it may edit                       |                                   |
+/// | `diverges`        | its history is apart from the room's | never                             |
+///
+/// The frames that were written wait in the outbox of the connection (ConnectionOutbox).
+///
+/// Thread safety: a plain value.
+struct ClientBacklog {
+    /// Whether the time has come to try the answer again. It is returned once.
+    [[nodiscard]] bool take_retry(Instant now) noexcept {
+        if (retry_at > now) return false;
+        retry_at = never;
+        return true;
     }
-    /// Returns the reason.   Pre: waits.
-    [[nodiscard]] std::error_code take() noexcept {
-        waits = false;
-        return reason;
+    /// Adds changes that only the answer to a state vector acknowledges.
+    void owe_statuses(std::uint32_t changes) noexcept {
+        const bool fits = changes <= ~statuses_owed;
+        statuses_owed = fits ? statuses_owed + changes : ~std::uint32_t{0};
     }
-
-    std::error_code reason{};
-    bool waits = false;             ///< the close code was not sent yet
-    bool reaped = false;            ///< destroyed at the end of the turn
-    std::uint64_t close_order = 0;  ///< its place among those that the manager has closed; 0: none
-};
-
-/// The work that the clients of a multiplexed connection cause.
-struct MultiplexedBacklog {
-    std::size_t checking = 0;    ///< the number of clients that wait for a check or a load
-    std::size_t held_bytes = 0;  ///< the bytes of held frames and held state vectors
-};
-/// The next checks of a multiplexed connection that is not read.
-struct UnreadPolls {
-    Instant send_at = always;  ///< the next try to send
-    Instant look_at = always;  ///< the next check for its end
-};
-/// How RoomAdmission counts a multiplexed connection.
-struct AdmissionCount {
-    bool empty = false;  ///< as one without clients
-    bool waits = false;  ///< as one that waits for its admission
-};
-
-/// The part of a MultiplexedConnection that depends on no transport and protocol.
-struct MultiplexedBase {
-    struct Ops {
-        void (*open)(MultiplexedBase&);
-        void (*close)(MultiplexedBase&, const std::error_code& why) noexcept;
-        void (*abort)(MultiplexedBase&) noexcept;
-        void (*end)(MultiplexedBase&) noexcept;
-    };
-
-    MultiplexedBase(const Ops& o, RoomSend how, std::uint64_t number, RoomRequest r,
-                    const SharedLimits& shared)
-        : io{how, shared.options.heartbeat, shared.answers},
-          ops{&o},
-          id{number},
-          request{std::move(r)},
-          core{shared.options} {
-        io.multiplexed = this;
-        io.wake = &waker;
+    /// Returns the changes that this answer acknowledges.
+    [[nodiscard]] std::uint32_t take_owed_statuses() noexcept {
+        return std::exchange(statuses_owed, 0);
+    }
+    /// Returns the state vector before the first missed update.   Pre: lag_from.
+    [[nodiscard]] Bytes take_lag() noexcept {
+        Bytes had = std::move(*lag_from);
+        lag_from.reset();
+        return had;
     }
 
-    ClientConnection io;  ///< its clients, its outbox, its rate and its heartbeat
-    const Ops* ops;
-    const std::uint64_t id;
-    RoomRequest request;  ///< the request of the upgrade; its user has all clients
-    Waker waker{};
-    ConnectionCore core;
-    PendingEnd end{};
-    UnreadPolls polls{};
-    MultiplexedBacklog backlog{};
-    AdmissionCount counted{};
-    bool pings = false;       ///< the client answers pings
-    bool peer_ended = false;  ///< the end arrived, after frames that are not read yet
+    /// The state vector before the first update that it missed, and that it was not sent since.
+    std::optional<Bytes> lag_from{};
+    ClientAwareness awareness{};
+    /// A state vector that waits for its answer. Set it by RoomClient::hold_state_vector.
+    std::optional<Bytes> state_vector{};
+    /// Durable changes of this client that are not acknowledged yet.
+    std::uint32_t statuses = 0;
+    /// Changes that only the answer to a state vector acknowledges.
+    std::uint32_t statuses_owed = 0;
+    /// The next try to answer `state_vector`, or to continue an answer.
+    Instant retry_at = never;
+    /// The queue of `state_vector`.
+    ReplyQueue queue = ReplyQueue::none;
+    /// The client's own state is requested when its room is loaded, and there is space for it.
+    bool requests_state = false;
+    /// The observer was notified that the client's history is apart from the room's.
+    bool diverges = false;
+    /// Changes that are acknowledged when a shared storage surely has all of the document.
+    std::uint32_t statuses_held = 0;
 };
 
 struct RoomBase;
@@ -139,51 +131,52 @@ struct ClientRights {
     std::optional<ClientShare> share{};  ///< of the user; none before the grant, and when it ends
     Instant since = always;              ///< when the client arrived
     Recheck recheck = Recheck::none;
-    bool counted = false;  ///< among those of its connection that wait (MultiplexedBacklog)
+    bool counted = false;  ///< among those of its connection that wait (ChannelTable::checking)
 };
 
 /// One client: one attachment of one user to one room.
 ///
 /// Thread safety: the manager's home thread.
 struct RoomClient {
-    RoomClient(const RoomClientOps& o, ClientConnection& c, std::uint64_t number, RoomRequest r,
-               ClientCore life)
-        : ops{&o}, connection{&c}, id{number}, request{std::move(r)}, core{life} {}
+    RoomClient(ClientConnection& c, std::uint64_t number, RoomRequest& r, Waker& w, ClientCore life)
+        : connection{&c}, id{number}, request{r}, waker{w}, core{life} {}
     RoomClient(const RoomClient&) = delete;
     RoomClient& operator=(const RoomClient&) = delete;
 
-    /// Returns the id that `accept` returned: its own, or that of its connection.
-    [[nodiscard]] std::uint64_t accepted_id() const noexcept {
-        return connection->multiplexed != nullptr ? connection->multiplexed->id : id;
-    }
+    /// Whether the id is its own, or that of its connection.
     [[nodiscard]] bool is(std::uint64_t other) const noexcept {
-        return other == id || other == accepted_id();
+        return other == id || other == connection->id;
     }
-    [[nodiscard]] Instant timers() const noexcept {
-        return smaller(core.deadline(), backlog.retry_at);
+    [[nodiscard]] Bytes write(const part::RoomMessage& message) const {
+        return connection->ops->write(*connection, message);
+    }
+    /// Keeps its state vector, to be answered later.
+    void hold_state_vector(Bytes theirs) {
+        static_cast<void>(take_state_vector());
+        count_held(theirs.size());
+        backlog.state_vector = std::move(theirs);
+    }
+    /// Returns the held state vector, if there is one.
+    std::optional<Bytes> take_state_vector() noexcept {
+        if (backlog.state_vector) count_held(0 - backlog.state_vector->size());
+        return std::exchange(backlog.state_vector, std::nullopt);
     }
     /// Updates the number of clients of its connection that wait for a check or a load.
-    void update_checking() noexcept {
-        MultiplexedBase* const shared = connection->multiplexed;
-        if (shared == nullptr) return;
-        const bool counts = core.takes_check();
-        if (std::exchange(rights.counted, counts) == counts) return;
-        shared->backlog.checking =
-            counts ? shared->backlog.checking + 1 : shared->backlog.checking - 1;
-        shared->waker.touch();
-    }
+    void update_checking() noexcept;
 
-    const RoomClientOps* ops;
     ClientConnection* connection;
-    const std::uint64_t id;
-    RoomRequest request;
+    const std::uint64_t id;    ///< that of its connection, unless the frames have addresses
+    RoomRequest& request;      ///< likewise
+    Waker& waker;              ///< likewise
     Ref<RoomFrame> address{};  ///< precedes its frames; null: none; empty: nothing is sent
     ClientRights rights{};
-    Waker waker{};
     RoomBase* room = nullptr;
     ClientCore core;
-    PendingEnd end{};
+    std::error_code end_reason{};
     ClientBacklog backlog{};
+
+private:
+    void count_held(std::size_t bytes) noexcept;
 };
 
 /// Returns the key under which the user of a client is counted.
@@ -193,38 +186,31 @@ struct RoomClient {
 
 /// Returns the key under which users take turns: the share owner, or else the connection. It is
 /// never empty.
-[[nodiscard]] inline std::string turn_owner(std::string owner, std::uint64_t accepted_id) {
-    return owner.empty() ? "connection " + std::to_string(accepted_id) : owner;
+[[nodiscard]] inline std::string turn_owner(std::string owner, std::uint64_t connection_id) {
+    return owner.empty() ? "connection " + std::to_string(connection_id) : owner;
 }
 [[nodiscard]] inline std::string turn_owner(const RoomClient& client) {
-    return turn_owner(share_owner(client), client.accepted_id());
+    return turn_owner(share_owner(client), client.connection->id);
 }
-[[nodiscard]] inline std::string turn_owner(const MultiplexedBase& connection) {
+[[nodiscard]] inline std::string turn_owner(const ClientConnection& connection) {
     return turn_owner(share_owner({}, connection.request.ip), connection.id);
 }
 
+/// Returns the user of a connection; empty if it is not known, or has no name.
+[[nodiscard]] inline const std::string& user_of(const ClientConnection& connection) noexcept {
+    static const std::string none{};
+    for (const RoomClient* const client : connection.clients)
+        if (!client->rights.grant.user.empty()) return client->rights.grant.user;
+    return none;
+}
+
 inline void ClientConnection::drop_output(RoomClient& client) noexcept {
-    if (answer.client == &client) answer.chunks.reset();
+    if (output.answer.client == &client) output.answer.chunks.reset();
     output.drop(client.id);
     client.backlog.lag_from.reset();
     client.backlog.awareness.from.reset();
-    static_cast<void>(take_state_vector(client));
+    static_cast<void>(client.take_state_vector());
     client.backlog.statuses = client.backlog.statuses_held = 0;
-}
-inline void ClientConnection::hold_state_vector(RoomClient& client, Bytes theirs) {
-    static_cast<void>(take_state_vector(client));
-    client.backlog.state_vector = std::move(theirs);
-    count_held(client.backlog.state_vector->size());
-}
-inline std::optional<Bytes> ClientConnection::take_state_vector(RoomClient& client) noexcept {
-    if (client.backlog.state_vector) count_held(0 - client.backlog.state_vector->size());
-    return std::exchange(client.backlog.state_vector, std::nullopt);
-}
-/// Held state vectors count like held frames, if the connection is multiplexed.
-inline void ClientConnection::count_held(std::size_t bytes) noexcept {
-    if (multiplexed == nullptr) return;
-    multiplexed->backlog.held_bytes += bytes;
-    multiplexed->waker.touch();
 }
 
 }}}  // namespace belay::detail

@@ -5,6 +5,7 @@
 
 #include <algorithm>  // std::find, std::find_if, std::rotate
 #include <concepts>   // std::derived_from
+#include <cstddef>    // std::size_t
 #include <memory>     // std::make_unique
 #include <span>       // std::span
 #include <utility>    // std::exchange, std::move
@@ -13,15 +14,103 @@
 #include <belay/core/order.hpp>
 #include <belay/queue/storage_like.hpp>
 #include <belay/room/detail/answer_cost.hpp>
-#include <belay/room/detail/aware_rooms.hpp>
 #include <belay/room/detail/lag_difference.hpp>
-#include <belay/room/detail/message_frames.hpp>
 #include <belay/room/detail/reply_budget.hpp>
+#include <belay/room/detail/room_client.hpp>
+#include <belay/room/detail/room_state.hpp>
+#include <belay/room/detail/turn_context.hpp>
 #include <belay/room/detail/update_origin.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/yjs/yjs_document.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The frames of one message: one for each protocol, written when its first client needs it.
+///
+/// Thread safety: the manager's home thread.
+class MessageFrames {
+public:
+    /// One message at a time. No other message finds its frames, also if this one throws.
+    class Scope {
+    public:
+        explicit Scope(MessageFrames& frames) noexcept : frames_{frames} {
+            frames_.written_.clear();
+        }
+        Scope(const Scope&) = delete;
+        Scope& operator=(const Scope&) = delete;
+        ~Scope() { frames_.written_.clear(); }
+
+    private:
+        MessageFrames& frames_;
+    };
+
+    [[nodiscard]] Ref<RoomFrame> of(RoomClient& client, const part::RoomMessage& message) {
+        for (const Written& w : written_) {
+            if (w.ops == client.connection->ops) return w.frame;
+        }
+        add(client, Ref<RoomFrame>::make(client.write(message)));
+        return written_.back().frame;
+    }
+    /// Adds a frame for the clients of a protocol.
+    void add(const RoomClient& client, Ref<RoomFrame> frame) {
+        written_.push_back({client.connection->ops, std::move(frame)});
+    }
+    /// Begins to measure the time of the edit whose frames were written. It ends with the last
+    /// reference to the last of them.
+    void measure(TurnContext& context, Instant since) noexcept {
+        if (since == never || written_.empty()) return;
+        const Ref<RoomFrame>& first = written_.front().frame;
+        first->time = {.counters = &context.counters, .now = &context.now, .since = since};
+        for (std::size_t i = 1; i < written_.size(); ++i) written_[i].frame->first = first;
+    }
+
+private:
+    struct Written {
+        const ConnectionOps* ops;
+        Ref<RoomFrame> frame;
+    };
+    std::vector<Written> written_;
+};
+
+/// The rooms whose awareness has changed, in their order.
+///
+/// Thread safety: the manager's home thread.
+class AwareRooms {
+public:
+    AwareRooms() = default;
+    AwareRooms(const AwareRooms&) = delete;
+    AwareRooms& operator=(const AwareRooms&) = delete;
+
+    [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+    /// Pre: the room is not in the list.
+    void push(RoomBase& room) noexcept {
+        room.next_aware = nullptr;
+        *end_ = &room;
+        end_ = &room.next_aware;
+    }
+    /// Returns the first room, which leads to the others. The list is empty then.
+    [[nodiscard]] RoomBase* take_all() noexcept {
+        end_ = &first_;
+        return std::exchange(first_, nullptr);
+    }
+    /// Removes the rooms that were evicted, in one pass: a stop evicts all of them.
+    /// Complexity: O(n).
+    void remove_evicted() noexcept {
+        RoomBase** at = &first_;
+        while (*at != nullptr) {
+            RoomBase& room = **at;
+            if (room.evicted)
+                *at = room.next_aware;
+            else
+                at = &room.next_aware;
+        }
+        end_ = at;
+    }
+
+private:
+    RoomBase* first_ = nullptr;
+    RoomBase** end_ = &first_;  ///< where the next room is added
+};
 
 /// Sends to clients; no client waits for another one. A slow client has a budget of updates, half
 /// of it in its transport. Above it, the client lags: the room notes the client's state vector, and
@@ -58,14 +147,14 @@ public:
         if (update.size() > most) return send_long_update(room, update, origin);
         std::optional<Bytes> before;
         Ref<RoomFrame> frame;
-        const RoomClientOps* frame_of = nullptr;
+        const ConnectionOps* frame_of = nullptr;
         recipients_ = room.clients;
         for (std::size_t left = recipients_.size(); left-- != 0;) {
             RoomClient& client = *recipients_[left];
             // A failed client ends the other clients of its connection, too.
             if (client.room != &room) continue;
             if (!takes_updates(client, origin)) continue;
-            if (std::exchange(frame_of, client.ops) != client.ops)
+            if (std::exchange(frame_of, client.connection->ops) != client.connection->ops)
                 frame = frames_.of(client, message);
             if (try_send(client, frame->bytes)) continue;
             ConnectionOutbox& output = client.connection->output;
@@ -106,7 +195,7 @@ public:
     /// Sends a frame that belongs to no document. A connection with too many of them is closed.
     void send_control(ClientConnection& connection, const Ref<RoomFrame>& address, Bytes frame) {
         if (connection.output.empty()) {
-            const SendResult sent = connection.send(connection, address.get(), frame);
+            const SendResult sent = connection.ops->send(connection, address.get(), frame);
             if (sent == SendResult::rejected)
                 return closer_.close_connection_and_report(
                     connection, make_error_code(RoomErrc::frame_too_large));
@@ -134,7 +223,7 @@ public:
     void broadcast(const RoomBase& room, const part::RoomMessage& message, std::uint64_t except) {
         const MessageFrames::Scope frames{frames_};
         for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
-            if (client->connection->multiplexed == nullptr || client->is(except)) continue;
+            if (!client->connection->has_addresses() || client->is(except)) continue;
             if (client->core.joined()) send_raw(*client, frames_.of(*client, message));
         }
     }
@@ -158,9 +247,8 @@ public:
             if (std::exchange(client.backlog.awareness.returned, false))
                 send_all_awareness(client, false);
             else if (!own[i].empty())
-                give_awareness(
-                    client,
-                    Ref<RoomFrame>::make(client.ops->write(client, {Kind::awareness, own[i]})), {});
+                give_awareness(client,
+                               Ref<RoomFrame>::make(client.write({Kind::awareness, own[i]})), {});
         }
     }
 
@@ -174,7 +262,7 @@ public:
             // Only a vector that can be answered is held: it is bounded by the document.
             if (const auto error = room.document.check_state_vector(theirs)) return error;
         }
-        client.connection->hold_state_vector(client, to_bytes(theirs));
+        client.hold_state_vector(to_bytes(theirs));
         return {};
     }
 
@@ -189,7 +277,7 @@ public:
         while (!connection.output.empty()) {
             const ConnectionOutbox::Waiting& next = connection.output.front();
             const SendResult sent =
-                connection.send(connection, next.address.get(), next.frame->bytes);
+                connection.ops->send(connection, next.address.get(), next.frame->bytes);
             if (sent == SendResult::busy) return wait(connection);
             const std::size_t size = next.size();
             connection.output.pop();
@@ -201,7 +289,7 @@ public:
             connection.alive.pulse.output_left(context_.now);
             note_taken(connection);
         }
-        connection.pace.accept();
+        connection.output.pace.accept();
         continue_answer(connection);
         for (std::size_t left = connection.clients.size(); left != 0 && connection.output.empty();
              --left) {
@@ -210,7 +298,7 @@ public:
                         connection.clients.end());
             settle(*connection.clients.back());
         }
-        connection.pace.pause(context_.now);
+        connection.output.pace.pause(context_.now);
     }
 
 private:
@@ -219,7 +307,8 @@ private:
     /// Counts a client whose history is apart from that of its room.
     void note_divergence(RoomClient& client, Room& room, BytesView theirs) {
         if (!client.rights.may_edit() ||
-            !client.ops->disjoint(client, room.document.state_vector(), theirs))
+            !client.connection->ops->disjoint(*client.connection, room.document.state_vector(),
+                                              theirs))
             return;
         ++context_.counters.divergences;
         if (std::exchange(client.backlog.diverges, true)) return;
@@ -258,7 +347,7 @@ private:
             retry_at(client, ready);
             return false;
         }
-        const bool busy = connection.answer.chunks || connection.output.answers() != 0;
+        const bool busy = connection.output.answer.chunks || connection.output.answers() != 0;
         const bool works = may_work();
         if (!busy && works && reply_budget_.try_begin(client, size, queue)) return true;
         const bool soon = !busy && !works && !reply_budget_.has_others_before(client);
@@ -269,7 +358,7 @@ private:
     [[nodiscard]] std::error_code begin_answer(RoomClient& client, BytesView theirs, bool is_new) {
         Room& room = static_cast<Room&>(*client.room);
         ClientConnection& connection = *client.connection;
-        connection.answer.since = context_.now;
+        connection.output.answer.since = context_.now;
         // A merge costs time; of a merged document, the user pays for what is sent.
         const std::size_t merge = request_cost(room.document, context_.options);
         if (is_new || !client.backlog.diverges) note_divergence(client, room, theirs);
@@ -281,10 +370,10 @@ private:
                                                           context_.options)));
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
             if (diff->size() > ReplyChunker::part_bytes) {
-                connection.answer.chunks =
+                connection.output.answer.chunks =
                     std::make_unique<ReplyChunker>(std::move(*diff), reply_budget_.uncut,
                                                    reply_budget_.shares, share_owner(client));
-                connection.answer.client = &client;
+                connection.output.answer.client = &client;
                 continue_answer(connection);
                 return {};
             }
@@ -294,7 +383,7 @@ private:
             RoomClient* const one = &client;
             if (const auto error = send_state({&one, 1}, room, theirs, Kind::state)) return error;
         }
-        if (connection.multiplexed != nullptr) request_state(client);
+        if (connection.has_addresses()) request_state(client);
         note_taken(connection);
         return {};
     }
@@ -323,7 +412,7 @@ private:
     }
     /// The pieces of an update for the clients of one protocol.
     struct PiecesOf {
-        const RoomClientOps* ops;
+        const ConnectionOps* ops;
         std::vector<Ref<RoomFrame>> pieces;
     };
     /// Sends an update that is longer than what may wait. A client for which nothing waits receives
@@ -341,21 +430,24 @@ private:
                 client.backlog.lag_from = *before;
                 continue;
             }
-            auto own = std::find_if(written.begin(), written.end(),
-                                    [&](const PiecesOf& one) { return one.ops == client.ops; });
+            auto own = std::find_if(written.begin(), written.end(), [&](const PiecesOf& one) {
+                return one.ops == client.connection->ops;
+            });
             if (own == written.end())
-                own = written.insert(own, {client.ops, write_pieces(client, update)});
+                own = written.insert(own, {client.connection->ops, write_pieces(client, update)});
             for (std::size_t i = 0; i < own->pieces.size() && client.core.joined(); ++i)
                 give(client, own->pieces[i], true);
         }
         frames_.measure(context_, origin.since);
     }
+    [[nodiscard]] std::vector<Bytes> pieces_of(const RoomClient& client, BytesView update) const {
+        return client.connection->ops->split(*client.connection, update,
+                                             context_.options.piece_bytes_max);
+    }
     [[nodiscard]] std::vector<Ref<RoomFrame>> write_pieces(RoomClient& client, BytesView update) {
         std::vector<Ref<RoomFrame>> frames;
-        for (const Bytes& piece :
-             client.ops->split(client, update, context_.options.piece_bytes_max))
-            frames.push_back(
-                Ref<RoomFrame>::make(client.ops->write(client, {Kind::update, piece})));
+        for (const Bytes& piece : pieces_of(client, update))
+            frames.push_back(Ref<RoomFrame>::make(client.write({Kind::update, piece})));
         // The last piece ends the time of the edit.
         if (!frames.empty()) frames_.add(client, frames.back());
         return frames;
@@ -403,26 +495,24 @@ private:
     }
     /// Cuts and sends the next parts, while the connection accepts them and the turn has budget.
     void continue_answer(ClientConnection& connection) {
-        while (connection.answer.chunks && connection.output.empty()) {
-            RoomClient& client = *connection.answer.client;
+        while (connection.output.answer.chunks && connection.output.empty()) {
+            RoomClient& client = *connection.output.answer.client;
             if (!may_work()) return retry_soon(client);
-            const Bytes part = connection.answer.chunks->next();
+            const Bytes part = connection.output.answer.chunks->next();
             done_ += part.size();
-            const bool ends = !connection.answer.chunks->has_more();
-            if (ends) connection.answer.chunks.reset();
+            const bool ends = !connection.output.answer.chunks->has_more();
+            if (ends) connection.output.answer.chunks.reset();
             send_pieces(client, part, ends ? Kind::state : Kind::update, false);
-            if (ends && client.core.joined() && connection.multiplexed != nullptr)
-                request_state(client);
+            if (ends && client.core.joined() && connection.has_addresses()) request_state(client);
         }
         note_taken(connection);
     }
     static void note_taken(ClientConnection& connection) noexcept {
-        if (!connection.answer.chunks && connection.output.answers() == 0)
-            connection.answer.since = never;
+        if (!connection.output.answer.chunks && connection.output.answers() == 0)
+            connection.output.answer.since = never;
     }
     void send_pieces(RoomClient& client, BytesView update, Kind last, bool counts) {
-        const std::vector<Bytes> pieces =
-            client.ops->split(client, update, context_.options.piece_bytes_max);
+        const std::vector<Bytes> pieces = pieces_of(client, update);
         for (std::size_t i = 0; i < pieces.size(); ++i) {
             const bool ends = i + 1 == pieces.size();
             give_message(client, {ends ? last : Kind::update, pieces[i]}, counts);
@@ -430,7 +520,7 @@ private:
         if (pieces.empty() && last == Kind::state) give_message(client, {last, {}}, counts);
     }
     void give_message(RoomClient& client, const part::RoomMessage& message, bool counts) {
-        give(client, Ref<RoomFrame>::make(client.ops->write(client, message)), counts);
+        give(client, Ref<RoomFrame>::make(client.write(message)), counts);
     }
 
     /// Sends a frame if the outbox is empty.   Returns: whether it need not wait: the connection
@@ -476,7 +566,7 @@ private:
             if (ends && also_empty) piece.push_back(std::byte{0});
             also_empty = false;
             if (!piece.empty()) {
-                const Bytes frame = client.ops->write(client, {Kind::awareness, piece});
+                const Bytes frame = client.write({Kind::awareness, piece});
                 const SendResult sent = send(client, frame);
                 if (sent == SendResult::busy) return wait(*client.connection);
                 if (sent == SendResult::rejected)
@@ -489,7 +579,7 @@ private:
         }
     }
     [[nodiscard]] static SendResult send(RoomClient& client, const Bytes& frame) {
-        return client.connection->send(*client.connection, client.address.get(), frame);
+        return client.connection->ops->send(*client.connection, client.address.get(), frame);
     }
     void give(RoomClient& client, const Ref<RoomFrame>& frame, bool counts) {
         if (client.connection->output.empty()) {
@@ -503,8 +593,8 @@ private:
         client.connection->output.push({client.address, frame, client.id, counts});
     }
     void wait(ClientConnection& connection) noexcept {
-        connection.pace.begin(context_.now, context_.options.heartbeat.dead_after);
-        connection.wake->touch();
+        connection.output.pace.begin(context_.now, context_.options.heartbeat.dead_after);
+        connection.waker.touch();
     }
     /// Sends what a client has missed, after its outbox is empty.
     void settle(RoomClient& client) {
@@ -521,7 +611,7 @@ private:
     }
     void send_statuses(RoomClient& client) {
         if (client.backlog.statuses == 0) return;
-        const Bytes frame = client.ops->write(client, {Kind::stored, {}});
+        const Bytes frame = client.write({Kind::stored, {}});
         for (; client.backlog.statuses != 0; --client.backlog.statuses) {
             const SendResult sent = send(client, frame);
             if (sent == SendResult::busy) return wait(*client.connection);
@@ -564,7 +654,7 @@ private:
             const auto error = send_state({&one, 1}, room, had, Kind::update, waiting_max());
             if (error != RoomErrc::too_slow) return error;
         }
-        client.connection->hold_state_vector(client, std::move(had));
+        client.hold_state_vector(std::move(had));
         return {};
     }
     void retry_soon(RoomClient& client) {
@@ -577,7 +667,7 @@ private:
     }
     void retry_answer(RoomClient& client) {
         if (!may_answer(client)) return;
-        const Bytes theirs = *client.connection->take_state_vector(client);
+        const Bytes theirs = *client.take_state_vector();
         if (const std::error_code e = begin_answer(client, theirs, false))
             closer_.close_and_report(client, e);
     }

@@ -6,9 +6,9 @@
 #include <utility>  // std::move
 
 #include <belay/room/detail/admin_answers.hpp>
-#include <belay/room/detail/channel_sessions.hpp>
 #include <belay/room/detail/client_closer.hpp>
 #include <belay/room/detail/client_sessions.hpp>
+#include <belay/room/detail/connection_sessions.hpp>
 #include <belay/room/detail/persistence_scheduler.hpp>
 #include <belay/room/detail/room_admin.hpp>
 #include <belay/room/detail/room_admission.hpp>
@@ -34,7 +34,7 @@ struct RoomPartTypes {
     using Admission = RoomAdmission<RoomPartTypes>;
     using Delivery = RoomDelivery<Closer, D>;
     using Sessions = ClientSessions<RoomPartTypes>;
-    using Channels = ChannelSessions<RoomPartTypes>;
+    using Connections = ConnectionSessions<RoomPartTypes>;
     using Edits = RoomEdits<RoomPartTypes>;
     using Rooms = RoomRegistry<RoomPartTypes>;
     using Scheduler = PersistenceScheduler<RoomPartTypes>;
@@ -53,7 +53,7 @@ struct RoomParts {
           admission{context, std::move(authorizer), rooms, sessions, closer},
           delivery{context, closer, closer.clients},
           sessions{context, {admission, closer, delivery, edits, replication}},
-          channels{context, admission, closer, sessions, delivery},
+          connections{context, admission, closer, sessions, delivery},
           answers{context},
           imports{context, answers, rooms, scheduler, replication},
           admin{context, answers, {rooms, scheduler, imports, replication}},
@@ -67,11 +67,11 @@ struct RoomParts {
     RoomParts& operator=(const RoomParts&) = delete;
 
     // ---- clients
-    typename Types::Closer closer;        ///< closes clients, and ends them
-    typename Types::Admission admission;  ///< admits and rejects clients
-    typename Types::Delivery delivery;    ///< sends to clients
-    typename Types::Sessions sessions;    ///< the messages and timers of clients
-    typename Types::Channels channels;    ///< several clients on one connection
+    typename Types::Closer closer;            ///< closes clients, and ends them
+    typename Types::Admission admission;      ///< admits and rejects clients
+    typename Types::Delivery delivery;        ///< sends to clients
+    typename Types::Sessions sessions;        ///< the messages and timers of clients
+    typename Types::Connections connections;  ///< the frames and timers of connections
     // ---- calls on whole rooms
     AdminAnswers answers;             ///< accepts and answers the calls
     typename Types::Imports imports;  ///< adds stored rooms to rooms

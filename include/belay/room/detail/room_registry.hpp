@@ -463,7 +463,7 @@ private:
         imports_.fail_all(room, {why, {}, {}});
         std::vector<RoomClient*> joined = std::exchange(room.clients, {});
         for (std::size_t left = joined.size(); left-- != 0;) {
-            joined[left]->end.reason = why;
+            joined[left]->end_reason = why;
             context_.report_left(room, *joined[left], left);
         }
         context_.counters.evictions.add(reason);

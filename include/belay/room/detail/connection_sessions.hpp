@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/connection_sessions.hpp
+/// ConnectionSessions: processes the frames and the timers of the connections of a RoomManager.
+#pragma once
+
+#include <algorithm>     // std::none_of
+#include <chrono>        // std::chrono::seconds
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint64_t
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <utility>       // std::move
+
+#include <belay/link/link_errc.hpp>
+#include <belay/room/detail/room_connection.hpp>
+#include <belay/room/detail/turn_context.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The connections of a manager: opens and reads them, and passes their frames on to their clients.
+/// If the frames of a protocol have addresses, each document of a connection is a client, which
+/// begins with a token.
+///
+/// `Parts` names the parts of the manager. This part calls
+/// - `Admission`: `admit_channel`, `ask_authorizer`, `begin`, `drop_if_full`,
+///   `make_space_for_another` and `on_grant`, to check the access of a client,
+/// - `Closer`: `abort`, `advance`, `clients`, `close_and_report`, `close_connection_and_report`,
+///   `note_silent`, `release` and `release_all`, to find and close clients,
+/// - `Sessions`: `join`, `on_message`, `pay` and `watch`, to process the messages of a client,
+/// - `Delivery`: `catch_up`, `limits`, `send_control` and `send_message`, to send.
+///
+/// Thread safety: home thread only.
+template <class Parts>
+class ConnectionSessions {
+    using Admission = typename Parts::Admission;
+    using Closer = typename Parts::Closer;
+    using Sessions = typename Parts::Sessions;
+    using Delivery = typename Parts::Delivery;
+
+public:
+    using Kind = part::RoomMessage::Kind;
+
+    ConnectionSessions(TurnContext& context, Admission& admission, Closer& closer,
+                       Sessions& sessions, Delivery& delivery) noexcept
+        : context_{context},
+          admission_{admission},
+          closer_{closer},
+          sessions_{sessions},
+          delivery_{delivery} {}
+    ConnectionSessions(const ConnectionSessions&) = delete;
+    ConnectionSessions& operator=(const ConnectionSessions&) = delete;
+
+    /// Takes over a connection.   Returns: its id; 0 if it was dropped without an answer.
+    template <class Transport, class Protocol>
+    std::uint64_t accept(Transport transport, Protocol protocol, RoomRequest request) {
+        using Connection = RoomConnection<ConnectionSessions, Transport, Protocol>;
+        if (Connection::several) {
+            // Each document is requested in frames.
+            request.room_id.clear();
+            request.token.clear();
+            request.epoch.clear();
+        }
+        if (admission_.drop_if_full(request)) return 0;
+        auto& connection = closer_.clients.template make_connection<Connection>(
+            *this, std::move(transport), std::move(protocol), std::move(request),
+            delivery_.limits());
+        admission_.begin(connection);
+        return connection.id;
+    }
+
+    // ---- for the machine group ------------------------------------------------------------------
+
+    template <class C>
+    void serve(C& connection) {
+        context_.errors.contain(
+            [&] { serve_connection(connection); },
+            [&] { closer_.close_connection_and_report(connection, RoomErrc::not_loaded); });
+    }
+    template <class C>
+    void serve(C& connection, RoomChannel& channel) {
+        context_.errors.contain([&] { serve_channel(connection, channel); },
+                                [&] { closer_.close_and_report(channel, RoomErrc::not_loaded); });
+    }
+    /// Runs `f`, which opens the transport of a connection. If it throws, the connection ends
+    /// without a close code.   Returns: whether it did not throw.
+    template <class F>
+    [[nodiscard]] bool open(ClientConnection& connection, F&& f) {
+        if (context_.errors.attempt(f)) return true;
+        if (!connection.core.ending())
+            context_.report_rejection(connection.request, user_of(connection),
+                                      make_error_code(LinkErrc::open_threw));
+        closer_.abort(connection);
+        return false;
+    }
+
+private:
+    template <class C>
+    void serve_connection(C& connection) {
+        if constexpr (!C::several)
+            if (connection.own.rights.check.answered()) admission_.on_grant(connection.own);
+        if (connection.link() != nullptr) read(connection);
+        if (connection.is_output_stalled()) delivery_.catch_up(connection);
+        watch(connection);
+        if constexpr (!C::several) sessions_.watch(connection.own);
+        if (connection.gone()) on_gone(connection);
+    }
+    template <class C>
+    void read(C& connection) {
+        // On a connection that is not read, the end waits after frames, which are read then.
+        if (connection.full() && connection.channels->look_at <= context_.now) {
+            connection.channels->look_at = after(context_.now, std::chrono::seconds{1});
+            connection.end.arrived = connection.link()->has_hung_up();
+        }
+        if (!connection.may_read(context_.now)) return check_arrivals(connection);
+        // One frame at a time: reading stops when enough is held, and expensive frames are charged
+        // before more is read.
+        for (unsigned left = context_.options.frames_per_turn_max; left != 0; --left) {
+            connection.link()->advance(context_.now, 1, [&](const Bytes& frame, Lane) {
+                on_opened(connection);
+                if (connection.core.ending()) return;
+                sessions_.pay(connection, ReadCost::message + frame.size());
+                receive(connection, frame);
+            });
+            if (!connection.link()->has_arrived() || !connection.may_read(context_.now)) break;
+        }
+        connection.rate.looked_at = context_.now;
+        if (connection.link()->opened()) on_opened(connection);
+        if (connection.link()->take_sign_of_life() && !connection.core.ending())
+            connection.alive.pulse.sign_of_life(context_.now);
+        if (connection.link()->take_writable() && !connection.core.ending()) {
+            connection.output.pace.accept();
+            delivery_.catch_up(connection);
+        }
+    }
+    /// Notes arrivals on a connection that is not read for a while.
+    template <class C>
+    void check_arrivals(C& connection) {
+        if (connection.link()->has_signs())
+            connection.alive.pulse.sign_of_life(connection.rate.looked_at);
+        connection.rate.looked_at = context_.now;
+    }
+    /// The transport has ended.
+    template <class C>
+    void on_gone(C& connection) {
+        // Frames that it sent before its end count, although they are processed later.
+        connection.end.arrived = true;
+        if (connection.has_held_frames()) return;
+        if (connection.core.has_ever_joined() && connection.link() != nullptr) {
+            const std::error_code why = rejected_by_transport(connection.link()->failure());
+            if (why) closer_.close_connection_and_report(connection, why);
+        }
+        // Not an error: the page was closed, or the network failed.
+        if (connection.core.awaits_upgrade() && !connection.core.has_ever_joined())
+            ++context_.counters.upgrades_aborted;
+        if (connection.core.step(ConnectionCore::Event::ended, context_.now).release)
+            closer_.release_all(connection);
+        // Its channels are destroyed first.
+        const bool waits = C::several && !connection.clients.empty();
+        if (!waits && !connection.end.reaped) closer_.clients.note_ended(connection);
+    }
+    /// Why the transport has ended a connection: because of a message beyond its limit, or against
+    /// its protocol. No error if it has not; a close code of the peer has another cause.
+    [[nodiscard]] std::error_code rejected_by_transport(const Failure& failure) const noexcept {
+        if (failure.cause != Cause::protocol) return {};
+        if (failure.category != &websocket_category()) return RoomErrc::malformed_frame;
+        const int too_large = context_.options.close_codes.too_large;
+        if (failure.code != 1009 && failure.code != too_large) return {};
+        return RoomErrc::frame_too_large;
+    }
+    template <class C>
+    void on_opened(C& connection) {
+        const ConnectionCore::Actions todo =
+            connection.core.step(ConnectionCore::Event::opened, context_.now);
+        if (todo.close) return connection.ops->close(connection, connection.end.why);
+        if (!todo.listen) return;
+        connection.alive.pulse.sign_of_life(context_.now);
+        if constexpr (!C::several) join(connection, connection.own);
+    }
+    /// The connection of a client is open: it joins its room.
+    template <class C>
+    void join(C& connection, RoomClient& client) {
+        const bool raises =
+            connection.core.step(ConnectionCore::Event::joined, context_.now).raise_limit;
+        if (raises && C::several)
+            connection.link()->limit_messages(context_.options.frame_bytes_max);
+        if (closer_.advance(client, ClientCore::Event::opened).join) sessions_.join(client);
+    }
+
+    // ---- timers ---------------------------------------------------------------------------------
+
+    template <class C>
+    void watch(C& connection) {
+        const bool upgrades = connection.core.state() == ConnectionCore::State::opening;
+        const ConnectionCore::Actions todo =
+            connection.core.tick(context_.now, !connection.clients.empty());
+        if (todo.abort && upgrades)
+            context_.report_rejection(connection.request, user_of(connection),
+                                      RoomErrc::client_silent, "check_within");
+        if (todo.release) closer_.release_all(connection);
+        if (todo.abort) return closer_.abort(connection);
+        if (todo.fail)
+            return closer_.close_connection_and_report(connection, make_error_code(*todo.fail),
+                                                       "token_within");
+        if (connection.core.ending()) return;
+        if (connection.output.pace.check_too_slow(context_.now, context_.options.client_rate_min,
+                                                  context_.options.heartbeat.dead_after))
+            return closer_.close_connection_and_report(
+                connection, make_error_code(RoomErrc::too_slow), "client_rate_min");
+        const Pulse::Due due = connection.alive.pulse.check(context_.now);
+        // A frozen connection accepts no close code.
+        if (due == Pulse::Due::lost) {
+            for (RoomClient* const client : connection.clients) closer_.note_silent(*client);
+            return closer_.abort(connection);
+        }
+        if (due == Pulse::Due::ping || connection.alive.keepalive_at <= context_.now)
+            send_probe(connection);
+    }
+    template <class C>
+    void send_probe(C& connection) {
+        connection.alive.note_sent(context_.now);
+        if (!connection.output.empty()) return;
+        if constexpr (C::several)
+            if (connection.own.pings) return send_own(connection, Kind::ping);
+        // Older clients answer a query for any document.
+        for (RoomClient* const client : connection.clients) {
+            if (client->core.joined())
+                return delivery_.send_message(*client, {Kind::query_awareness, {}, {}});
+        }
+    }
+    /// Sends a frame of the connection's own.
+    template <class C>
+    void send_own(C& connection, Kind kind) {
+        delivery_.send_control(connection, {}, connection.protocol.write({kind}));
+    }
+
+    // ---- frames ---------------------------------------------------------------------------------
+
+    /// The longest address: a document's name with its length and its suffix.
+    static constexpr std::size_t address_bytes_max = 256;
+
+    template <class C>
+    void receive(C& connection, const Bytes& frame) {
+        const auto bad = [&](const std::error_code& why, std::string_view limit = {}) {
+            closer_.close_connection_and_report(connection, why, limit);
+        };
+        if constexpr (C::several) {
+            receive_addressed(connection, frame, bad);
+        } else {
+            const auto read = connection.protocol.read(frame);
+            if (frame.size() > context_.options.frame_bytes_max)
+                return bad(RoomErrc::frame_too_large, "frame_bytes_max");
+            if (!read.has_value()) return bad(static_cast<std::error_code>(read.error()));
+            sessions_.on_message(connection.own, *read);
+        }
+    }
+    template <class C, class Bad>
+    void receive_addressed(C& connection, const Bytes& frame, const Bad& bad) {
+        const bool authorized = connection.core.has_ever_joined();
+        const std::size_t most =
+            authorized ? context_.options.frame_bytes_max : bytes_before_join(context_.options);
+        if (frame.size() > most)
+            return bad(RoomErrc::frame_too_large,
+                       authorized ? "frame_bytes_max" : "piece_bytes_max");
+        if (!connection.core.count_until_token(frame.size()))
+            return bad(RoomErrc::frame_too_large, "bytes_until_token");
+        const auto address = connection.protocol.address(frame);
+        if (!address.has_value()) return bad(static_cast<std::error_code>(address.error()));
+        const BytesView name = *address;
+        if (name.size() > address_bytes_max) return bad(RoomErrc::frame_too_large);
+        const auto read = connection.protocol.read(BytesView{frame}.subspan(name.size()));
+        if (!read.has_value()) return bad(static_cast<std::error_code>(read.error()));
+        const part::RoomMessage& message = *read;
+        if (message.kind == Kind::token && frame.size() > context_.options.bytes_until_token)
+            return bad(RoomErrc::frame_too_large, "bytes_until_token");
+        if (name.empty() != (message.kind == Kind::ping || message.kind == Kind::pong))
+            return bad(RoomErrc::unknown_message);
+        if (message.kind == Kind::ping) return send_own(connection, Kind::pong);
+        if (message.kind == Kind::pong) return;
+        route(connection, name, message, frame);
+    }
+    template <class C>
+    void route(C& connection, BytesView name, const part::RoomMessage& message,
+               const Bytes& frame) {
+        RoomChannel* channel = connection.own.find(name);
+        // An answer of the authorizer that has arrived counts before this frame.
+        if (channel != nullptr && channel->rights.check.answered()) {
+            admission_.on_grant(*channel);
+            if (connection.core.ending()) return;
+            channel = connection.own.find(name);
+        }
+        if (channel == nullptr) {
+            // A document without access accepts only a token.
+            if (message.kind == Kind::token && !connection.end.arrived)
+                on_token(connection, name, message);
+            return;
+        }
+        if (message.kind == Kind::close) {
+            // Earlier frames count, as before the end of the connection.
+            return channel->has_held_frames() ? channel->drain()
+                                              : withdraw_channel(connection, *channel);
+        }
+        // A right may end while a room is loaded again, so a token is processed at once.
+        const bool at_once =
+            message.kind == Kind::token || (channel->held_frames.empty() && is_live(*channel));
+        if (channel->core.joined() && at_once) return on_channel_message(*channel, message);
+        channel->held_frames.push_back(frame);
+        connection.own.held_bytes += frame.size();
+        if (message.kind == Kind::token) channel->core.hold_token();
+    }
+    /// Closes a channel. Its check stays under way, and counts for its connection.
+    template <class C>
+    void withdraw_channel(C& connection, RoomChannel& channel) {
+        closer_.release(channel, closer_.advance(channel, ClientCore::Event::withdraw));
+        connection.own.remove(channel);
+        channel.waker.touch();
+    }
+    template <class C>
+    void on_token(C& connection, BytesView name, const part::RoomMessage& message) {
+        connection.core.note_token();
+        connection.own.pings = connection.own.pings || !message.version.empty();
+        sessions_.pay(connection, ReadCost::token);
+        RoomRequest request = connection.request;
+        request.room_id = connection.protocol.room_id(name);
+        // A name comes from the client, as one in a URL does: an invalid one is never shown.
+        if (!is_room_id_of_url(request.room_id)) request.room_id.clear();
+        request.token = as_text(message.payload);
+        // After token_within, a connection without access gets no further check.
+        const bool late =
+            connection.core.is_late(context_.now) &&
+            std::none_of(connection.clients.begin(), connection.clients.end(), is_admitted);
+        if (late || !connection.own.takes_another(context_.options.clients_per_connection_max)) {
+            const auto why =
+                make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many_documents);
+            context_.report_rejection(request, {}, why, late ? "token_within" : "");
+            return send_rejection(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
+        }
+        // A client dials again after its connection closes, but not after a rejected document. This
+        // is asked last, because it may end others for this document.
+        if (const std::error_code error = admission_.make_space_for_another(connection))
+            return closer_.close_connection_and_report(connection, error);
+        RoomChannel& channel = closer_.clients.make_channel(connection, name, std::move(request));
+        admission_.admit_channel(channel);
+    }
+    /// Whether a client has access, although it has not joined yet.
+    [[nodiscard]] static bool is_admitted(const RoomClient* client) noexcept {
+        return client->core.state() == ClientCore::State::loading ||
+               client->core.state() == ClientCore::State::opening;
+    }
+    template <class C>
+    void send_rejection(C& connection, const Ref<RoomFrame>& address, const std::error_code& why) {
+        const std::string reason = reason_of(why);
+        delivery_.send_control(connection, address,
+                               connection.protocol.write({Kind::rejected, as_bytes(reason), {}}));
+    }
+    template <class C>
+    void send_close(C& connection, RoomChannel& channel) {
+        channel.end_waits = false;
+        send_rejection(connection, channel.address, channel.end_reason);
+        if (!channel.was_joined || connection.core.ending()) return;
+        const std::string reason = reason_of(channel.end_reason);
+        delivery_.send_control(connection, channel.address,
+                               connection.protocol.write({Kind::close, as_bytes(reason), {}}));
+    }
+    /// The reason as text, which does not distinguish an unknown room from a missing right.
+    [[nodiscard]] static std::string reason_of(const std::error_code& why) {
+        const RoomReason* const reason = RoomReasons::find(why);
+        const bool hides = reason != nullptr && reason->shown == RoomReason::Shown::as_forbidden;
+        return hides ? make_error_code(RoomErrc::forbidden).message() : why.message();
+    }
+
+    // ---- one of several clients -----------------------------------------------------------------
+
+    template <class C>
+    void serve_channel(C& connection, RoomChannel& channel) {
+        if (channel.rights.check.answered()) admission_.on_grant(channel);
+        if (channel.core.opening()) {
+            connection.waker.touch();
+            channel.was_joined = true;
+            join(connection, channel);
+        }
+        // Held frames cost as much as new ones.
+        for (unsigned left = context_.options.frames_per_turn_max; left != 0; --left) {
+            if (!channel.core.joined() || channel.held_frames.empty() || !is_live(channel)) break;
+            if (connection.rate.read_at > context_.now) break;
+            const Bytes frame = std::move(channel.held_frames.front());
+            channel.held_frames.pop_front();
+            connection.own.held_bytes -= frame.size();
+            connection.waker.touch();
+            const auto read =
+                connection.protocol.read(BytesView{frame}.subspan(channel.name().size()));
+            if (!read.has_value()) continue;
+            const part::RoomMessage& message = *read;
+            if (message.kind == Kind::token) channel.core.release_token();
+            on_channel_message(channel, message);
+            channel.update_checking();
+        }
+        if (channel.core.draining() && channel.held_frames.empty() && channel.core.joined())
+            withdraw_channel(connection, channel);
+        sessions_.watch(channel);
+        if (!channel.core.ending()) return;
+        // A client that is not notified would type into a document that ignores it.
+        if (channel.end_waits && !connection.core.ending())
+            context_.errors.contain(
+                [&] { send_close(connection, channel); },
+                [&] { closer_.close_connection_and_report(connection, RoomErrc::not_loaded); });
+        connection.own.remove(channel);
+        if (channel.rights.check.waits() || channel.reaped) return;
+        closer_.clients.note_ended(channel);
+    }
+    [[nodiscard]] static bool is_live(const RoomClient& client) noexcept {
+        return client.room != nullptr && client.room->core.live();
+    }
+    void on_channel_message(RoomChannel& channel, const part::RoomMessage& message) {
+        if (message.kind != Kind::token) return sessions_.on_message(channel, message);
+        // A fresh token: the client stays in its room while its access is checked again.
+        channel.request.token = as_text(message.payload);
+        sessions_.pay(*channel.connection, ReadCost::token);
+        if (channel.connection->end.arrived && !channel.rights.check.waits()) return;
+        if (closer_.advance(channel, ClientCore::Event::token).check)
+            admission_.ask_authorizer(channel);
+    }
+
+    TurnContext& context_;
+    Admission& admission_;
+    Closer& closer_;
+    Sessions& sessions_;
+    Delivery& delivery_;
+};
+
+}}}  // namespace belay::detail
