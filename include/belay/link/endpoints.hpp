@@ -144,9 +144,9 @@ struct EndpointsOptions {
 /// abandoned. A live connection is never left for a better endpoint.
 ///
 /// A final failure (`permanent`, `forbidden`, `unauthorized`) of one endpoint does not end the link
-/// while another endpoint may accept it. docs/how-to/several-endpoints.md gives the conditions. For
-/// a breaker, a final failure is a success of the peer. With a WithToken, two successive answers 403
-/// count as one rejection.
+/// while another endpoint may accept it. docs/how-to/several-endpoints.md gives the conditions.
+/// For a breaker, a final failure is a success of the peer. With a WithToken, two successive
+/// answers 403 count as one rejection.
 ///
 /// With a WithToken, inside or around it, the call is `open(link, endpoint, token)`.
 ///
