@@ -96,7 +96,7 @@ private:
 TEST_CASE("redis::Rooms rejects a node of a cluster, and names the alternative",
           "[redis][redis_rooms][unit]") {
     const RedisServer node{{"--port", free_cluster_port(), "--cluster-enabled", "yes"}};
-    redis::Rooms rooms{rooms_at(node)};
+    SharedRooms rooms{rooms_at(node)};
     const PersistenceError error = load(rooms).error();
     CHECK(error.code == redis::Errc::cluster);
     CHECK(cause_of(error.code) == Cause::permanent);
@@ -123,7 +123,7 @@ TEST_CASE("redis::Rooms uses TLS through the recipe with stunnel",
     const Tunnel tunnel{port, authority.file()};
     redis::RoomsOptions options = rooms_at(server);
     options.socket = tunnel.socket();
-    redis::Rooms rooms{options};
+    SharedRooms rooms{options};
     // Until the tunnel listens.
     const auto reaches_server = [&] {
         bool found = false;
@@ -156,7 +156,7 @@ TEST_CASE("redis::Rooms and redis::Stream find the master that Sentinel promotes
     redis::RoomsOptions options;
     options.sentinels = f.sentinels();
     options.retry_after = 20ms;
-    redis::Rooms rooms{options};
+    SharedRooms rooms{options};
     redis::Options of_queue{.stream = "jobs", .consumer = "one"};
     of_queue.sentinels = f.sentinels();
     redis::Stream queue = opened(of_queue);
@@ -190,7 +190,7 @@ TEST_CASE("redis::Rooms reports a master that no Sentinel names", "[redis][redis
     const RedisServer sentinel{{"--port", port, "--sentinel"}, dir / "sentinel.conf"};
     redis::RoomsOptions options;
     options.sentinels.addresses = {"127.0.0.1:" + port};
-    redis::Rooms rooms{options};
+    SharedRooms rooms{options};
     const PersistenceError unknown = load(rooms).error();
     CHECK(unknown.code == std::errc::host_unreachable);
     CHECK(unknown.message().find("the Sentinel has no master of this name") != std::string::npos);
@@ -198,7 +198,7 @@ TEST_CASE("redis::Rooms reports a master that no Sentinel names", "[redis][redis
     const std::string replica_port = free_redis_port();
     const RedisServer replica{{"--port", replica_port, "--replicaof", "127.0.0.1 1"}};
     sentinel.command({"SENTINEL", "MONITOR", "mymaster", "127.0.0.1", replica_port, "1"});
-    redis::Rooms others{options};
+    SharedRooms others{options};
     const PersistenceError error = load(others).error();
     CHECK(error.code == redis::Errc::read_only);
     CHECK(error.message().find("not yet, a master") != std::string::npos);
@@ -208,7 +208,7 @@ TEST_CASE("redis::Rooms: a server that starts on a copy of redis-cli --rdb has a
           "[redis][redis_rooms][unit]") {
     // The copy of the server is younger than this time.
     const RedisServer server{{"--repl-diskless-sync-delay", "0"}};
-    redis::Rooms rooms{rooms_at(server)};
+    SharedRooms rooms{rooms_at(server)};
     begin(rooms);
     append(rooms, "a");
     REQUIRE_FALSE(save(rooms, "A", (*load(rooms))->position));
@@ -221,7 +221,7 @@ TEST_CASE("redis::Rooms: a server that starts on a copy of redis-cli --rdb has a
     REQUIRE(std::system(recipe.c_str()) == 0);
     append(rooms, "later");
     const RedisServer restored{{"--dir", dir.path(), "--dbfilename", "copy.rdb"}};
-    redis::Rooms copy{rooms_at(restored)};
+    SharedRooms copy{rooms_at(restored)};
     CHECK(words_in(load(copy)) == "A|b,");
     CHECK(listed(copy) == "board,");
     append(copy, "c");

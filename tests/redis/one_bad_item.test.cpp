@@ -20,7 +20,7 @@ namespace {
 
 std::string redis_rooms_unreadable() {
     const RedisServer server;
-    redis::Rooms rooms{rooms_at(server)};
+    SharedRooms rooms{rooms_at(server)};
     begin(rooms);
     append(rooms, "a");
     REQUIRE(!rooms.begin("other", other_epoch, false));
@@ -32,7 +32,7 @@ std::string redis_rooms_unreadable() {
 }
 std::string redis_rooms_medium() {
     const RedisServer server;
-    redis::Rooms rooms{rooms_at(server)};
+    SharedRooms rooms{rooms_at(server)};
     begin(rooms);
     server.command({"CONFIG", "SET", "maxmemory", "1"});
     REQUIRE(!rooms.append("board", as_bytes("a")));
@@ -46,15 +46,14 @@ std::string redis_rooms_medium() {
 std::string redis_rooms_too_large() {
     const RedisServer server;
     redis::RoomsOptions options = rooms_at(server);
-    options.bytes_max = options.bytes_per_room_max = 1000;
-    redis::Rooms rooms{options};
+    options.unflushed_bytes_max = 1000;
+    SharedRooms rooms{options};
     begin(rooms);
-    CHECK(!rooms.append("board", Bytes(900)));
-    CHECK(rooms.append("board", Bytes(200)) == RoomErrc::storage_busy);
-    CHECK_FALSE(flush(rooms));
+    CHECK(!rooms.append("board", Bytes(1000)));
+    CHECK(flush(rooms).code == RoomErrc::storage_busy);
     append(rooms, "good");
-    return "Above `bytes_max` of changes that wait, a change fails with `storage_busy`, and its "
-           "client sends it again.";
+    return "Above `unflushed_bytes_max` of changes that wait, a change fails with `storage_busy`, "
+           "and its client sends it again.";
 }
 
 // ---- a queue -------------------------------------------------------------------------------------

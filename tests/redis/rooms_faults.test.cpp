@@ -43,7 +43,7 @@ TEST_CASE("redis::Rooms needs only the permissions that the page lists",
     options.user = "rooms";
     options.password = "secret";
     options.command_timeout = 1s;
-    redis::Rooms rooms{options};
+    SharedRooms rooms{options};
     begin(rooms);
     std::uint64_t read = (*load(rooms))->position;
     append(rooms, "a");
@@ -78,7 +78,7 @@ TEST_CASE("redis::Rooms: a room that could not be erased is listed",
     RedisProxy proxy{server.socket()};
     redis::RoomsOptions options = rooms_at(server);
     options.socket = proxy.socket();
-    redis::Rooms one{options};
+    SharedRooms one{options};
     begin(one);
     CHECK(listed(one) == "board,");
     SECTION("the connection is lost after each of its commands") {
@@ -97,7 +97,7 @@ TEST_CASE("redis::Rooms: a room that could not be erased is listed",
         CHECK(words_in(load(one)) == "none");
     }
     SECTION("another server begins it meanwhile") {
-        redis::Rooms two{rooms_at(server)};
+        SharedRooms two{rooms_at(server)};
         CHECK_FALSE(erase(one));
         CHECK(listed(one).empty());
         begin(two, other_epoch);
@@ -111,8 +111,8 @@ TEST_CASE("redis::Rooms: a restored history that another server ended is not beg
     RedisProxy proxy{server.socket()};
     redis::RoomsOptions options = rooms_at(server);
     options.socket = proxy.socket();
-    redis::Rooms one{options};
-    redis::Rooms two{rooms_at(server)};
+    SharedRooms one{options};
+    SharedRooms two{rooms_at(server)};
     begin(one);
     append(one, "a");
     REQUIRE(load(two));
@@ -213,7 +213,7 @@ TEST_CASE_METHOD(TwoRedisRooms,
 
 TEST_CASE("redis::Rooms: a loss is not hidden by the next change", "[redis][redis_rooms][fault]") {
     const RedisServer server;
-    redis::Rooms one{rooms_at(server)};
+    SharedRooms one{rooms_at(server)};
     begin(one);
     const std::uint64_t read = (*load(one))->position;
     append(one, "lost");
@@ -230,7 +230,7 @@ TEST_CASE("redis::Rooms: a loss is not hidden by the next change", "[redis][redi
 TEST_CASE("redis::Rooms: a loss is not hidden by the next snapshot",
           "[redis][redis_rooms][fault]") {
     const RedisServer server;
-    redis::Rooms one{rooms_at(server)};
+    SharedRooms one{rooms_at(server)};
     begin(one);
     append(one, "read");
     const std::uint64_t read = (*load(one))->position;
@@ -246,7 +246,7 @@ TEST_CASE("redis::Rooms: a loss is not hidden by the next snapshot",
 TEST_CASE("redis::Rooms: a flush returns the position of its last entry",
           "[redis][redis_rooms][fault]") {
     const RedisServer server;
-    redis::Rooms one{rooms_at(server)};
+    SharedRooms one{rooms_at(server)};
     begin(one);
     // These are of other servers, within one millisecond.
     const std::string ms =
@@ -267,7 +267,7 @@ TEST_CASE("redis::Rooms: a flush returns the position of its last entry",
 TEST_CASE("redis::Rooms: a single server saves at the positions of its flushes",
           "[redis][redis_rooms][unit]") {
     const RedisServer server;
-    redis::Rooms alone{rooms_at(server, "alone")};
+    SharedRooms alone{rooms_at(server, "alone")};
     begin(alone);
     std::string all;
     for (const char* const text : {"a", "b", "c"}) {
@@ -281,7 +281,7 @@ TEST_CASE_METHOD(TwoRedisRooms,
                  "redis::Rooms: a snapshot of lost entries replaces no entries of Redis",
                  "[redis][redis_rooms][fault]") {
     const std::uint64_t read = lose_by_failover();
-    redis::Rooms three{rooms_at(server)};
+    SharedRooms three{rooms_at(server)};
     CHECK_FALSE(save(three, "[a,b]", (*load(three))->position));
     append(three, "c");
     CHECK(save(two, "[a,lost]", read).code == RoomErrc::stale_snapshot);
@@ -299,7 +299,7 @@ TEST_CASE("redis::Rooms leaves a server that has become a replica", "[redis][red
     std::filesystem::create_symlink(first.socket(), name);
     redis::RoomsOptions options = rooms_at(first);
     options.socket = name;
-    redis::Rooms rooms{options};
+    SharedRooms rooms{options};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
@@ -332,7 +332,7 @@ TEST_CASE("redis::Rooms: a Redis that cannot save still counts as reachable",
     std::filesystem::create_directories(taken + "/by something");
     redis::RoomsOptions options = rooms_at(server);
     options.command_timeout = 1s;
-    redis::Rooms rooms{options};
+    SharedRooms rooms{options};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
     server.command({"BGSAVE"});
@@ -363,8 +363,8 @@ TEST_CASE("redis::Rooms: a Redis that cannot save still counts as reachable",
 TEST_CASE("redis::Rooms: subscriptions continue after a connection that ended unnoticed",
           "[redis][redis_rooms][fault]") {
     const RedisServer server;
-    redis::Rooms rooms{rooms_at(server)};
-    redis::Rooms other{rooms_at(server)};
+    SharedRooms rooms{rooms_at(server)};
+    SharedRooms other{rooms_at(server)};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
@@ -408,7 +408,7 @@ TEST_CASE_METHOD(TwoRedisRooms,
     CHECK_FALSE(save(one, "[a]", read));
     append(one, "b");
     REQUIRE(server.command({"DEL", "belay:{board}:snapshot"}) == "1");
-    redis::Rooms fresh{rooms_at(server)};
+    SharedRooms fresh{rooms_at(server)};
     const PersistenceError error = load(fresh).error();
     CHECK(error.code == RoomErrc::snapshot_missing);
     CHECK(error.message().find("belay:{board}:snapshot") != std::string::npos);

@@ -1,22 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Goal: no room, client or reply uses the resources of the other rooms of a redis::Rooms. Method:
-// calls and messages that wait for a frozen redis-server, long streams, and a proxy.
+// changes and messages that wait, long streams, and a proxy.
 #include <belay/redis/rooms.hpp>
 
 #include <atomic>
 #include <chrono>
-#include <new>
 #include <string>
 
 #include "support/eventually.hpp"
-#include "support/failing_new.hpp"
 #include "support/redis/proxy.hpp"
 #include "support/redis/rooms_rig.hpp"
-#include "support/sanitizer.hpp"
-// curl_http_allocation.test.cpp, which includes it, is left out under sanitizers.
-#if BELAY_TEST_SANITIZED && !BELAY_TEST_THREAD_SANITIZED
-#    include "support/counting_new.hpp"
-#endif
 
 using namespace belay;
 using namespace std::literals;
@@ -42,48 +35,24 @@ unsigned long redis_number(const RedisServer& server, const char* section,
 
 }  // namespace
 
-TEST_CASE("redis::Rooms: the calls that wait are bounded", "[redis][redis_rooms][fault]") {
+TEST_CASE("redis::Rooms: the changes that wait for their flush are bounded",
+          "[redis][redis_rooms][fault]") {
     const RedisServer server;
     redis::RoomsOptions options = rooms_at(server);
-    options.calls_max = 10;
-    options.bytes_max = 1000;
-    SECTION("of all rooms") {
-        redis::Rooms rooms{options};
-        CHECK(!rooms.append("board", Bytes(900)));
-        CHECK(rooms.append("other", Bytes(200)) == RoomErrc::storage_busy);
-        for (int i = 0; i < 9; ++i) static_cast<void>(rooms.append("board", Bytes(1)));
-        CHECK(rooms.append("other", Bytes(1)) == RoomErrc::storage_busy);
-        CHECK(flush(rooms).code == RoomErrc::unknown_room);
-        CHECK(!rooms.append("other", Bytes(900)));
-    }
-    SECTION("of one room") {
-        options.bytes_per_room_max = 100;
-        options.calls_per_room_max = 3;
-        redis::Rooms rooms{options};
-        CHECK(!rooms.append("board", Bytes(100)));
-        CHECK(rooms.append("board", Bytes(1)) == RoomErrc::storage_busy);
-        CHECK(!rooms.append("other", Bytes(1)));
-        for (int i = 0; i < 2; ++i) CHECK_FALSE(rooms.erase("board"));
-        CHECK(rooms.erase("board") == RoomErrc::storage_busy);
-        CHECK_FALSE(rooms.erase("other"));
-        CHECK(flush(rooms).code == RoomErrc::unknown_room);
-        CHECK(!rooms.append("board", Bytes(100)));
-    }
-    SECTION("snapshots take no space of updates") {
-        redis::Rooms rooms{options};
-        server.freeze();
-        driver::Question<PersistenceError> saving;
-        const std::vector<Bytes> large{Bytes(2000)};
-        rooms.save("large", large, 1, saving.ask());
-        CHECK(!rooms.append("board", Bytes(1000)));
-        CHECK(save(rooms, "more", 1).code == RoomErrc::storage_busy);
-        server.thaw();
-    }
+    options.unflushed_bytes_max = 1000;
+    redis::Rooms rooms{options};
+    CHECK(rooms.append("board", Bytes(1000)) == RoomErrc::storage_busy);
+    CHECK(!rooms.append("board", Bytes(500)));
+    CHECK(rooms.append("other", Bytes(500)) == RoomErrc::storage_busy);
+    driver::Question<part::FlushedRooms> flushing;
+    rooms.flush(flushing.ask());
+    CHECK(flushing.take()->error.code == RoomErrc::unknown_room);
+    CHECK(!rooms.append("other", Bytes(500)));
 }
 
 TEST_CASE("redis::Rooms skips a save whose caller has given up", "[redis][redis_rooms][fault]") {
     const RedisServer server;
-    redis::Rooms rooms{rooms_at(server)};
+    SharedRooms rooms{rooms_at(server)};
     begin(rooms);
     append(rooms, "a");
     const std::uint64_t read = (*load(rooms))->position;
@@ -99,7 +68,7 @@ TEST_CASE("redis::Rooms skips a save whose caller has given up", "[redis][redis_
     CHECK(words_in(load(rooms)) == "|a,");
 }
 
-TEST_CASE("redis::Rooms: messages that wait delay no call, and are published together",
+TEST_CASE("redis::Rooms: messages that wait are published together",
           "[redis][redis_rooms][fault]") {
     const RedisServer server;
     const auto published = [&] {
@@ -108,28 +77,17 @@ TEST_CASE("redis::Rooms: messages that wait delay no call, and are published tog
     const auto read_events = [&] {
         return redis_number(server, "stats", "total_reads_processed:");
     };
-    unsigned long before = 0;
-    std::atomic<unsigned long> first = 0;
-    redis::Rooms rooms{rooms_at(server)};
-    begin(rooms);
-    before = published();
-    const unsigned long reads = read_events();
+    SharedRooms rooms{rooms_at(server)};
+    const unsigned long before = read_events();
     server.freeze();
     const unsigned long count = 5'000;
     for (unsigned long i = 0; i < count; ++i)
         rooms.publish("room " + std::to_string(i % 10), as_bytes(std::to_string(i)));
-    REQUIRE(!rooms.append("board", as_bytes("a")));
-    // The answer runs on the thread that makes the calls.
-    rooms.flush(Completion<part::FlushedRooms>{
-        [&](std::optional<part::FlushedRooms>) noexcept { first = published() - before + 1; }});
     server.thaw();
-    REQUIRE(eventually([&] { return published() - before >= count; }));
-    // The flush publishes, too. One batch was under way, and another could be next.
-    CHECK(published() - before == count + 1);
-    CHECK(first != 0);
-    CHECK(first <= 2 * detail::UnpublishedMessages::batch_max + 2);
+    REQUIRE(eventually([&] { return published() >= count; }));
+    CHECK(published() == count);
     // Each `published` is a connection.
-    CHECK(read_events() - reads < count / 2);
+    CHECK(read_events() - before < count / 2);
 }
 
 TEST_CASE("redis::Rooms publishes the messages that wait when it ends",
@@ -137,49 +95,11 @@ TEST_CASE("redis::Rooms publishes the messages that wait when it ends",
     const RedisServer server;
     const unsigned long count = 1'000;
     {
-        redis::Rooms rooms{rooms_at(server)};
+        SharedRooms rooms{rooms_at(server)};
         for (unsigned long i = 0; i < count; ++i)
             rooms.publish("room " + std::to_string(i % 2), as_bytes(std::to_string(i)));
     }
     CHECK(redis_number(server, "commandstats", "cmdstat_publish:calls=") == count);
-}
-
-TEST_CASE("redis::Rooms counts no change and no flush without memory",
-          "[redis][redis_rooms][fault]") {
-    redis::RoomsOptions options;
-    options.socket = "/nowhere";
-    options.bytes_max = 10;
-    options.calls_max = 2;
-    const auto works = [](redis::Rooms& rooms) {
-        for (int i = 0; i < 2; ++i) {
-            CHECK(!rooms.append("board", Bytes(8)));
-            CHECK(rooms.append("board", Bytes(8)) == RoomErrc::storage_busy);
-            CHECK(flush(rooms));
-        }
-    };
-    bool flushes = false;
-    SECTION("a change") {}
-    SECTION("a flush") { flushes = true; }
-    std::size_t failed = 1;
-    for (std::size_t good = 0; failed != 0; ++good) {
-        redis::Rooms rooms{options};
-        if (flushes) REQUIRE(!rooms.append("board", Bytes(8)));
-        driver::Question<part::FlushedRooms> flushing;
-        failed = without_memory(
-            [&] {
-                try {
-                    if (flushes)
-                        rooms.flush(flushing.ask());
-                    else
-                        static_cast<void>(rooms.append("board", Bytes(8)));
-                } catch (const std::bad_alloc&) {
-                    return;
-                }
-            },
-            good);
-        CHECK(flush(rooms).code != RoomErrc::storage_busy);
-        works(rooms);
-    }
 }
 
 TEST_CASE("UnpublishedMessages keeps the last message about a client, within its limits",
@@ -285,7 +205,7 @@ TEST_CASE("redis::Rooms: a reply that is too long is an error of its room, and n
     options.reply_bytes_max = 1;
     options.command_timeout = 15min;
     options.retry_after = 1h;
-    redis::Rooms rooms{options};
+    SharedRooms rooms{options};
     begin(rooms);
     proxy.next(RedisProxy::Fault::endless_reply);
     const PersistenceError error = load(rooms, "other").error();
@@ -303,8 +223,8 @@ TEST_CASE("redis::Rooms loads a long stream in steps", "[redis][redis_rooms][fau
     options.socket = proxy.socket();
     redis::RoomsOptions patient = rooms_at(server);
     patient.command_timeout = 15min;
-    redis::Rooms other{patient};
-    redis::Rooms rooms{options};
+    SharedRooms other{patient};
+    SharedRooms rooms{options};
     begin(rooms);
     const auto saved = [&](std::string_view snapshot) {
         CHECK_FALSE(save(other, snapshot, (*load(other))->position));
@@ -366,7 +286,7 @@ TEST_CASE("redis::Rooms loads a long stream in steps", "[redis][redis_rooms][fau
 TEST_CASE("redis::Rooms: Redis reads few long entries for one answer to a subscription",
           "[redis][redis_rooms][fault]") {
     const RedisServer server;
-    redis::Rooms rooms{rooms_at(server)};
+    SharedRooms rooms{rooms_at(server)};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
     add_entries(server, 40, std::size_t{600} << 10);
@@ -384,7 +304,7 @@ TEST_CASE("redis::Rooms: a room to which much was added since its last save must
     const RedisServer server;
     redis::RoomsOptions options = rooms_at(server);
     options.uncovered_bytes_max = 10;
-    redis::Rooms rooms{options};
+    SharedRooms rooms{options};
     begin(rooms);
     append(rooms, "1234567890");
     CHECK(rooms.rooms_to_save().empty());
@@ -408,8 +328,8 @@ TEST_CASE("redis::Rooms: a room whose history another server ends need not be sa
     const RedisServer server;
     redis::RoomsOptions options = rooms_at(server);
     options.uncovered_bytes_max = 10;
-    redis::Rooms rooms{options};
-    redis::Rooms other{options};
+    SharedRooms rooms{options};
+    SharedRooms other{options};
     const std::vector<std::string> board{"board"};
     begin(rooms);
     const std::uint64_t from = (*load(rooms))->position;
@@ -454,11 +374,11 @@ TEST_CASE("redis::Rooms: only stored changes can be the reason to save a room",
     const RedisServer server;
     redis::RoomsOptions options = rooms_at(server);
     options.uncovered_bytes_max = 10;
-    redis::Rooms rooms{options};
+    SharedRooms rooms{options};
     begin(rooms);
     const std::vector<std::string> board{"board"};
     SECTION("Redis refuses an append") {
-        redis::Rooms other{options};
+        SharedRooms other{options};
         REQUIRE(load(other));
         REQUIRE_FALSE(erase(other));
         REQUIRE(!rooms.append("board", as_bytes("12345678901")));
@@ -490,7 +410,7 @@ TEST_CASE("redis::Rooms: only stored changes can be the reason to save a room",
 
 TEST_CASE("redis::Rooms lists many rooms in few round trips", "[redis][redis_rooms][unit]") {
     const RedisServer server;
-    redis::Rooms rooms{rooms_at(server)};
+    SharedRooms rooms{rooms_at(server)};
     const int count = 300;
     for (int i = 0; i < count; ++i)
         REQUIRE(!rooms.begin(std::to_string(1000 + i), some_epoch, false));
@@ -519,7 +439,7 @@ TEST_CASE("redis::Rooms: subscriptions with much to read delay no call for long"
     std::atomic<std::size_t> before_flush = 0;
     redis::RoomsOptions options = rooms_at(server);
     options.command_timeout = 1s;
-    redis::Rooms rooms{options};
+    SharedRooms rooms{options};
     for (std::size_t i = 0; i < count; ++i)
         REQUIRE(!rooms.begin(std::to_string(i), some_epoch, false));
     REQUIRE_FALSE(flush(rooms));
@@ -551,8 +471,8 @@ TEST_CASE("redis::Rooms: subscriptions with much to read delay no call for long"
 TEST_CASE("redis::Rooms: an edit enters no later history after its subscription has ended",
           "[redis][redis_rooms][unit]") {
     const RedisServer server;
-    redis::Rooms rooms{rooms_at(server)};
-    redis::Rooms other{rooms_at(server)};
+    SharedRooms rooms{rooms_at(server)};
+    SharedRooms other{rooms_at(server)};
     begin(rooms);
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
     rooms.subscribe("board", no_id, (*load(rooms))->position, waiting.ask());
@@ -571,7 +491,9 @@ TEST_CASE("redis::Rooms: an edit enters no later history after its subscription 
 }
 
 TEST_CASE("RedisRoomLogs remembers no room that does not exist", "[redis][redis_rooms][unit]") {
-    detail::RedisRoomLogs logs;
+    detail::RedisRoomLogs logs{1};
     logs.loaded("none", {});
-    CHECK(logs.size() == 0);
+    redis::RoomsStatus status;
+    logs.count(status);
+    CHECK(status.rooms_known == 0);
 }

@@ -45,10 +45,8 @@ TEST_CASE("redis::RoomsOptions: options that cannot work are rejected",
     CHECK_FALSE(rooms_possible_after([](auto& o) { o.end_is_known = 0s; }));
     CHECK_FALSE(rooms_possible_after([](auto& o) { ++o.reply_bytes_max; }));
     for (auto limit :
-         {&Options::calls_max, &Options::bytes_max, &Options::calls_per_room_max,
-          &Options::bytes_per_room_max, &Options::uncovered_bytes_max, &Options::reply_bytes_max,
-          &Options::batch_entries_max, &Options::batch_bytes_max, &Options::messages_max,
-          &Options::messages_bytes_max})
+         {&Options::unflushed_bytes_max, &Options::uncovered_bytes_max, &Options::reply_bytes_max,
+          &Options::batch_entries_max, &Options::batch_bytes_max})
         CHECK_FALSE(rooms_possible_after([&](auto& o) { o.*limit = 0; }));
 }
 

@@ -80,12 +80,12 @@ TEST_CASE("redis::Tls carries a queue and rooms, also long values, over TLS",
     push(queue, value);
     CHECK(first_of(queue) == value);
 
-    redis::Rooms rooms{rooms_of(options)};
+    SharedRooms rooms{rooms_of(options)};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
     driver::Question<Result<part::FanoutBatch, PersistenceError>> batch;
     rooms.subscribe("board", no_id, read, batch.ask());
-    redis::Rooms other{rooms_of(options)};
+    SharedRooms other{rooms_of(options)};
     REQUIRE(load(other));
     append(other, "a");
     CHECK(eventually([&] { return batch.answered(); }));
@@ -114,7 +114,7 @@ TEST_CASE("redis::Tls reports the reason why it rejects a server", "[redis][tls]
     CHECK(name.message().find("has another name") != std::string::npos);
     CHECK(refused(at(port, other.tls({.server_name = "redis.example.org"}))).code ==
           tls::Errc::certificate_unknown_issuer);
-    redis::Rooms rooms{rooms_of(at(port, authority.tls()))};
+    SharedRooms rooms{rooms_of(at(port, authority.tls()))};
     CHECK(load(rooms).error().code == tls::Errc::certificate_other_name);
 
     push_at(at(port, authority.tls({.server_name = "redis.example.org"})), "a");
@@ -195,7 +195,7 @@ TEST_CASE("redis::Tls secures the connections to Sentinels and to the master the
     options.sentinels.addresses = {"127.0.0.1:" + sentinel_port};
     push_at(options, "a");
     CHECK(server.command({"XLEN", "jobs"}) == "1");
-    redis::Rooms rooms{rooms_of(options)};
+    SharedRooms rooms{rooms_of(options)};
     begin(rooms);
     append(rooms, "a");
 }
@@ -206,6 +206,6 @@ TEST_CASE("redis::Rooms rejects a node of a cluster over TLS", "[redis][tls][uni
     RedisServer::Settings settings = authority.settings(port, right);
     settings.insert(settings.end(), {"--cluster-enabled", "yes", "--tls-cluster", "yes"});
     const RedisServer node{settings};
-    redis::Rooms rooms{rooms_of(at(port, authority.tls()))};
+    SharedRooms rooms{rooms_of(at(port, authority.tls()))};
     CHECK(load(rooms).error().code == redis::Errc::cluster);
 }

@@ -30,9 +30,13 @@ static_assert(explain::persistence_like<OnThread<TableRooms>>() &&
               explain::fanout_like<OnThread<TableRooms>>());
 static_assert(!FanoutLike<OnThread<MemoryRooms>> && detail::FanoutIsSound<OnThread<MemoryRooms>>);
 
-/// A storage whose connection for subscriptions is away.
+/// A storage whose connection for subscriptions is away, or does not publish yet, or that cannot
+/// read a room.
 struct Outage {
     std::atomic<bool> away{false};
+    std::atomic<bool> holds{false};
+    std::atomic<bool> publishing{false};
+    std::atomic<bool> damaged{false};
     std::atomic<int> waits{0};
 };
 struct AwaySubscription : TableSubscription {
@@ -42,13 +46,24 @@ struct AwaySubscription : TableSubscription {
         ++outage.waits;
         if (outage.away)
             return PersistenceError{std::make_error_code(std::errc::not_connected), {}, {}};
+        const auto board = readers.find("board");
+        if (outage.damaged && board != readers.end() && board->second.waits)
+            return PersistenceError{
+                RoomErrc::snapshot_damaged, {}, {}, {}, {{"board", RoomErrc::snapshot_damaged}}};
         return TableSubscription::wait(readers, changed, limit);
+    }
+    void publish(const std::vector<part::PublishedMessage>& messages) {
+        outage.publishing = true;
+        outage.publishing.notify_all();
+        outage.holds.wait(true);
+        TableSubscription::publish(messages);
     }
     Outage& outage;
 };
 struct AwayRooms : TableRooms {
     AwayRooms(RoomTable& t, Outage& o) : TableRooms{t}, table{t}, outage{o} {}
     [[nodiscard]] AwaySubscription subscription() const { return {table, outage}; }
+    [[nodiscard]] int status() const { return outage.waits; }
     RoomTable& table;
     Outage& outage;
 };
@@ -130,6 +145,57 @@ TEST_CASE("OnThread reports an outage once to each subscription, and goes on aft
     outage.away = false;
     REQUIRE(eventually([&] { return asked.answered(); }));
     CHECK((*asked.take())->entries.size() == 1);
+}
+
+TEST_CASE("OnThread reports a room that cannot be read to its subscription, and serves the others",
+          "[drive][on_thread][unit]") {
+    RoomTable table;
+    Outage outage;
+    OnThread one{AwayRooms{table, outage}};
+    driver::Question<Batch> other;
+    one.subscribe("other", no_id, 0, other.ask());
+    outage.damaged = true;
+    for (int times = 0; times < 2; ++times) {
+        driver::Question<Batch> asked;
+        one.subscribe("board", no_id, 0, asked.ask());
+        REQUIRE(eventually([&] { return asked.answered(); }));
+        CHECK((*asked.take()).error().code == RoomErrc::snapshot_damaged);
+        CHECK_FALSE(other.answered());
+    }
+    REQUIRE(!one.begin("other", board_epoch, false));
+    REQUIRE(!one.append("other", as_bytes("a"), {board_epoch, 1, board_epoch}));
+    one.flush(Completion<part::FlushedRooms>{[](auto) noexcept {}});
+    REQUIRE(eventually([&] { return other.answered(); }));
+    CHECK((*other.take())->entries.size() == 1);
+}
+
+TEST_CASE("OnThread: messages delay no call, and are counted", "[drive][on_thread][unit]") {
+    RoomTable table;
+    Outage outage;
+    OnThread one{AwayRooms{table, outage}};
+    driver::Question<Batch> asked;
+    one.subscribe("board", no_id, 0, asked.ask());
+    REQUIRE(!one.begin("board", board_epoch, false));
+    append_now(one, "a");
+    REQUIRE(eventually([&] { return asked.answered(); }));
+    outage.holds = true;
+    one.publish("board", as_bytes("held"));
+    outage.publishing.wait(false);
+    for (int i = 0; i < 1'002; ++i) one.publish("board", as_bytes(std::to_string(i)));
+    append_now(one, "b");
+    CHECK(one.queue().messages == 1'000);
+    CHECK(one.queue().message_bytes == 10 - 2 + 2 * 90 + 3 * 900 + 4 * 2);
+    CHECK(one.queue().messages_dropped == 2);
+    // The status of a shared storage is the present one.
+    const int before = one.status();
+    outage.holds = false;
+    outage.holds.notify_all();
+    REQUIRE(eventually([&] { return one.status() > before; }));
+    // No subscription reads them, and the first three are dropped for later ones.
+    one.publish("board", as_bytes("last"));
+    one.publish("board", as_bytes("one"));
+    REQUIRE(eventually([&] { return one.queue().messages_unread == 3; }));
+    CHECK(one.queue().messages == 0);
 }
 
 TEST_CASE("OnThread rejects a subscription with a bad id", "[drive][on_thread][unit]") {

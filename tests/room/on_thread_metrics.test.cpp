@@ -44,3 +44,17 @@ TEST_CASE("visit_metrics passes what waits in an OnThread", "[drive][on_thread][
     CHECK(rooms.queue().update_bytes == 0);
     CHECK(rooms.queue().snapshot_bytes == 0);
 }
+
+TEST_CASE("visit_metrics passes the numbers of messages of an OnThread",
+          "[drive][on_thread][metrics][unit]") {
+    OnThreadQueue queue;
+    queue.messages = 2;
+    queue.message_bytes = 3;
+    queue.messages_dropped = 4;
+    queue.messages_unread = 5;
+    const Collected collected{queue};
+    CHECK(collected["storage_thread.messages"] == 2);
+    CHECK(collected["storage_thread.message_bytes"] == 3);
+    CHECK(collected["storage_thread.messages_dropped"] == 4);
+    CHECK(collected["storage_thread.messages_unread"] == 5);
+}

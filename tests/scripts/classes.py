@@ -37,7 +37,6 @@ LISTED = {
     "sim/detail/disk_names.hpp DiskNames": "one function for each change of a name, and what a crash leaves",
     "sim/detail/station.hpp Fabric": "the state of a network, without an invariant of its own",
     "mcp/detail/core.hpp McpCore": "the state of one protocol client, as a value",
-    "redis/detail/room_subscriber.hpp RedisRoomSubscriber": "two connections, their positions and timers",
     "sqlite/detail/database.hpp SqliteDatabase": "one member function for each kind of statement",
     "sqlite/detail/elements.hpp SqliteElements": "one member for each prepared statement",
     "sqlite/detail/room_tables.hpp SqliteRoomTables": "one member for each prepared statement",

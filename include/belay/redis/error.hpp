@@ -3,6 +3,8 @@
 /// redis::Errc and redis::Error: the errors of queues in Redis, with advice.
 #pragma once
 
+#include <cstddef>       // std::size_t
+#include <iterator>      // std::size
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code, std::is_error_code_enum
@@ -187,51 +189,35 @@ struct Error {
 
 private:
     [[nodiscard]] static const char* advice(Errc code) noexcept {
-        switch (code) {
-            case Errc::connection_lost:
-                return "call again, which connects again; a push may have been stored, and would "
-                       "then be stored twice";
-            case Errc::no_answer:
-                return "call again, or raise command_timeout if the server is slow; a push may "
-                       "have been stored, and would then be stored twice";
-            case Errc::bad_reply:
-                return "check that the server at this address is Redis";
-            case Errc::wrong_type:
-                return "choose a key that only this queue uses";
-            case Errc::unauthorized:
-                return "set user and password to the values that the server expects";
-            case Errc::forbidden:
-                return "allow the user EVAL, XADD, XLEN, XGROUP, XINFO, XREADGROUP, XPENDING, "
-                       "XCLAIM, XAUTOCLAIM, XACK and XDEL on this key";
-            case Errc::not_ready:
-                return "wait, and call again; nothing is lost";
-            case Errc::out_of_memory:
-                return "take operations from the queue, or raise maxmemory; nothing is lost if "
-                       "maxmemory-policy is noeviction";
-            case Errc::read_only:
-                return "connect to the master";
-            case Errc::cannot_persist:
-                return "check the disk of the server and its replicas; nothing is lost";
-            case Errc::no_group:
-                return "open again, which creates them again; find out why they were deleted, "
-                       "because the server may have lost its data";
-            case Errc::other_group:
-                return "use one group for each stream, because an acknowledgement removes the "
-                       "entry for all groups";
-            case Errc::moved:
-                return "connect to the node that has the key; belay does not follow redirections "
-                       "of a cluster";
-            case Errc::too_old:
-                return "use Redis 6.2 or later, and do not rename its commands";
-            case Errc::cluster:
-                return "use a server that is not part of a cluster, with replicas and Sentinel if "
-                       "it must not be the only one";
-            case Errc::reply_too_long:
-                return "raise record_bytes_max, or remove the entry that is so long";
-            case Errc::rejected:
-                break;
-        }
-        return "read the reply of Redis in this message";
+        constexpr const char* words[] = {
+            ("call again, which connects again; a push may have been stored, and would "
+             "then be stored twice"),
+            ("call again, or raise command_timeout if the server is slow; a push may "
+             "have been stored, and would then be stored twice"),
+            "check that the server at this address is Redis",
+            "choose a key that only this queue uses",
+            "set user and password to the values that the server expects",
+            ("allow the user EVAL, XADD, XLEN, XGROUP, XINFO, XREADGROUP, XPENDING, "
+             "XCLAIM, XAUTOCLAIM, XACK and XDEL on this key"),
+            "wait, and call again; nothing is lost",
+            ("take operations from the queue, or raise maxmemory; nothing is lost if "
+             "maxmemory-policy is noeviction"),
+            "connect to the master",
+            "check the disk of the server and its replicas; nothing is lost",
+            ("open again, which creates them again; find out why they were deleted, "
+             "because the server may have lost its data"),
+            ("use one group for each stream, because an acknowledgement removes the "
+             "entry for all groups"),
+            ("connect to the node that has the key; belay does not follow redirections "
+             "of a cluster"),
+            "use Redis 6.2 or later, and do not rename its commands",
+            "read the reply of Redis in this message",
+            ("use a server that is not part of a cluster, with replicas and Sentinel if "
+             "it must not be the only one"),
+            "raise record_bytes_max, or remove the entry that is so long",
+        };
+        const auto i = static_cast<std::size_t>(code) - 1;
+        return words[i < std::size(words) ? i : static_cast<std::size_t>(Errc::rejected) - 1];
     }
 };
 

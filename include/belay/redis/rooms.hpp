@@ -4,17 +4,22 @@
 /// Link belay::redis or -lhiredis.
 #pragma once
 
-#include <cstdint>       // std::uint64_t
-#include <memory>        // std::unique_ptr
+#include <cstddef>       // std::byte, std::size_t
+#include <cstdint>       // std::uint8_t, std::uint64_t
+#include <memory>        // std::make_shared, std::shared_ptr
+#include <optional>      // std::nullopt, std::optional
 #include <span>          // std::span
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <utility>       // std::move
+#include <vector>        // std::vector
 
 #include <belay/core/detail/expect_options.hpp>
-#include <belay/redis/detail/room_worker.hpp>
-#include <belay/redis/rooms_status.hpp>
+#include <belay/core/detail/heap.hpp>
+#include <belay/redis/detail/room_subscription.hpp>
+#include <belay/room/detail/packed_parts.hpp>
+#include <belay/room/detail/staged_rooms.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace redis {
 
@@ -23,137 +28,114 @@ namespace belay { inline namespace BELAY_ABI { namespace redis {
 /// Each room has a stream of updates and a snapshot. Each server reads what the others append, and
 /// publishes to them which clients are present.
 ///
-///     RoomManager rooms{Rooms{{.host = "redis", .password = "…"}}, authorizer};
+///     RoomManager rooms{OnThread{redis::Rooms{{.host = "redis", .password = "…"}}}, authorizer};
 ///
 /// - A change is stored when Redis has answered. The setting `appendfsync` decides whether that
 ///   survives the end of Redis.
 /// - While Redis is away or frozen, calls fail after the timeouts of the options, and at once from
-///   then on. The connection is tried again automatically. A waiting subscription is notified once
-///   per outage.
+///   then on. The connections are tried again automatically.
 /// - If Redis loses any data, a subscription reports a gap. Three things are compared: the log of
 ///   the history, the last entry that was read, and the last own entry. They are compared after
 ///   something was stored, after Redis was away, and after all of Redis was emptied. An emptied
 ///   Redis is noticed within `command_timeout` and one call.
 ///
-/// All calls run on a thread of its own, one after the other, over two connections.
+/// The calls use one connection, and the subscription uses two.
 ///
-/// Models:        PersistenceLike, with `rooms_to_save`; FanoutLike.
-/// Thread safety: one thread at a time, except `status`; Completions are answered on the other.
-/// Blocks:        only in the destructor: for the call that is under way, and to publish the
-///                messages that wait, for at most 1 s and one call.
+/// Models:        PersistenceLike, with `rooms_to_save`; BlockingFanoutLike. Every call answers
+///                before it returns.
+/// Thread safety: one thread at a time, except for `status` and `rooms_to_save`, which any thread
+///                may call.
+/// Blocks:        every call that is answered, on Redis: use an OnThread.
+/// Errors:        those of PersistenceLike and of FanoutLike; storage_busy; snapshot_damaged;
+///                snapshot_missing; those of Redis, see Errc, and of the system.
 /// Throws:        std::bad_alloc; std::system_error if there are no descriptors.
-/// Memory:        the calls and messages that wait. For each room that exists and was loaded or
-///                changed, and until the end of this object: about 450 bytes, and up to 130 more
-///                while own updates are not saved.
+/// Memory:        the changes since the last flush. For each room that exists and was loaded or
+///                changed, and until the end of this object: about 500 bytes.
 class Rooms {
 public:
     /// Constructs the storage; it connects at the first call.
     ///
     /// Pre: options.check() is empty. Call it for options that a user has written.
     explicit Rooms(const RoomsOptions& options = {})
-        : worker_{std::make_unique<Work>(checked(options))} {
-        worker_->start();
-    }
-    Rooms(Rooms&&) noexcept = default;
-    Rooms& operator=(Rooms&&) noexcept = default;
-    ~Rooms() = default;
+        : options_{checked(options)},
+          shared_{std::make_shared<detail::RedisRoomsShared>(options)},
+          link_{options, shared_, true} {}
 
-    /// Loads a room.
-    ///
-    /// Errors: bad_room_id; storage_busy; those of Redis and the system; snapshot_damaged.
-    void load(std::string_view id, Completion<part::LoadedRoom> done) {
-        if (const std::error_code error = rejected(id, {}))
-            return done(part::LoadedRoom{because(error)});
-        worker_->post(Work::Load{std::string{id}, std::move(done)}, id, {});
-    }
-    /// Adds an update to a room; the flush stores it.
-    ///
-    /// Errors: bad_room_id; storage_busy. The flush reports a room that does not exist.
+    /// Loads a room. Reads a long stream in several steps, so that no reply is too long, or takes
+    /// too long.
+    void load(std::string_view id, Completion<part::LoadedRoom> done) { done(load_now(id)); }
+    /// Adds an update to a room; the flush stores it.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code append(std::string_view id, BytesView update,
                                          const part::ChangeId& change = {}) {
-        return stage({Change::Kind::append, std::string{id}, {}, to_bytes(update), change});
+        return stage({Kind::append, std::string{id}, {}, to_bytes(update), change});
     }
-    /// Begins a new, empty history of a room.
-    ///
-    /// Errors: bad_room_id; storage_busy.
+    /// Begins a new, empty history of a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
-        return stage({.kind = Change::Kind::reset, .id = std::string{id}, .epoch = epoch});
+        return stage({.kind = Kind::reset, .id = std::string{id}, .epoch = epoch});
     }
-    /// Begins a history of a room, unless another server has begun one.
-    ///
-    /// Errors: bad_room_id; storage_busy.
+    /// Begins a history, unless another server has begun one.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code begin(std::string_view id, const Id& epoch, bool again) {
-        return stage(
-            {.kind = Change::Kind::begin, .id = std::string{id}, .epoch = epoch, .again = again});
+        return stage({.kind = Kind::begin, .id = std::string{id}, .epoch = epoch, .again = again});
     }
-    /// Erases a room.
-    ///
-    /// Errors: bad_room_id; storage_busy.
+    /// Erases a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
-        return stage({.kind = Change::Kind::erase, .id = std::string{id}});
+        return stage({.kind = Kind::erase, .id = std::string{id}});
     }
-    /// Stores all changes made before.
-    ///
-    /// Errors: storage_busy; those of Redis and the system. For single rooms:
-    /// - unknown_room, if something was appended to a room that has no history, or has another one;
-    /// - history_reset, if that history was ended on purpose.
+    /// Stores all changes made before: those of each room in their order, and consecutive appends
+    /// in one step. A rejection in one room does not affect the others. An outage ends the flush.
     void flush(Completion<part::FlushedRooms> done) {
-        if (!worker_->post_flush(staged_, done)) done(because(RoomErrc::storage_busy));
+        std::vector<Change> changes = staged_.take();
+        detail::sort_stably(changes, [](const Change& a, const Change& b) { return a.id < b.id; });
+        part::FlushedRooms flushed;
+        for (std::span<const Change> left{changes}; !left.empty();) {
+            std::size_t count = 1;
+            while (count < left.size() && left[count].id == left[0].id) ++count;
+            PersistenceError error = store(left.first(count), flushed);
+            if (error && link_.is_down()) return done(part::FlushedRooms{std::move(error)});
+            if (error) {
+                // Redis does not report a lost history.
+                shared_->logs.suspect(left[0].id);
+                std::vector rejected = std::move(flushed.error.rooms);
+                rejected.emplace_back(left[0].id, error.code);
+                if (!flushed.error) flushed.error = std::move(error);
+                flushed.error.rooms = std::move(rejected);
+            }
+            left = left.subspan(count);
+        }
+        done(std::move(flushed));
     }
     /// Stores a snapshot of a room.
-    ///
-    /// Errors: those of PersistenceLike; bad_room_id; storage_busy; those of Redis and the system.
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
-        detail::CallBytes size;
-        for (const Bytes& part : snapshot) size.snapshots += part.size();
-        if (const std::error_code error = rejected(id, size)) return done(because(error));
-        worker_->post(
-            Work::Save{
-                std::string{id}, {snapshot.begin(), snapshot.end()}, covers, std::move(done)},
-            id, size);
+        done(save_now(id, snapshot, covers));
     }
     /// Lists the ids of rooms.
-    ///
-    /// Errors: storage_busy; those of Redis and the system.
     void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
-        if (!worker_->takes({}, {}))
-            return done(part::ListedRooms{because(RoomErrc::storage_busy)});
-        worker_->post(Work::List{std::string{after}, count, std::move(done)}, {}, {});
+        std::vector<std::string> ids;
+        PersistenceError error = list_now(after, count, ids);
+        done(error ? part::ListedRooms{std::move(error)} : part::ListedRooms{std::move(ids)});
     }
     /// Returns the rooms to which this server has added more than
     /// `RoomsOptions::uncovered_bytes_max` since their last saves. A RoomManager saves them at
     /// once.
     [[nodiscard]] std::vector<std::string> rooms_to_save() const {
-        return worker_->rooms_to_save();
+        return shared_->logs.rooms_to_save();
     }
-    /// Returns the state of the connection, what waits for it, and what was lost.
-    ///
-    /// Complexity: O(1).   Blocks: never for Redis.
-    /// Thread safety: any thread, also while others call members; not during a move or the
-    /// destructor.
-    [[nodiscard]] RoomsStatus status() const { return worker_->status(); }
-    /// Sends a message to the servers that are subscribed to a room.
-    ///
-    /// Messages do not delay calls. While they wait, a message about a client replaces the one
-    /// before, and the oldest messages of a room are dropped above its limits.
-    void publish(std::string_view id, BytesView message) {
-        if (detail::is_room_id(id)) worker_->publish(id, message);
+    /// Returns the state of the connection, and what was lost.   Complexity: O(1).
+    [[nodiscard]] RoomsStatus status() const {
+        RoomsStatus status = shared_->health.status();
+        shared_->logs.count(status);
+        return status;
     }
-    /// Completes `done` once, when the room has changes after the position `from` of the history
-    /// `epoch`, or messages.
-    ///
-    /// Errors: bad_room_id; storage_busy; those of Redis and the system.
-    void subscribe(std::string_view id, const Id& epoch, std::uint64_t from,
-                   Completion<Result<part::FanoutBatch, PersistenceError>> done) {
-        if (const std::error_code error = rejected(id, {}))
-            return done(Result<part::FanoutBatch, PersistenceError>{because(error)});
-        worker_->post(Work::Subscribe{std::string{id}, epoch, from, std::move(done)}, id, {});
-    }
+    /// Returns the subscription of a BlockingFanoutLike, with connections of its own.
+    [[nodiscard]] detail::RedisRoomSubscription subscription() const { return {options_, shared_}; }
 
 private:
-    using Work = detail::RedisRoomWorker;
     using Change = detail::StagedChange;
+    using Kind = Change::Kind;
+    using Keys = detail::RedisRoomKeys;
+    using Reply = detail::RedisReply;
+    using Text = std::string_view;
 
     [[nodiscard]] static const RoomsOptions& checked(const RoomsOptions& options) {
         detail::expect_options(options.check(),
@@ -162,33 +144,295 @@ private:
                                 {"command_timeout", options.command_timeout},
                                 {"retry_after", options.retry_after},
                                 {"end_is_known", options.end_is_known},
-                                {"calls_max", options.calls_max},
-                                {"bytes_max", options.bytes_max},
-                                {"calls_per_room_max", options.calls_per_room_max},
-                                {"bytes_per_room_max", options.bytes_per_room_max},
+                                {"unflushed_bytes_max", options.unflushed_bytes_max},
                                 {"uncovered_bytes_max", options.uncovered_bytes_max},
                                 {"reply_bytes_max", options.reply_bytes_max},
                                 {"batch_entries_max", options.batch_entries_max},
-                                {"batch_bytes_max", options.batch_bytes_max},
-                                {"messages_max", options.messages_max},
-                                {"messages_bytes_max", options.messages_bytes_max}});
+                                {"batch_bytes_max", options.batch_bytes_max}});
         return options;
     }
-    [[nodiscard]] static PersistenceError because(std::error_code error) { return {error, {}, {}}; }
-    [[nodiscard]] std::error_code rejected(std::string_view id,
-                                           const detail::CallBytes& size) const {
-        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
-        return worker_->takes(id, size) ? std::error_code{} : RoomErrc::storage_busy;
-    }
     [[nodiscard]] std::error_code stage(Change change) {
-        if (const std::error_code error = rejected(change.id, {.updates = change.update.size()}))
-            return error;
-        worker_->stage(staged_, std::move(change));
+        if (!detail::is_room_id(change.id)) return RoomErrc::bad_room_id;
+        const std::size_t size = change.size();
+        if (size > options_.unflushed_bytes_max ||
+            staged_.bytes() > options_.unflushed_bytes_max - size)
+            return RoomErrc::storage_busy;
+        staged_.add(std::move(change));
+        return {};
+    }
+    [[nodiscard]] std::string index() const { return options_.prefix + ":rooms"; }
+    /// The room has another history by now, or none.
+    [[nodiscard]] static PersistenceError gone(const std::string& key, Text answer) {
+        if (answer == "over") return {RoomErrc::history_reset, key, {}};
+        return {RoomErrc::unknown_room, key, "it has another history, or has none any more",
+                "wait: the manager compares the room with the stored one, and stores again what is "
+                "missing"};
+    }
+
+    // ---- changes -------------------------------------------------------------------------------
+
+    /// A room after a flush: its last position, or 0, and the epoch of its history.
+    struct Stored {
+        std::uint64_t position = 0;
+        Id epoch{};
+    };
+    /// Stores the changes of one room.
+    [[nodiscard]] PersistenceError store(std::span<const Change> changes,
+                                         part::FlushedRooms& flushed) {
+        const std::string& id = changes[0].id;
+        const Keys keys{options_.prefix, id};
+        Stored stored;
+        while (!changes.empty()) {
+            const bool appends = changes[0].kind == Kind::append;
+            const std::size_t count = appends ? together(changes) : 1;
+            PersistenceError error = appends ? append(keys, changes.first(count), stored)
+                                             : turn(keys, changes[0], stored);
+            if (error) return error;
+            changes = changes.subspan(count);
+        }
+        if (stored.position == 0) return {};
+        flushed.positions.emplace_back(id, stored.position);
+        flushed.epochs.emplace_back(id, stored.epoch);
+        return {};
+    }
+    /// Returns how many changes at the front are appends that can be sent together.
+    [[nodiscard]] static std::size_t together(std::span<const Change> changes) noexcept {
+        std::size_t bytes = 0;
+        std::size_t count = 0;
+        for (const Change& change : changes) {
+            bytes += change.update.size();
+            if (change.kind != Kind::append || count == 1000) break;
+            if (change.change.epoch != changes[0].change.epoch) break;
+            if (change.change.server != changes[0].change.server) break;
+            if (count != 0 && bytes > std::size_t{1} << 20) break;
+            ++count;
+        }
+        return count;
+    }
+    [[nodiscard]] PersistenceError append(const Keys& keys, std::span<const Change> changes,
+                                          Stored& stored) {
+        const std::string& id = changes[0].id;
+        std::string all;
+        std::size_t bytes = 0;
+        for (const Change& change : changes) {
+            std::byte head[12];
+            store_le(head, static_cast<std::uint32_t>(change.update.size()));
+            store_le(head + 4, change.change.sequence);
+            all += as_text(head);
+            all += as_text(change.update);
+            bytes += change.update.size();
+        }
+        const detail::RedisRoomLog known = shared_->logs.of(id);
+        const Id& server = changes[0].change.server;
+        const Id epoch = continued_.of(id, changes[0].change.epoch);
+        Reply reply;
+        if (PersistenceError e =
+                link_.eval(detail::redis_room_append, keys, reply, known.log, keys.channel,
+                           as_text(server), all, detail::redis_entry_id(known.acked),
+                           as_text(known.server), detail::redis_text_of(epoch)))
+            return e;
+        if (reply->type != REDIS_REPLY_ARRAY)
+            return gone(keys.room, detail::reply_text(reply.get()));
+        const auto last = detail::redis_position(detail::reply_text(reply, 1));
+        if (!last || !detail::take_redis_id(detail::reply_text(reply, 2), stored.epoch))
+            return detail::foreign_redis_key(keys.updates);
+        stored.position = *last;
+        shared_->logs.begun(id, detail::reply_text(reply, 0));
+        shared_->logs.stored(id, *last, server, bytes);
+        return {};
+    }
+    /// Begins or ends a history.
+    [[nodiscard]] PersistenceError turn(const Keys& keys, const Change& change, Stored& stored) {
+        const std::string keep = std::to_string(options_.end_is_known.count());
+        const detail::RedisRoomLog known = shared_->logs.of(change.id);
+        Reply reply;
+        if (change.kind == Kind::erase) {
+            if (PersistenceError e = link_.eval(detail::redis_room_erase, keys, reply, keys.channel,
+                                                keep, known.was, known.tried))
+                return e;
+            stored = {};
+            shared_->logs.covered(change.id);
+            // Removed from the index after it is erased, because a room that could not be erased
+            // must be listed. Another server may have begun it meanwhile, and added it to the index
+            // before.
+            if (PersistenceError e = link_.ask({"ZREM", index(), change.id}, reply)) return e;
+            if (PersistenceError e = link_.ask({"EXISTS", keys.room}, reply)) return e;
+            if (reply->integer == 0) return {};
+            return link_.ask({"ZADD", index(), "0", change.id}, reply);
+        }
+        // Added to the index before it begins, because a room that is not listed is not found.
+        // Added again after it has begun, because a server that erases a room meanwhile removes it
+        // from the index.
+        if (PersistenceError e = link_.ask({"ZADD", index(), "0", change.id}, reply)) return e;
+        const bool anew = change.kind == Kind::reset;
+        // A beginning that was not answered may have been carried out, and even be over by now.
+        // With the same log, the retry is the same beginning.
+        const std::string log =
+            change.again && !known.tried.empty() ? known.tried : detail::redis_fresh_digits(bits_);
+        shared_->logs.begins(change.id, log);
+        const Text how = anew ? "reset" : change.again ? "again" : "new";
+        if (PersistenceError e =
+                link_.eval(detail::redis_room_begin, keys, reply, how, as_text(change.epoch), log,
+                           keys.channel, keep, known.was, known.tried))
+            return e;
+        if (reply->type != REDIS_REPLY_ARRAY)
+            return gone(keys.room, detail::reply_text(reply.get()));
+        const auto began = detail::redis_position(detail::reply_text(reply, 1));
+        if (!began || !detail::take_redis_id(detail::reply_text(reply, 2), stored.epoch))
+            return detail::foreign_redis_key(keys.room);
+        stored.position = *began;
+        shared_->logs.begun(change.id, detail::reply_text(reply, 0));
+        continued_.begun(change.id, change.epoch, stored.epoch);
+        if (anew) shared_->logs.covered(change.id);
+        return link_.ask({"ZADD", index(), "0", change.id}, reply);
+    }
+
+    // ---- loads ---------------------------------------------------------------------------------
+
+    /// A room that is being loaded.
+    struct Loading {
+        enum class State : std::uint8_t { whole, more, anew };
+        StoredRoom room{};
+        std::string log{};  ///< empty: there is no such room
+        State state = State::whole;
+    };
+    static constexpr int load_attempts = 5;
+    static constexpr Text load_entries_max = "4096";
+    static constexpr Text load_bytes_max = "16777216";
+
+    [[nodiscard]] part::LoadedRoom load_now(Text id) {
+        if (!detail::is_room_id(id)) return PersistenceError{RoomErrc::bad_room_id, {}, {}};
+        const Keys keys{options_.prefix, id};
+        // It adds what it has to what is left of the room.
+        const bool has_room = shared_->logs.serves(id);
+        for (int i = 0; i < load_attempts; ++i) {
+            Loading load;
+            PersistenceError error = begin_load(keys, has_room, load);
+            while (!error && load.state == Loading::State::more) error = load_more(keys, load);
+            if (error) return error;
+            // Two saves have trimmed the stream between two steps, or the history has ended.
+            if (load.state == Loading::State::anew) continue;
+            shared_->logs.loaded(id, load.log);
+            return load.log.empty() ? std::nullopt : std::optional{std::move(load.room)};
+        }
+        return PersistenceError{RoomErrc::storage_busy, keys.room,
+                                "it is saved faster than it is read"};
+    }
+    [[nodiscard]] PersistenceError begin_load(const Keys& keys, bool has_room, Loading& load) {
+        Reply reply;
+        if (PersistenceError e = link_.eval(detail::redis_room_load, keys, reply,
+                                            has_room ? "1" : "0", load_entries_max, load_bytes_max))
+            return e;
+        if (detail::reply_text(reply.get()) == "missing") {
+            return {RoomErrc::snapshot_missing, keys.snapshot, "Redis has removed the key",
+                    "wait until a server that has the room saves it, or restore the key, or erase "
+                    "the room; set maxmemory-policy to noeviction"};
+        }
+        if (reply->type == REDIS_REPLY_NIL) return {};
+        const auto position = detail::redis_position(detail::reply_text(reply, 2));
+        auto parts = detail::unpacked_parts(as_bytes(detail::reply_text(reply, 3)));
+        if (!parts) return {RoomErrc::snapshot_damaged, keys.snapshot, {}};
+        if (!position || !detail::take_redis_id(detail::reply_text(reply, 0), load.room.epoch))
+            return detail::foreign_redis_key(keys.room);
+        load.log = detail::reply_text(reply, 1);
+        load.room.snapshot = std::move(*parts);
+        load.room.position = *position;
+        return take_loaded(keys, reply, 4, load);
+    }
+    [[nodiscard]] PersistenceError load_more(const Keys& keys, Loading& load) {
+        Reply reply;
+        if (PersistenceError e = link_.eval(detail::redis_room_load_more, keys, reply, load.log,
+                                            detail::redis_entry_id(load.room.position),
+                                            load_entries_max, load_bytes_max))
+            return e;
+        if (detail::reply_text(reply.get()) == "anew") {
+            load.state = Loading::State::anew;
+            return {};
+        }
+        return take_loaded(keys, reply, 0, load);
+    }
+    [[nodiscard]] static PersistenceError take_loaded(const Keys& keys, const Reply& reply,
+                                                      std::size_t at, Loading& load) {
+        std::vector<part::FanoutBatch::Entry> entries;
+        const redisReply* const more = detail::reply_at(reply.get(), at + 1);
+        if (more == nullptr ||
+            !detail::take_redis_entries(detail::reply_at(reply.get(), at), entries))
+            return detail::foreign_redis_key(keys.room);
+        load.state = more->integer == 1 ? Loading::State::more : Loading::State::whole;
+        for (part::FanoutBatch::Entry& entry : entries) {
+            load.room.position = entry.position;
+            load.room.updates.push_back(std::move(entry.update));
+        }
         return {};
     }
 
-    std::unique_ptr<Work> worker_;
-    Work::Staged staged_{};
+    // ---- saves and lists -----------------------------------------------------------------------
+
+    [[nodiscard]] PersistenceError save_now(Text id, std::span<const Bytes> snapshot,
+                                            std::uint64_t covers) {
+        if (!detail::is_room_id(id)) return {RoomErrc::bad_room_id, {}, {}};
+        shared_->logs.covered(id);
+        const Keys keys{options_.prefix, id};
+        const detail::RedisRoomLog known = shared_->logs.of(id);
+        Reply reply;
+        if (PersistenceError e =
+                link_.eval(detail::redis_room_save, keys, reply, known.log,
+                           detail::redis_entry_id(covers), detail::packed_parts(snapshot),
+                           detail::redis_entry_id(known.acked), as_text(known.server)))
+            return e;
+        const Text answer = detail::reply_text(reply.get());
+        if (answer == "none") return {RoomErrc::unknown_room, keys.room, {}};
+        if (answer == "beyond") return {RoomErrc::bad_position, keys.room, {}};
+        if (answer == "saved") return {};
+        if (answer != "stale") return detail::foreign_redis_key(keys.room);
+        // The entries that the snapshot would cover may be lost.
+        shared_->logs.suspect(id);
+        return {RoomErrc::stale_snapshot, keys.room, {}};
+    }
+    /// The index may contain ids of rooms that are erased, or not begun yet.
+    [[nodiscard]] PersistenceError list_now(Text after, std::size_t count,
+                                            std::vector<std::string>& ids) {
+        std::string from = after.empty() ? "-" : '(' + std::string{after};
+        for (bool more = true; more && ids.size() < count;) {
+            const std::size_t most = detail::smaller(count - ids.size(), std::size_t{1000});
+            Reply some;
+            if (PersistenceError e = link_.ask(
+                    {"ZRANGEBYLEX", index(), from, "+", "LIMIT", "0", std::to_string(most)}, some))
+                return e;
+            more = some->elements == most;
+            if (some->elements == 0) break;
+            from = '(' + std::string{
+                             detail::reply_text(detail::reply_at(some.get(), some->elements - 1))};
+            if (PersistenceError e = add_existing(*some, ids)) return e;
+        }
+        return {};
+    }
+    /// Adds the rooms of the index that exist, after one round trip. A script could check them in
+    /// less, but no proxy could pass it on, because it uses keys of many rooms.
+    [[nodiscard]] PersistenceError add_existing(const redisReply& some,
+                                                std::vector<std::string>& ids) {
+        std::string commands;
+        for (std::size_t i = 0; i < some.elements; ++i) {
+            const Keys keys{options_.prefix, detail::reply_text(detail::reply_at(&some, i))};
+            detail::RedisConnection::append_command(commands, {"EXISTS", keys.room});
+        }
+        std::vector<bool> exists;
+        exists.reserve(some.elements);
+        PersistenceError error = link_.ask_all(
+            commands, some.elements,
+            [&](const redisReply& reply) noexcept { exists.push_back(reply.integer == 1); });
+        for (std::size_t i = 0; !error && i < exists.size(); ++i) {
+            if (exists[i]) ids.emplace_back(detail::reply_text(detail::reply_at(&some, i)));
+        }
+        return error;
+    }
+
+    RoomsOptions options_;
+    std::shared_ptr<detail::RedisRoomsShared> shared_;
+    detail::RedisRoomLink link_;
+    detail::StagedRooms staged_{};
+    detail::ContinuedHistories continued_{};
+    Random bits_{};
 };
 
 }}}  // namespace belay::redis

@@ -24,11 +24,6 @@ void visit_metrics(const redis::RoomsStatus& status, Visitor&& visitor) {
     connected.value = status.connected_since ? 1 : 0;
     visitor(static_cast<const Metric&>(connected));
     constexpr detail::Row<S, std::size_t> sizes[] = {
-        {"waiting", &S::calls, "Calls that wait for Redis, staged changes included."},
-        {"update_bytes", &S::update_bytes, "Bytes of updates that are not stored yet."},
-        {"snapshot_bytes", &S::snapshot_bytes, "Bytes of snapshots that are not stored yet."},
-        {"messages", &S::messages, "Messages that wait to be published."},
-        {"message_bytes", &S::message_bytes, "Bytes of these messages."},
         {"subscriptions", &S::subscriptions, "Rooms whose changes this server receives."},
         {"rooms_to_save", &S::rooms_to_save,
          "Rooms with more updates since their last save than the limit."},
@@ -38,12 +33,8 @@ void visit_metrics(const redis::RoomsStatus& status, Visitor&& visitor) {
         {"connections", &S::connections, "Connections of the calls that were made."},
         {"outages", &S::outages, "Failures after which calls failed for a while."},
         {"gaps", &S::gaps, "Answers to subscriptions that reported lost entries."},
-        {"messages_dropped", &S::messages_dropped,
-         "Messages that a limit dropped before they were published."},
         {"messages_lost", &S::messages_lost,
-         "Messages that an outage dropped, or that Redis did not publish."},
-        {"messages_unread", &S::messages_unread,
-         "Messages that arrived, and that a limit dropped."}};
+         "Messages that an outage dropped, or that Redis did not publish."}};
     detail::visit_rows({.part = "redis_rooms"}, status, counters, visitor);
 }
 

@@ -14,7 +14,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace redis {
 
-/// Options for the connection of a Rooms, and limits for the calls that wait.
+/// Options for the connections of a Rooms, and its limits.
 struct RoomsOptions {
     /// The prefix of all keys, without braces; the same for all servers that share rooms.
     std::string prefix = "belay";
@@ -46,21 +46,9 @@ struct RoomsOptions {
     /// that was ended meanwhile for one that was lost.
     std::chrono::seconds end_is_known{86'400};
 
-    /// The most calls that may wait; the next one fails with `storage_busy`. A message that was
-    /// published is no call.
-    std::size_t calls_max = 100'000;
-    /// The most bytes of updates in waiting calls, with the same error. The snapshots have a second
-    /// limit of the same size for themselves, so that they do not take the space of updates. The
-    /// messages have a third one, and those that a client has left a fourth one. If no update
-    /// waits, one of any length is accepted; likewise a snapshot.
-    std::size_t bytes_max = std::size_t{64} << 20;
-    /// The most calls for one room, so that calls of other rooms find space. From calls_max on, a
-    /// room has no share of its own; likewise bytes_per_room_max.
-    std::size_t calls_per_room_max = 50'000;
-    /// The most bytes of the updates of one room, and of its snapshots. If no update of the room
-    /// waits, one of any length is accepted within bytes_max; likewise a snapshot. The default is
-    /// RoomOptions::unflushed_bytes_max.
-    std::size_t bytes_per_room_max = std::size_t{32} << 20;
+    /// The most memory for changes that wait for their flush, in bytes. More changes are rejected:
+    /// storage_busy.
+    std::size_t unflushed_bytes_max = std::size_t{64} << 20;
     /// The most bytes that this server adds to a room between two saves. Above, the room is
     /// `rooms_to_save`, so that the stream does not become long, and a RoomManager saves it at
     /// once.
@@ -73,26 +61,21 @@ struct RoomsOptions {
     std::size_t batch_entries_max = 256;
     /// The most bytes of these entries; a single entry of any length is accepted.
     std::size_t batch_bytes_max = std::size_t{1} << 20;
-    /// The limits of the messages of a room that wait to be published, and of those that have
-    /// arrived and wait; beyond them the oldest is dropped. Messages that a client has left have
-    /// the same limits for themselves until they are published.
-    std::size_t messages_max = 1'000;
-    std::size_t messages_bytes_max = std::size_t{1} << 20;
 
     /// Returns the options of the connection, in the form that redis::Stream uses, too.
     [[nodiscard]] Options connection() const {
-        Options same{.stream = "rooms", .consumer = "rooms"};
-        same.host = host;
-        same.port = port;
-        same.socket = socket;
-        same.user = user;
-        same.password = password;
-        same.sentinels = sentinels;
-        same.tls = tls;
-        same.connect_timeout = connect_timeout;
-        same.command_timeout = command_timeout;
-        same.record_bytes_max = reply_bytes_max;
-        return same;
+        return {.stream = "rooms",
+                .consumer = "rooms",
+                .host = host,
+                .port = port,
+                .socket = socket,
+                .user = user,
+                .password = password,
+                .sentinels = sentinels,
+                .tls = tls,
+                .connect_timeout = connect_timeout,
+                .command_timeout = command_timeout,
+                .record_bytes_max = reply_bytes_max};
     }
     /// Returns the sentence on what is wrong with these options; it is empty if nothing is.
     /// Throws: std::bad_alloc.
@@ -112,12 +95,9 @@ struct RoomsOptions {
         if (retry_after.count() < 1 || retry_after > Options::longest || end_is_known.count() < 1)
             return "redis::RoomsOptions: retry_after and end_is_known must be > 0, and retry_after "
                    "at most 1 day";
-        if (calls_max == 0 || bytes_max == 0 || calls_per_room_max == 0 ||
-            bytes_per_room_max == 0 || uncovered_bytes_max == 0 || reply_bytes_max == 0 ||
-            batch_entries_max == 0 || batch_bytes_max == 0 || messages_max == 0 ||
-            messages_bytes_max == 0) {
+        if (unflushed_bytes_max == 0 || uncovered_bytes_max == 0 || reply_bytes_max == 0 ||
+            batch_entries_max == 0 || batch_bytes_max == 0)
             return "redis::RoomsOptions: limits must be > 0";
-        }
         return {};
     }
 };

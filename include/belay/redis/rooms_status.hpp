@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/redis/rooms_status.hpp
-/// redis::RoomsStatus: the connection of a redis::Rooms, and what waits for it.
+/// redis::RoomsStatus: the connection of a redis::Rooms, and what was lost.
 #pragma once
 
 #include <chrono>        // std::chrono::steady_clock
@@ -13,7 +13,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace redis {
 
-/// The connection of a redis::Rooms, what waits for it, and what was lost since it was constructed.
+/// The connection of a redis::Rooms, and what was lost since it was constructed.
 ///
 /// Thread safety: a plain value.
 struct RoomsStatus {
@@ -26,17 +26,9 @@ struct RoomsStatus {
     std::uint64_t outages = 0;      ///< failures after which calls failed for a while
     std::uint64_t gaps = 0;         ///< answers to subscriptions that reported lost entries
 
-    std::size_t calls = 0;           ///< calls that wait, staged changes included
-    std::size_t update_bytes = 0;    ///< the updates of all calls, with those under way
-    std::size_t snapshot_bytes = 0;  ///< their snapshots
-
-    std::size_t messages = 0;            ///< messages that wait to be published
-    std::size_t message_bytes = 0;       ///< their bytes
-    std::uint64_t messages_dropped = 0;  ///< messages that a limit dropped before they were sent
     /// Messages that Redis did not publish, or that an outage dropped. Redis may have published
     /// some that it received before the outage.
     std::uint64_t messages_lost = 0;
-    std::uint64_t messages_unread = 0;  ///< messages that arrived, and that a limit dropped
 
     std::size_t subscriptions = 0;  ///< rooms whose changes this server receives
     std::size_t rooms_to_save = 0;  ///< rooms above RoomsOptions::uncovered_bytes_max

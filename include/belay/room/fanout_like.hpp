@@ -177,7 +177,7 @@ concept HasSubscription = requires(F& f) {
 /// a flush does not, because other servers append, too. A RoomManager passes only the former to
 /// `save`. Otherwise a snapshot would replace entries that it lacks.
 ///
-/// Models: redis::Rooms, NoFanout.
+/// Models: OnThread over a BlockingFanoutLike, NoFanout.
 template <class F>
 concept FanoutLike = detail::HasFanout<F>;
 
@@ -195,10 +195,13 @@ concept FanoutLike = detail::HasFanout<F>;
 ///   entries or messages, or has no such history, for `limit` at most. It compares the rooms in the
 ///   set `changed` at once. It compares the other rooms when they change, and all of them within a
 ///   time that the implementation states. So a lost notification delays an entry, and loses none.
+///   An error that names rooms concerns these. Any other error is an outage.
 /// - `publish(messages)`: sends part::PublishedMessage to all servers, soon or not at all.
 /// - `wake()`: ends the wait that is under way, or the next one. Any thread may call it.
 ///
-/// Models: postgres::Rooms.
+/// If the storage has `status` or `rooms_to_save`, any thread may call these.
+///
+/// Models: postgres::Rooms, redis::Rooms.
 template <class F>
 concept BlockingFanoutLike =
     detail::BeginsRooms<F> && detail::AppendsChanges<F> && detail::HasSubscription<F>;

@@ -56,11 +56,16 @@ struct OnThreadOptions {
     }
 };
 
-/// The calls that wait for the thread of an OnThread.
+/// The calls and messages that wait for the threads of an OnThread, and the messages that limits
+/// have dropped.
 struct OnThreadQueue {
     std::size_t calls = 0;           ///< calls that wait, without the one that is under way
     std::size_t update_bytes = 0;    ///< the updates of all calls, with the one that is under way
     std::size_t snapshot_bytes = 0;  ///< their snapshots
+    std::size_t messages = 0;        ///< messages that wait to be published
+    std::size_t message_bytes = 0;   ///< their bytes
+    std::uint64_t messages_dropped = 0;  ///< messages that were not published
+    std::uint64_t messages_unread = 0;   ///< messages that arrived, and that no subscription read
 };
 
 namespace detail {
@@ -224,17 +229,18 @@ public:
             return done(Result<std::vector<std::string>, PersistenceError>{busy()});
         work_->post(List{std::string{after}, count, std::move(done)}, {}, {}, Kind::answered);
     }
-    /// Returns what P's `rooms_to_save` returned after its last flush or save; no room if P has no
-    /// `rooms_to_save`.
+    /// Returns what P's `rooms_to_save` returned after its last flush or save, or returns now if
+    /// servers share P; no room if P has no `rooms_to_save`.
     [[nodiscard]] std::vector<std::string> rooms_to_save() const { return work_->rooms_to_save(); }
-    /// Returns what P's `status` returned after its last flush or save, or when this was made. Any
-    /// thread may call it, for as long as this is neither moved nor destroyed.
+    /// Returns what P's `status` returned after its last flush or save, or when this was made. If
+    /// servers share P, returns its present status. Any thread may call it, for as long as this is
+    /// neither moved nor destroyed.
     [[nodiscard]] auto status() const
         requires detail::HasStatus<P>
     {
         return work_->status();
     }
-    /// Returns what waits for the thread. Any thread may call it, as `status`.
+    /// Returns what waits for the threads. Any thread may call it, as `status`.
     [[nodiscard]] OnThreadQueue queue() const { return work_->queue(); }
 
 private:
@@ -277,6 +283,7 @@ private:
                 ends_ = true;
             }
             changed_.notify_one();
+            if constexpr (is_shared) subscriptions.end();
             if (thread.joinable()) thread.join();
         }
 
@@ -303,14 +310,22 @@ private:
             if (wakes) changed_.notify_one();
         }
         [[nodiscard]] auto status() {
+            if constexpr (is_shared) return persistence_.status();
             const std::lock_guard lock{mutex_};
             return *status_;
         }
         [[nodiscard]] OnThreadQueue queue() {
+            OnThreadQueue queue;
+            if constexpr (is_shared) subscriptions.count(queue);
             const std::lock_guard lock{mutex_};
-            return {calls_.calls(), calls_.bytes().updates, calls_.bytes().snapshots};
+            queue.calls = calls_.calls();
+            queue.update_bytes = calls_.bytes().updates;
+            queue.snapshot_bytes = calls_.bytes().snapshots;
+            return queue;
         }
         [[nodiscard]] std::vector<std::string> rooms_to_save() {
+            if constexpr (is_shared && detail::HasRoomsToSave<P>)
+                return persistence_.rooms_to_save();
             const std::lock_guard lock{mutex_};
             return rooms_to_save_;
         }
@@ -389,6 +404,10 @@ private:
             persistence_.save(call.id, call.snapshot, call.covers, asked.ask());
             std::optional<PersistenceError> error = answer(asked);
             if (!error) return;
+            // The entries that the snapshot would cover may be lost.
+            if constexpr (is_shared) {
+                if (error->code == RoomErrc::stale_snapshot) subscriptions.changed(call.id);
+            }
             note_rooms_to_save();
             note_status();
             call.done(std::move(*error));
@@ -427,7 +446,7 @@ private:
             }
         }
         void note_rooms_to_save() {
-            if constexpr (detail::HasRoomsToSave<P>) {
+            if constexpr (!is_shared && detail::HasRoomsToSave<P>) {
                 std::vector<std::string> rooms = persistence_.rooms_to_save();
                 const std::lock_guard lock{mutex_};
                 rooms_to_save_ = std::move(rooms);
@@ -435,7 +454,7 @@ private:
         }
 
         void note_status() {
-            if constexpr (detail::HasStatus<P>) {
+            if constexpr (!is_shared && detail::HasStatus<P>) {
                 Status status = persistence_.status();
                 const std::lock_guard lock{mutex_};
                 status_.emplace(std::move(status));

@@ -22,6 +22,14 @@ void visit_metrics(const OnThreadQueue& queue, Visitor&& visitor) {
     gauge("waiting", queue.calls, "Calls of the storage that wait for its thread.");
     gauge("update_bytes", queue.update_bytes, "Bytes of updates that are not stored yet.");
     gauge("snapshot_bytes", queue.snapshot_bytes, "Bytes of snapshots that are not stored yet.");
+    gauge("messages", queue.messages, "Messages that wait to be published.");
+    gauge("message_bytes", queue.message_bytes, "Bytes of these messages.");
+    constexpr detail::Row<OnThreadQueue> counters[] = {
+        {"messages_dropped", &OnThreadQueue::messages_dropped,
+         "Messages that a limit dropped before they were published."},
+        {"messages_unread", &OnThreadQueue::messages_unread,
+         "Messages that arrived, and that a limit dropped."}};
+    detail::visit_rows({.part = "storage_thread"}, queue, counters, visitor);
 }
 
 /// Passes the numbers of the queue of an OnThread.

@@ -16,6 +16,7 @@
 #include <belay/posix/loop.hpp>
 #include <belay/posix/tcp.hpp>
 #include <belay/redis/rooms.hpp>
+#include <belay/room/on_thread.hpp>
 #include <belay/room/room_manager.hpp>
 #include <belay/room/yjs_protocol.hpp>
 
@@ -54,7 +55,7 @@ private:
         options.save_within = std::chrono::milliseconds{500};
         options.save_retry_min = std::chrono::milliseconds{100};
         posix::Loop loop;
-        RoomManager rooms{redis::Rooms{redis}, EveryUserEdits{}, options};
+        RoomManager rooms{OnThread{redis::Rooms{redis}}, EveryUserEdits{}, options};
         loop.attach(rooms);
         rooms.start();
         posix::Listener listener{loop, [&](posix::Accepted<> a) {

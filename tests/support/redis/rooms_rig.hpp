@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <belay/redis/rooms.hpp>
+#include <belay/room/on_thread.hpp>
 
 #include "support/eventually.hpp"
 #include "support/redis/server.hpp"
@@ -31,6 +32,11 @@ inline constexpr Id other_epoch{std::byte{2}};
     return options;
 }
 
+/// A redis::Rooms as servers use it.
+struct SharedRooms : OnThread<redis::Rooms> {
+    explicit SharedRooms(const redis::RoomsOptions& options) : OnThread{redis::Rooms{options}} {}
+};
+
 /// Waits for the other thread.
 template <class V, class Ask>
 [[nodiscard]] V awaited(Ask&& ask) {
@@ -41,32 +47,32 @@ template <class V, class Ask>
     REQUIRE(answer);
     return std::move(*answer);
 }
-[[nodiscard]] inline part::FlushedRooms flushed(redis::Rooms& rooms) {
+[[nodiscard]] inline part::FlushedRooms flushed(SharedRooms& rooms) {
     return awaited<part::FlushedRooms>([&](auto done) { rooms.flush(std::move(done)); });
 }
-[[nodiscard]] inline PersistenceError flush(redis::Rooms& rooms) { return flushed(rooms).error; }
+[[nodiscard]] inline PersistenceError flush(SharedRooms& rooms) { return flushed(rooms).error; }
 /// An id for the changes of one server.
-[[nodiscard]] inline Id server_of(const redis::Rooms& rooms) {
+[[nodiscard]] inline Id server_of(const SharedRooms& rooms) {
     Id id{};
     const auto* const place = &rooms;
     std::memcpy(id.data(), &place, sizeof place);
     return id;
 }
-[[nodiscard]] inline part::LoadedRoom load(redis::Rooms& rooms, std::string_view id = "board") {
+[[nodiscard]] inline part::LoadedRoom load(SharedRooms& rooms, std::string_view id = "board") {
     return awaited<part::LoadedRoom>([&](auto done) { rooms.load(id, std::move(done)); });
 }
-[[nodiscard]] inline PersistenceError save(redis::Rooms& rooms, std::string_view snapshot,
+[[nodiscard]] inline PersistenceError save(SharedRooms& rooms, std::string_view snapshot,
                                            std::uint64_t covers) {
     const std::vector<Bytes> parts{to_bytes(snapshot)};
     return awaited<PersistenceError>(
         [&](auto done) { rooms.save("board", parts, covers, std::move(done)); });
 }
 /// Removes the ids of changes that another server has made.
-inline void keep_own(part::FanoutBatch& batch, const redis::Rooms& rooms) {
+inline void keep_own(part::FanoutBatch& batch, const SharedRooms& rooms) {
     for (part::FanoutBatch::Entry& entry : batch.entries)
         if (entry.change.server != server_of(rooms)) entry.change = {};
 }
-[[nodiscard]] inline Result<part::FanoutBatch, PersistenceError> receive(redis::Rooms& rooms,
+[[nodiscard]] inline Result<part::FanoutBatch, PersistenceError> receive(SharedRooms& rooms,
                                                                          std::uint64_t from) {
     auto batch = awaited<Result<part::FanoutBatch, PersistenceError>>(
         [&](auto done) { rooms.subscribe("board", no_id, from, std::move(done)); });
@@ -74,7 +80,7 @@ inline void keep_own(part::FanoutBatch& batch, const redis::Rooms& rooms) {
     return batch;
 }
 /// Appends an update.   Returns: its position.
-inline std::uint64_t append(redis::Rooms& rooms, std::string_view text) {
+inline std::uint64_t append(SharedRooms& rooms, std::string_view text) {
     REQUIRE_FALSE(rooms.append("board", as_bytes(text), {server_of(rooms), 1}));
     const part::FlushedRooms answer = flushed(rooms);
     INFO(answer.error.message());
@@ -82,7 +88,7 @@ inline std::uint64_t append(redis::Rooms& rooms, std::string_view text) {
     REQUIRE((answer.positions.size() == 1 && answer.positions.front().first == "board"));
     return answer.positions.front().second;
 }
-inline void begin(redis::Rooms& rooms, const Id& epoch = some_epoch) {
+inline void begin(SharedRooms& rooms, const Id& epoch = some_epoch) {
     REQUIRE(!rooms.begin("board", epoch, false));
     REQUIRE_FALSE(flush(rooms));
 }
@@ -112,22 +118,22 @@ inline void begin(redis::Rooms& rooms, const Id& epoch = some_epoch) {
 inline const std::string updates_key = "belay:{board}:updates";
 inline const std::string room_key = "belay:{board}:room";
 
-[[nodiscard]] inline PersistenceError reset(redis::Rooms& rooms, const Id& epoch) {
+[[nodiscard]] inline PersistenceError reset(SharedRooms& rooms, const Id& epoch) {
     REQUIRE(!rooms.reset("board", epoch));
     return flush(rooms);
 }
-[[nodiscard]] inline PersistenceError erase(redis::Rooms& rooms) {
+[[nodiscard]] inline PersistenceError erase(SharedRooms& rooms) {
     REQUIRE_FALSE(rooms.erase("board"));
     return flush(rooms);
 }
 /// Like a server that returns the content that it has.
-[[nodiscard]] inline PersistenceError give_back(redis::Rooms& rooms, const Id& epoch,
+[[nodiscard]] inline PersistenceError give_back(SharedRooms& rooms, const Id& epoch,
                                                 std::string_view text) {
     REQUIRE(!rooms.begin("board", epoch, true));
     REQUIRE(!rooms.append("board", as_bytes(text)));
     return flush(rooms);
 }
-[[nodiscard]] inline std::string listed(redis::Rooms& rooms) {
+[[nodiscard]] inline std::string listed(SharedRooms& rooms) {
     const auto ids =
         awaited<part::ListedRooms>([&](auto done) { rooms.list({}, 9, std::move(done)); });
     REQUIRE(ids);
@@ -136,7 +142,7 @@ inline const std::string room_key = "belay:{board}:room";
     return all;
 }
 /// Waits until Redis answers again.
-inline void back(redis::Rooms& rooms) {
+inline void back(SharedRooms& rooms) {
     REQUIRE(eventually([&] { return load(rooms, "elsewhere").has_value(); }));
 }
 inline void lose_last_entry(const RedisServer& server) {
@@ -149,8 +155,8 @@ inline void lose_last_entry(const RedisServer& server) {
 /// Two servers of rooms, and the Redis that they share.
 struct TwoRedisRooms {
     const RedisServer server{};
-    redis::Rooms one{rooms_at(server)};
-    redis::Rooms two{rooms_at(server)};
+    SharedRooms one{rooms_at(server)};
+    SharedRooms two{rooms_at(server)};
 
     /// The board was begun, and a replica takes over that lacks its last entry, "lost", and whose
     /// clock is a little late: it has "a" and "b".   Returns: the position of the lost entry.

@@ -55,24 +55,14 @@ class RedisConnection {
 public:
     using Milliseconds = std::chrono::milliseconds;
 
-    /// Pre: valid options.
-    void use(const redis::Options& options) {
-        host_ = options.host;
-        socket_ = options.socket;
-        login_.user = options.user;
-        login_.password = options.password;
-        port_ = options.port;
-        connect_timeout_ = options.connect_timeout;
-        command_timeout_ = options.command_timeout;
-        reply_.bytes_max = options.record_bytes_max + reply_bytes_besides;
-        sentinels_.options = options.sentinels;
-        tls_.layer = options.tls;
+    /// Pre: valid options. `rejects_cluster`: whether not to connect to a node of a cluster.
+    void use(const redis::Options& options, bool rejects_cluster = false) {
+        options_ = options;
+        rejects_cluster_ = rejects_cluster;
         if (!has_sentinels()) return;
-        socket_.clear();
-        host_.reserve(redis_host_max);  // connect() must not allocate
+        options_.socket.clear();
+        options_.host.reserve(redis_host_max);  // connect() must not allocate
     }
-    /// From now on, does not connect to a node of a cluster.
-    void reject_cluster() noexcept { rejects_cluster_ = true; }
 
     /// Sends a command, whose words may contain any bytes, and waits for the reply. `longer` is
     /// added to the usual time limit.
@@ -87,7 +77,7 @@ public:
         if (!is_open()) {
             if (const std::error_code error = connect()) return error;
         }
-        return exchange(words, reply, command_timeout_ + longer);
+        return exchange(words, reply, options_.command_timeout + longer);
     }
 
     /// Appends a command to `commands`, for `call_all`.   Throws: std::bad_alloc.
@@ -111,7 +101,7 @@ public:
         if (!is_open()) {
             if (const std::error_code error = connect()) return error;
         }
-        const Clock::time_point deadline = Clock::now() + command_timeout_;
+        const Clock::time_point deadline = Clock::now() + options_.command_timeout;
         std::error_code first;
         std::error_code error = send(commands, deadline);
         RedisReply reply;
@@ -138,7 +128,7 @@ public:
         std::unique_ptr<char, RedisFree> command;
         const std::string_view bytes = format(words, command);
         if (bytes.empty()) return std::make_error_code(std::errc::not_enough_memory);
-        const std::error_code error = send(bytes, Clock::now() + command_timeout_);
+        const std::error_code error = send(bytes, Clock::now() + options_.command_timeout);
         if (error) context_.reset();
         return error;
     }
@@ -162,14 +152,18 @@ public:
     [[nodiscard]] const char* last_words() const noexcept { return words_; }
     /// Returns the address of the server.   Throws: std::bad_alloc.
     [[nodiscard]] std::string peer() const {
-        std::string place = socket_.empty() ? host_ + ":" + std::to_string(port_) : socket_;
-        return has_sentinels() ? sentinels_.options.master + " at " + place : place;
+        std::string place = options_.socket.empty()
+                                ? options_.host + ":" + std::to_string(options_.port)
+                                : options_.socket;
+        return has_sentinels() ? options_.sentinels.master + " at " + place : place;
     }
 
 private:
     using Clock = std::chrono::steady_clock;
-    /// The bytes of a reply in addition to the longest record.
-    static constexpr std::size_t reply_bytes_besides = std::size_t{64} << 20;
+    /// A reply may have this many bytes in addition to the longest record.
+    [[nodiscard]] std::size_t reply_bytes_max() const noexcept {
+        return options_.record_bytes_max + (std::size_t{64} << 20);
+    }
 
     /// Whether there is a connection that the server has not closed meanwhile. If there is none,
     /// connecting again loses nothing, so a restarted server or its idle timeout causes no error.
@@ -178,7 +172,7 @@ private:
         // No command is pending, so there must be no unread or buffered bytes.
         char byte = 0;
         short events = 0;
-        const ssize_t got = tls_.layer != nullptr
+        const ssize_t got = options_.tls != nullptr
                                 ? read_some(&byte, 1, events)
                                 : ::recv(context_->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
         const bool is_quiet = got < 0 && (posix::detail::would_block(errno) || errno == EINTR);
@@ -189,12 +183,12 @@ private:
     }
 
     [[nodiscard]] bool has_sentinels() const noexcept {
-        return !sentinels_.options.addresses.empty();
+        return !options_.sentinels.addresses.empty();
     }
 
     [[nodiscard]] std::error_code connect() noexcept {
         std::error_code error = has_sentinels() ? find_master() : std::error_code{};
-        if (!error) error = dial(login_.user, login_.password);
+        if (!error) error = dial(options_.user, options_.password);
         if (!error) error = before_commands(inspect_server());
         if (!error) ++connections_;
         return error;
@@ -203,27 +197,27 @@ private:
     /// is.   Source: "Guidelines for Redis clients with support for Redis Sentinel", redis.io.
     [[nodiscard]] std::error_code find_master() noexcept {
         std::error_code error;
-        const std::vector<std::string>& addresses = sentinels_.options.addresses;
+        const std::vector<std::string>& addresses = options_.sentinels.addresses;
         for (std::size_t i = 0; i < addresses.size(); ++i) {
-            const std::size_t at = (sentinels_.last + i) % addresses.size();
+            const std::size_t at = (last_sentinel_ + i) % addresses.size();
             error = ask_sentinel(addresses[at]);
             if (error) continue;
-            sentinels_.last = at;
+            last_sentinel_ = at;
             break;
         }
         return error;
     }
     [[nodiscard]] std::error_code ask_sentinel(const std::string& address) noexcept {
         std::string_view host;
-        port_ = redis_port(address, host);
-        host_.assign(host);
+        options_.port = redis_port(address, host);
+        options_.host.assign(host);
         if (const std::error_code error =
-                dial(sentinels_.options.user, sentinels_.options.password))
+                dial(options_.sentinels.user, options_.sentinels.password))
             return error;
         RedisReply reply;
         const std::error_code error =
-            exchange({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinels_.options.master}, reply,
-                     connect_timeout_);
+            exchange({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", options_.sentinels.master}, reply,
+                     options_.connect_timeout);
         if (error) return before_commands(error);
         context_.reset();
         unsigned port = 0;
@@ -235,15 +229,15 @@ private:
             return std::make_error_code(std::errc::host_unreachable);
         }
         words_[0] = '\0';  // those of a Sentinel that was asked before
-        host_.assign(host);
-        port_ = static_cast<std::uint16_t>(port);
+        options_.host.assign(host);
+        options_.port = static_cast<std::uint16_t>(port);
         return {};
     }
     /// Connects to the present address, and logs in.
     [[nodiscard]] std::error_code dial(const std::string& user,
                                        const std::string& password) noexcept {
-        const Clock::time_point deadline = Clock::now() + connect_timeout_;
-        int system = connect_once(connect_timeout_);
+        const Clock::time_point deadline = Clock::now() + options_.connect_timeout;
+        int system = connect_once(options_.connect_timeout);
         // A signal interrupts the waiting of hiredis.
         while (system == EINTR && Clock::now() < deadline) {
             system = connect_once(std::chrono::ceil<Milliseconds>(deadline - Clock::now()));
@@ -258,16 +252,17 @@ private:
         limit_elements(*context_->reader);
         // A long wait must detect that the other machine is gone. All else works without
         // keep-alive.
-        if (socket_.empty()) static_cast<void>(redisEnableKeepAlive(context_.get()));
+        if (options_.socket.empty()) static_cast<void>(redisEnableKeepAlive(context_.get()));
         std::error_code error = secure(deadline);
         if (!error) error = log_in(user, password);
         return before_commands(error);
     }
     /// Makes the handshake of TLS, if the options have it.
     [[nodiscard]] std::error_code secure(Clock::time_point deadline) noexcept {
-        tls_.session = nullptr;
-        while (tls_.layer != nullptr) {
-            const RedisTlsStep step = tls_.layer->handshake(*context_, tls_.session, host_);
+        tls_session_ = nullptr;
+        while (options_.tls != nullptr) {
+            const RedisTlsStep step =
+                options_.tls->handshake(*context_, tls_session_, options_.host);
             if (step.count > 0) break;
             if (step.events == 0) {
                 keep_words(step.reason);
@@ -286,7 +281,7 @@ private:
     void limit_elements(Reader& reader) const noexcept {
         // The shortest element has three bytes.
         if constexpr (requires { reader.maxelements; })
-            reader.maxelements = static_cast<decltype(reader.maxelements)>(reply_.bytes_max / 3);
+            reader.maxelements = static_cast<decltype(reader.maxelements)>(reply_bytes_max() / 3);
     }
     /// Returns the error of a connection on which no command of the caller was sent yet, so that
     /// its outcome is not unknown. Closes the connection.
@@ -313,9 +308,10 @@ private:
         limit.tv_sec = static_cast<int>(time.count() / 1000);
         limit.tv_usec = static_cast<int>(time.count() % 1000 * 1000);
         errno = 0;
-        reply_.received = 0;
-        context_.reset(socket_.empty() ? redisConnectWithTimeout(host_.c_str(), port_, limit)
-                                       : redisConnectUnixWithTimeout(socket_.c_str(), limit));
+        received_ = 0;
+        context_.reset(options_.socket.empty()
+                           ? redisConnectWithTimeout(options_.host.c_str(), options_.port, limit)
+                           : redisConnectUnixWithTimeout(options_.socket.c_str(), limit));
         const int system = errno;
         if (context_ == nullptr) return ENOMEM;
         if (context_->err == 0) return is_connected_to_itself() ? ECONNREFUSED : 0;
@@ -329,8 +325,8 @@ private:
         if (user.empty() && password.empty()) return {};
         RedisReply reply;
         const std::error_code error =
-            user.empty() ? exchange({"AUTH", password}, reply, connect_timeout_)
-                         : exchange({"AUTH", user, password}, reply, connect_timeout_);
+            user.empty() ? exchange({"AUTH", password}, reply, options_.connect_timeout)
+                         : exchange({"AUTH", user, password}, reply, options_.connect_timeout);
         // A server that lacks the command quotes the password in its error.
         if (error == redis::Errc::too_old) words_[0] = '\0';
         return error;
@@ -340,7 +336,7 @@ private:
     [[nodiscard]] std::error_code inspect_server() noexcept {
         if (!rejects_cluster_ && !has_sentinels()) return {};
         RedisReply reply;
-        const std::error_code error = exchange({"HELLO", "2"}, reply, connect_timeout_);
+        const std::error_code error = exchange({"HELLO", "2"}, reply, options_.connect_timeout);
         if (context_ == nullptr) return error;
         words_[0] = '\0';
         for (std::size_t i = 0; reply_at(reply.get(), i + 1) != nullptr; i += 2) {
@@ -432,13 +428,13 @@ private:
             void* got = nullptr;
             if (redisReaderGetReply(context_->reader, &got) != REDIS_OK) return bad_reply();
             if (got != nullptr) {
-                reply_.received = 0;
+                received_ = 0;
                 reply.reset(static_cast<redisReply*>(got));
                 return {};
             }
             // Also a server whose bytes keep coming ends at the deadline.
             if (late) return make_error_code(redis::Errc::no_answer);
-            if (reply_.received > reply_.bytes_max) return long_reply();
+            if (received_ > reply_bytes_max()) return long_reply();
             char buffer[16384];
             short events = POLLIN;
             const ssize_t count = read_some(buffer, sizeof buffer, events);
@@ -449,19 +445,20 @@ private:
                        REDIS_OK) {
                 return bad_reply();
             } else {
-                reply_.received += static_cast<std::size_t>(count);
+                received_ += static_cast<std::size_t>(count);
                 late = Clock::now() >= deadline;
             }
         }
     }
     // Like send(2) and recv(2) without waiting. TLS may change what to wait for: `events`.
     [[nodiscard]] ssize_t write_some(std::string_view bytes, short& events) noexcept {
-        if (tls_.layer != nullptr) return result_of(tls_.layer->send(tls_.session, bytes), events);
+        if (options_.tls != nullptr)
+            return result_of(options_.tls->send(tls_session_, bytes), events);
         return ::send(context_->fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     }
     [[nodiscard]] ssize_t read_some(char* to, std::size_t size, short& events) noexcept {
-        if (tls_.layer != nullptr)
-            return result_of(tls_.layer->receive(tls_.session, to, size), events);
+        if (options_.tls != nullptr)
+            return result_of(options_.tls->receive(tls_session_, to, size), events);
         return ::recv(context_->fd, to, size, MSG_DONTWAIT);
     }
     [[nodiscard]] ssize_t result_of(const RedisTlsStep& step, short& events) noexcept {
@@ -473,7 +470,7 @@ private:
     }
     [[nodiscard]] std::error_code long_reply() noexcept {
         char words[64];
-        std::snprintf(words, sizeof words, "it is longer than %zu MiB", reply_.bytes_max >> 20);
+        std::snprintf(words, sizeof words, "it is longer than %zu MiB", reply_bytes_max() >> 20);
         keep_words(words);
         return make_error_code(redis::Errc::reply_too_long);
     }
@@ -507,28 +504,11 @@ private:
     }
 
     std::unique_ptr<redisContext, RedisFree> context_;
-    std::string host_;
-    std::string socket_;
-    struct {
-        std::string user;
-        std::string password;
-    } login_;
-    Milliseconds connect_timeout_{};
-    Milliseconds command_timeout_{};
-    struct {
-        std::size_t bytes_max = 0;
-        std::size_t received = 0;  // of a reply that is not complete
-    } reply_;
-    struct {
-        redis::Options::Sentinels options;
-        std::size_t last = 0;  // that answered
-    } sentinels_;
-    struct {
-        std::shared_ptr<const RedisTls> layer;  // null: no TLS
-        void* session = nullptr;                // the context owns it
-    } tls_;
+    redis::Options options_{};         // with Sentinels, host and port are those of the last master
+    std::size_t last_sentinel_ = 0;    // that answered
+    void* tls_session_ = nullptr;      // the context owns it
+    std::size_t received_ = 0;         // of a reply that is not complete
     Clock::time_point stays_until_{};  // also at a replica
-    std::uint16_t port_ = 0;
     bool rejects_cluster_ = false;
     std::uint64_t connections_ = 0;
     char words_[200] = "";

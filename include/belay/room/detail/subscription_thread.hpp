@@ -39,20 +39,24 @@ class SubscriptionThread {
 
 public:
     SubscriptionThread(P& persistence, const MessageLimits& limits)
-        : subscription_{persistence.subscription()}, messages_{limits} {}
+        : subscription_{persistence.subscription()}, messages_{UnpublishedMessages{limits}} {}
     SubscriptionThread(const SubscriptionThread&) = delete;
     SubscriptionThread& operator=(const SubscriptionThread&) = delete;
     ~SubscriptionThread() {
-        {
-            const std::lock_guard lock{mutex_};
-            ends_ = true;
-        }
-        wake();
+        end();
         if (thread_.joinable()) thread_.join();
     }
 
     void start() {
         thread_ = std::thread{[this] { run(); }};
+    }
+    /// The thread ends soon. The destructor waits for it.
+    void end() {
+        {
+            const std::lock_guard lock{mutex_};
+            ends_ = true;
+        }
+        wake();
     }
     void subscribe(std::string_view id, const part::RoomReader& reader, Completion<Batch> done) {
         {
@@ -64,9 +68,18 @@ public:
     void publish(std::string_view id, BytesView message) {
         {
             const std::lock_guard lock{mutex_};
-            messages_.push(id, message);
+            messages_.waiting.push(id, message);
         }
         wake();
+    }
+    /// Sets the numbers of messages of an OnThreadQueue.
+    template <class Queue>
+    void count(Queue& queue) {
+        const std::lock_guard lock{mutex_};
+        queue.messages = messages_.waiting.waiting().count;
+        queue.message_bytes = messages_.waiting.waiting().bytes;
+        queue.messages_dropped = messages_.waiting.dropped();
+        queue.messages_unread = messages_.unread;
     }
     /// The room may have another history, or be gone.
     void changed(const std::string& id) {
@@ -96,6 +109,7 @@ private:
         Instant answered_at = always;
         bool outage_reported = false;
     };
+    using Subs = std::map<std::string, Sub>;
 
     void wake() {
         subscription_.wake();
@@ -112,7 +126,7 @@ private:
             sweep();
             part::ReadRooms read =
                 subscription_.wait(readers_, changed_, more ? Duration{0} : wait_max);
-            read ? take_all(*read) : fail_all(read.error());
+            read ? take_all(*read) : fail(read.error());
         }
     }
     /// Returns: whether the thread ends.
@@ -126,11 +140,11 @@ private:
         }
         changed_.merge(posted.changed);
         for (auto& [id, request] : posted.requests) {
-            Sub& sub = subs_[id];
-            sub.done.emplace(std::move(request.done));
+            const auto at = subs_.try_emplace(id).first;
+            at->second.done.emplace(std::move(request.done));
             readers_.insert_or_assign(id, request.reader);
             changed_.insert(id);
-            if (!sub.messages.empty()) answer(id, sub, part::FanoutBatch{});
+            if (!at->second.messages.empty()) answer(at, part::FanoutBatch{});
         }
         return ends;
     }
@@ -140,8 +154,8 @@ private:
         bool more = false;
         {
             const std::lock_guard lock{mutex_};
-            messages = messages_.take();
-            more = !messages_.empty();
+            messages = messages_.waiting.take();
+            more = !messages_.waiting.empty();
         }
         if (!messages.empty()) subscription_.publish(messages);
         return more;
@@ -162,37 +176,56 @@ private:
             batch.messages.clear();
             const bool nothing = batch.state == part::FanoutBatch::State::goes_on &&
                                  batch.entries.empty() && sub.messages.empty();
-            if (!nothing && sub.waits()) answer(id, sub, std::move(batch));
-            if (!sub.waits()) readers_.find(id)->second.waits = false;
+            if (!nothing) answer(found, std::move(batch));
         }
     }
-    void add(Sub& sub, Bytes message) const {
+    void add(Sub& sub, Bytes message) {
         sub.message_bytes += message.size();
         sub.messages.push_back(std::move(message));
-        while (sub.messages.size() > messages_.limits().of_room ||
-               sub.message_bytes > messages_.limits().bytes_of_room) {
+        while (sub.messages.size() > messages_.waiting.limits().of_room ||
+               sub.message_bytes > messages_.waiting.limits().bytes_of_room) {
             sub.message_bytes -= sub.messages.front().size();
             sub.messages.pop_front();
+            const std::lock_guard lock{mutex_};
+            ++messages_.unread;
         }
     }
-    void answer(const std::string& id, Sub& sub, Batch batch) {
+    /// Answers a subscription that waits. One that its caller has dropped ends.
+    void answer(typename Subs::iterator at, Batch batch) {
+        Sub& sub = at->second;
+        if (!sub.done) return;
+        if (!sub.waits()) {
+            readers_.erase(at->first);
+            subs_.erase(at);
+            return;
+        }
         if (batch) {
             batch->messages.assign(std::move_iterator{sub.messages.begin()},
                                    std::move_iterator{sub.messages.end()});
             sub.messages.clear();
             sub.message_bytes = 0;
         }
-        readers_.find(id)->second.waits = false;
+        readers_.find(at->first)->second.waits = false;
         sub.answered_at = SteadyClock{}.now();
         Completion<Batch> done = std::move(*std::exchange(sub.done, std::nullopt));
         done(std::move(batch));
     }
+    /// Reports an error to the rooms that it names, or to all.
+    void fail(const PersistenceError& why) {
+        for (const auto& [id, code] : why.rooms) {
+            const auto found = subs_.find(id);
+            if (found != subs_.end()) answer(found, why);
+        }
+        if (why.rooms.empty()) fail_all(why);
+    }
     /// Reports an outage once to each subscription, and waits before the next try. All rooms are
     /// compared then.
     void fail_all(const PersistenceError& why) {
-        for (auto& [id, sub] : subs_) {
-            changed_.insert(id);
-            if (sub.waits() && !std::exchange(sub.outage_reported, true)) answer(id, sub, why);
+        for (auto next = subs_.begin(); next != subs_.end();) {
+            const auto at = next++;
+            changed_.insert(at->first);
+            Sub& sub = at->second;
+            if (sub.waits() && !std::exchange(sub.outage_reported, true)) answer(at, why);
         }
         std::unique_lock lock{mutex_};
         woken_.wait_for(lock, retry_after, [this] { return ends_; });
@@ -219,11 +252,14 @@ private:
     std::mutex mutex_{};
     std::condition_variable woken_{};
     Posted posted_{};
-    UnpublishedMessages messages_;
+    struct {
+        UnpublishedMessages waiting;
+        std::uint64_t unread = 0;
+    } messages_;
     bool ends_ = false;
     // Used by the thread.
     part::RoomReaders readers_{};
-    std::map<std::string, Sub> subs_{};
+    Subs subs_{};
     std::set<std::string> changed_{};
     Instant sweeps_at_ = always;
     std::thread thread_{};
