@@ -81,10 +81,10 @@ TEST_CASE("Messages of a Replica have the bytes of their format", "[sync][sync_m
           "00007900000078787878787878787878787878787878020209000000");
     Codec::Outcomes all;
     all.decided = 4;
-    all.failed.push_back({0, SyncErrc::from_the_future, true, true, Duration{9}});
-    all.failed.push_back({1, std::make_error_code(std::errc::io_error), false, false, {}});
-    all.conflicts.push_back({2, StaleTimestamp{stamp_of(1), stamp_of(2)}, true});
-    all.overwrote.push_back({3, ConcurrentModification{}, {stamp_of(3), "w"}});
+    all.failed.push_back({0, {{}, SyncErrc::from_the_future, true, Duration{9}, true}});
+    all.failed.push_back({1, {{}, std::make_error_code(std::errc::io_error), false, {}, false}});
+    all.conflicts.push_back({2, {{}, StaleTimestamp{stamp_of(1), stamp_of(2)}, true}});
+    all.overwrote.push_back({3, {{}, ConcurrentModification{}, {stamp_of(3), "w"}}});
     CHECK(hex_of(codec.answer_outcomes(8, all, 1000)) ==
           "eb01040008000000000000000100000000040000000200000000000000011000000001010109"
           "0000000000000001000000030500000000000001000000020000000201000000000000000200"
