@@ -47,8 +47,7 @@ struct PersistenceError {
             return "restore the file from a backup of the same log that is not older; or delete "
                    "the room with `erase`";
         }
-        if (code == RoomErrc::record_damaged)
-            return "the room is served; compare it with a backup";
+        if (code == RoomErrc::record_damaged) return "the room is served; compare it with a backup";
         if (code == RoomErrc::log_misplaced) {
             return "restore the log and the snapshots from the same backup. If the log is lost, "
                    "open with `adopt`, and changes that only the log had are lost";
