@@ -389,12 +389,19 @@ TEST_CASE("redis::Rooms: subscriptions continue after a connection that ended un
     server.thaw();
     redisFree(context);
     REQUIRE(eventually([&] { return loading.answered(); }));
-    // With or without a notification of an outage, it gets the later changes.
-    if (waiting.answered()) rooms.subscribe("board", no_id, read, waiting.ask());
     REQUIRE(load(other));
     append(other, "a");
-    REQUIRE(eventually([&] { return waiting.answered(); }));
-    CHECK(words_in(*waiting.take()) == "a*,");
+    // With or without a notification of an outage, it gets the later changes.
+    for (int outages = 0;; ++outages) {
+        REQUIRE(eventually([&] { return waiting.answered(); }));
+        const auto batch = *waiting.take();
+        if (batch) {
+            CHECK(words_in(batch) == "a*,");
+            break;
+        }
+        REQUIRE(outages < 2);
+        rooms.subscribe("board", no_id, read, waiting.ask());
+    }
 }
 
 TEST_CASE_METHOD(TwoRedisRooms,
