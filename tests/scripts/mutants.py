@@ -858,8 +858,8 @@ WORLD_MUTANTS = (
     # a turn prepares the whole answer to a client that joins a large document
     Mutant("rooms_cut_a_whole_answer_in_one_turn",
            (Change(DELIVERY, "            if (!may_work()) return retry_soon(client);\n"
-                             "            const Bytes part = connection.answer.chunks->next();",
-                   "            const Bytes part = connection.answer.chunks->next();"),),
+                             "            const Bytes part = connection.output.answer.chunks->next();",
+                   "            const Bytes part = connection.output.answer.chunks->next();"),),
            Test("tests/room/room_large.test.cpp",
                 "RoomManager: each turn prepares a part of the answers to clients that join a large document")),
     # a client does not get what is changed while it receives a large document
