@@ -343,13 +343,14 @@ def changed(program, page, line, diff):
 
 
 def check_diffs(root, blocks):
-    """Applies each diff block of a page to the program of which its first line is a part."""
+    """Applies each diff block of a page to the program that has all the lines that it removes."""
     for page in pages_of(root):
         lines = (root / page).read_text(encoding="utf-8").splitlines()
         for i, text in enumerate(lines):
             if text == "```diff":
                 diff = lines[i + 1:lines.index("```", i)]
-                of = [b for b in programs(blocks).values() if diff[0][1:] in b.code]
+                removed = {text[1:] for text in diff if text.startswith("-")}
+                of = [b for b in programs(blocks).values() if removed <= set(b.code)]
                 changed("".join(line + "\n" for line in of[0].code) if of else "", page, i + 1, diff)
 
 
