@@ -628,12 +628,11 @@ WORLD_MUTANTS = (
              'always "a program that changed nothing reports only what it replaces"',
              (RECONCILIATION, "const bool is_pulled = sides.base->made_by == Origin::remote;",
               "const bool is_pulled = false;")),
-    # the author of a scene takes one that was pushed again for a change that saw it; in 1,000 worlds
+    # the author of a scene takes one that was pushed again for a change that saw it
     Mutant("sync_bridge_ignores_unaware_scenes",
            (Change(RECONCILIATION, "if (unaware && saw == base_->stamp && *saw != Stamp{}) return Relation::both;",
                    "static_cast<void>(unaware);"),),
-           Test("tests/worlds/sync_bridge.test.cpp", "*", 4000),
-           'always "an author gets the report of a scene that was pushed again"'),
+           Test("tests/sync/bridge_saw.test.cpp", "*")),
     Mutant("bridge_forgets_who_made_a_scene",
            (Change(RECONCILIATION, "const bool made_here = base_->made_by == Origin::local;",
                    "const bool made_here = false;"),),

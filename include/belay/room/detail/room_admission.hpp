@@ -13,6 +13,7 @@
 #include <utility>       // std::move
 
 #include <belay/room/authorizer_like.hpp>
+#include <belay/room/detail/room_channel.hpp>
 #include <belay/room/detail/share_owner.hpp>
 #include <belay/room/detail/turn_context.hpp>
 
