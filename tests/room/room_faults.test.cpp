@@ -418,7 +418,9 @@ namespace {
 
 sim::Report explored_under_faults(const CallablesThatThrow& throws = {}) {
     return explored_as_wanted(
-        {.seeds = std::min(from_environment("BELAY_SEEDS", 2000), histories(1700)),
+        // The share of a mark needs more seeds than the sanitizers get.
+        {.seeds = std::max<std::uint64_t>(
+             50, std::min(from_environment("BELAY_SEEDS", 2000), histories(1700))),
          .scenario = faults_around_a_room()},
         [throws](sim::World& world) {
             auto& room = world.make<RoomUnderFaults>(world);
@@ -434,8 +436,7 @@ TEST_CASE("RoomManager: under all faults no visible change is lost, and all clie
     const sim::Report report = explored_under_faults();
     CHECK(report);
     CHECK(report.marks.at("saved") + report.seeds_run / 100 + 1 >= report.seeds_run);
-    // Fewer of the first 20 seeds have one.
-    CHECK(2 * (report.marks.at("too slow") + 5) > report.seeds_run);
+    CHECK(2 * report.marks.at("too slow") > report.seeds_run);
 }
 
 TEST_CASE("RoomManager: if its callables throw at any time, no change is lost, and all converge",
