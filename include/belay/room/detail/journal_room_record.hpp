@@ -46,24 +46,10 @@ inline constexpr std::uint8_t room_record_version = 2;
 inline constexpr std::size_t room_record_head_bytes = 36;
 inline constexpr std::size_t room_part_bytes = 8;
 inline constexpr std::size_t room_place_bytes = 24;
-inline constexpr std::size_t room_state_bytes = 16 + room_place_bytes;
 
 /// Returns about how many bytes of the log a record of so many bytes takes.
 [[nodiscard]] constexpr std::uint64_t logged_bytes(std::size_t record) noexcept {
     return std::uint64_t{record} + 24;
-}
-
-inline void store_state(std::byte* to, const HistoryState& state) noexcept {
-    std::copy_n(state.epoch.begin(), 16, to);
-    std::copy_n(state.journal.begin(), 16, to + 16);
-    store_le(to + 32, state.covers);
-}
-[[nodiscard]] inline HistoryState load_state(const std::byte* from) noexcept {
-    HistoryState state;
-    std::copy_n(from, 16, state.epoch.begin());
-    std::copy_n(from + 16, 16, state.journal.begin());
-    state.covers = load_le<std::uint64_t>(from + 32);
-    return state;
 }
 
 /// Replaces what is in `to`.   Pre: is_room_id(record.id).

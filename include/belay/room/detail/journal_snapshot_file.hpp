@@ -24,8 +24,22 @@ struct SnapshotFile {
 
 inline constexpr std::string_view snapshot_mark = "belay.rm";
 inline constexpr std::uint32_t snapshot_version = 1;
+inline constexpr std::size_t room_state_bytes = 16 + room_place_bytes;
 inline constexpr std::size_t snapshot_head_bytes = 32 + room_state_bytes;
 inline constexpr std::size_t snapshot_buffer_bytes = std::size_t{64} << 10;
+
+inline void store_state(std::byte* to, const HistoryState& state) noexcept {
+    std::copy_n(state.epoch.begin(), 16, to);
+    std::copy_n(state.journal.begin(), 16, to + 16);
+    store_le(to + 32, state.covers);
+}
+[[nodiscard]] inline HistoryState load_state(const std::byte* from) noexcept {
+    HistoryState state;
+    std::copy_n(from, 16, state.epoch.begin());
+    std::copy_n(from + 16, 16, state.journal.begin());
+    state.covers = load_le<std::uint64_t>(from + 32);
+    return state;
+}
 
 /// Writes a file from its beginning on, in pieces of `snapshot_buffer_bytes`.
 template <class File>
