@@ -53,7 +53,7 @@ namespace belay { inline namespace BELAY_ABI { namespace curl {
 
 /// An HttpCalls over a Http and a LoopSleeper, whose code is compiled once.
 ///
-/// A change of your program then compiles without HttpCalls and libcurl, in about a third of the time.
+/// A change of your program then compiles without HttpCalls and libcurl, in a third of the time.
 /// One source file of the program has this line:
 ///
 ///     #include <belay/curl/any_http_calls_source.hpp>

@@ -100,7 +100,7 @@ public:
         // Only those who made or pushed a scene get a report of its loss (bridge_saw).
         const bool made_here = base_->made_by == Origin::local;  // also in an earlier run
         if (!pushed_ && !made_here) return Relation::theirs_newer;
-        // A bridge pushed another scene again over this one (bridge_saw, worlds/sync_bridge).
+        // A bridge pushed another scene again over this one (bridge_saw).
         if (unaware && saw == base_->stamp && *saw != Stamp{}) return Relation::both;
         // A remote that had no scene may have lost one that the author knew (bridge_saw).
         const bool saw_none = saw && *saw == Stamp{} && remote.stamp.origin != origin;
