@@ -225,6 +225,7 @@ class Fleet {
     }
 
 public:
+    /// The type of a service with this transport, policy and observer.
     template <class Transport, class Policy, class O = NoObserver>
     using Service = FleetService<Transport, Policy, O>;
 
@@ -305,6 +306,7 @@ public:
         return enter(group_.template make<S>(scheduler_, std::move(name), std::move(transport),
                                              std::move(policy), options, std::move(observer)));
     }
+    /// Adds a service with the usual options, in the same way.
     template <class Transport, class Policy, class O = NoObserver>
         requires(!std::same_as<O, ServiceOptions>)
     Service<Transport, Policy, O>& add(std::string name, Transport transport, Policy policy,
@@ -313,6 +315,7 @@ public:
                    std::move(observer));
     }
 
+    /// Does not compile, because the options come before the observer.
     template <class Transport, class Policy, class O>
         requires(!std::same_as<O, ServiceOptions>)
     Service<Transport, Policy, O>& add(std::string name, Transport transport, Policy policy,

@@ -213,6 +213,7 @@ namespace detail {
 /// Makes calls that return an HttpResponse fail as http_failure(response) defines.
 template <>
 struct AnswerTraits<HttpResponse> {
+    /// Returns http_failure(response).
     [[nodiscard]] static Failure failed(const HttpResponse& response) noexcept {
         return http_failure(response);
     }

@@ -101,7 +101,7 @@ struct SegmentHeader {
 /// A segment header as bytes of the file.
 using SegmentHeaderBytes = std::array<std::byte, segment_header_bytes>;
 
-/// Returns the bytes of a segment header. The overload for a record header writes them to `p`.
+/// Returns the bytes of a segment header.
 [[nodiscard]] inline SegmentHeaderBytes encode(const SegmentHeader& h) noexcept {
     SegmentHeaderBytes bytes{};
     std::byte* const p = bytes.data();
@@ -181,6 +181,7 @@ struct RecordHeader {
     return run + run_in_record(bits - run);
 }
 
+/// Writes the bytes of a record header to `p`.   Pre: record_header_bytes at `p`.
 inline void encode(const RecordHeader& h, std::byte* p) noexcept {
     store_le<std::uint32_t>(p, h.crc);
     store_le<std::uint32_t>(p + 4, h.length);
@@ -238,9 +239,9 @@ inline void encode(const RecordHeader& h, std::byte* p) noexcept {
 
 /// A run that began in a segment; operations from `first` on belong to it.
 struct Opening {
-    std::uint64_t first = 0;
-    std::uint32_t run = 0;
-    std::uint32_t salt = 0;
+    std::uint64_t first = 0;  ///< the number of the first operation
+    std::uint32_t run = 0;    ///< the run
+    std::uint32_t salt = 0;   ///< its salt
 
     friend bool operator==(const Opening&, const Opening&) = default;
 };

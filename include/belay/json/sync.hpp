@@ -269,12 +269,14 @@ void from_json(const nlohmann::json& json, T& one) {
     detail::read_fields(json, one);
 }
 
+/// Writes a scene.   Throws: std::bad_alloc; what its content throws.
 template <class Content>
 void to_json(nlohmann::json& json, const Scene<Content>& scene) {
     nlohmann::json made = detail::json_of_fields(scene);
     made["content"] = scene.content;
     json = std::move(made);
 }
+/// Reads a scene.   Throws: nlohmann::json::exception, if it is not one.
 template <class Content>
 void from_json(const nlohmann::json& json, Scene<Content>& scene) {
     detail::read_fields(json, scene);
@@ -304,12 +306,15 @@ inline void from_json(const nlohmann::json& json, StoreCursor& cursor) {
     }
     detail::read_fields(numbers, cursor);
 }
+/// Writes a version that an operation replaced.   Throws: std::bad_alloc; what its value throws.
 template <class Value>
 void to_json(nlohmann::json& json, const ReplacedVersion<Value>& version) {
     nlohmann::json made = detail::json_of_fields(version);
     if (version.value) made["value"] = *version.value;
     json = std::move(made);
 }
+/// Reads a version that an operation replaced.   Throws: nlohmann::json::exception, if it is not
+/// one.
 template <class Value>
 void from_json(const nlohmann::json& json, ReplacedVersion<Value>& version) {
     detail::read_fields(json, version);
@@ -321,6 +326,7 @@ void from_json(const nlohmann::json& json, ReplacedVersion<Value>& version) {
 
 }  // namespace part
 
+/// Writes an operation.   Throws: std::bad_alloc; what its value throws.
 template <class Value>
 void to_json(nlohmann::json& json, const Operation<Value>& operation) {
     nlohmann::json made = detail::json_of_fields(operation);
@@ -338,6 +344,7 @@ void to_json(nlohmann::json& json, const Operation<Value>& operation) {
     }
     json = std::move(made);
 }
+/// Reads an operation.   Throws: nlohmann::json::exception, if it is not one.
 template <class Value>
 void from_json(const nlohmann::json& json, Operation<Value>& operation) {
     detail::read_fields(json, operation);
@@ -370,6 +377,8 @@ void from_json(const nlohmann::json& json, Operation<Value>& operation) {
     if (actions != 1) detail::reject_json("an operation must have exactly one action", json);
 }
 
+/// Writes a failed operation, with the text of its error.   Throws: std::bad_alloc; what its value
+/// throws.
 template <OperationLike Op>
 void to_json(nlohmann::json& json, const FailedOperation<Op>& failed) {
     nlohmann::json made = detail::json_of_fields(failed);
@@ -377,6 +386,8 @@ void to_json(nlohmann::json& json, const FailedOperation<Op>& failed) {
     json = std::move(made);
 }
 
+/// Reads a result.   Throws: nlohmann::json::exception, if it is not one, or if its counts are not
+/// those of its lists.
 template <OperationLike Op>
 void from_json(const nlohmann::json& json, SyncResult<Op>& result) {
     detail::read_fields(json, result);

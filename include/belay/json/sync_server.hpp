@@ -287,6 +287,7 @@ public:
     using value_type = typename operation_type::value_type;
 
     struct Answer {
+        /// The answer as JSON.
         std::string text{};
         /// Whether operations were applied, also such that were sent again.
         bool changed = false;
@@ -321,6 +322,7 @@ public:
         if (!operations->is_array()) return rejection(SyncErrc::bad_operation);
         return apply(name, *operations);
     }
+    /// Answers a question about any session, in the same way.
     [[nodiscard]] Answer answer(std::string_view question) {
         return answer(question, [](std::string_view) { return true; });
     }

@@ -196,6 +196,7 @@ struct Event {
 
     /// Returns whether it carries a message.
     [[nodiscard]] constexpr bool is_message() const noexcept { return message.has_value(); }
+    /// Returns whether it is a control event that adds nothing to `other`; see driver::Mailbox.
     [[nodiscard]] constexpr bool same_control(const Event& other) const noexcept {
         return kind == other.kind && kind != EventKind::command && !message && !other.message &&
                depth == other.depth && lane == other.lane && epoch == other.epoch &&

@@ -680,11 +680,11 @@ protected:
               manual_gap{options.manual_gap},
               overslept_after{options.overslept_after},
               retry_after_max{options.retry_after_max} {}
-        Duration start_within;
-        Duration spread_within;
-        Duration manual_gap;
-        Duration overslept_after;
-        Duration retry_after_max;
+        Duration start_within;     ///< see SupervisorCoreOptions
+        Duration spread_within;    ///< see there
+        Duration manual_gap;       ///< see there
+        Duration overslept_after;  ///< see there
+        Duration retry_after_max;  ///< see there
     };
 
     // Not private: tests/link/exploration.test.cpp compares states by all that they consist of.

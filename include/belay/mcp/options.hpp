@@ -82,11 +82,13 @@ namespace belay { inline namespace BELAY_ABI { namespace mcp {
 
 /// Options for the calls of a Remote to its server.
 struct Options {
-    /// The tool that returns a scene, and the tool that accepts one.
+    /// The tool that returns a scene.
     std::string fetch_tool = "fetch_scene";
+    /// The tool that accepts a scene.
     std::string push_tool = "push_scene";
-    /// The names of these tools' arguments: for the name of a session, and for the pushed scene.
+    /// The argument of both tools for the name of a session.
     std::string session_argument = "session_id";
+    /// The argument of `push_tool` for the scene.
     std::string scene_argument = "scene";
 
     /// The source of tokens, called before each request. The request carries the result as

@@ -116,6 +116,7 @@ public:
 
     // ---- what it holds --------------------------------------------------------------------------
 
+    /// Returns the events that it holds, the oldest first.
     [[nodiscard]] std::span<const Event> events() const noexcept { return {events_.data(), size_}; }
     /// Returns whether an attempt has begun whose end is not known.
     ///
@@ -146,6 +147,7 @@ public:
         }
         push({detail::Outcome::wanted, Cause::none, 1, Duration{}, now});
     }
+    /// Records that an attempt has begun.
     void began() noexcept { attempting_ = true; }
     /// Records that the attempt has no verdict.
     void ended() noexcept { attempting_ = false; }

@@ -37,16 +37,21 @@ struct Advice {
     /// The deciding rule, for logs; static storage. Policy sets it to the rule's `name`.
     std::string_view by{};
 
+    /// Returns the advice to start at once.
     [[nodiscard]] static constexpr Advice go() noexcept { return {}; }
+    /// Returns the advice not to start before `until`.
     [[nodiscard]] static constexpr Advice wait_at_least(Instant until) noexcept {
         return {Verb::wait_at_least, until, {}};
     }
+    /// Returns the advice to start at `until`, also if another rule advises wait_at_least.
     [[nodiscard]] static constexpr Advice wait_exactly(Instant until) noexcept {
         return {Verb::wait_exactly, until, {}};
     }
+    /// Returns the advice not to start before `until`, because attempts make no sense.
     [[nodiscard]] static constexpr Advice suspend(Instant until) noexcept {
         return {Verb::suspend, until, {}};
     }
+    /// Returns the advice never to start again, until the policy is reset.
     [[nodiscard]] static constexpr Advice stop() noexcept { return {Verb::stop, never, {}}; }
 
     /// Returns whether an attempt may start at `now`: the verb is `go`, or the wait is over (never

@@ -185,6 +185,7 @@ struct AskAgain {
     constexpr explicit AskAgain(detail::AnyUnit after_wait) noexcept : wait{after_wait} {
         BELAY_OPTION(wait.count() > 0, "AskAgain: the wait must be > 0ns");
     }
+    /// The wait after which the budget is asked again.
     Duration wait;
 };
 
@@ -456,11 +457,6 @@ public:
     constexpr void do_not_spread() noexcept { way_.is_exact = true; }
 
 private:
-    friend detail::RetryHooks<Shared, true>;
-    friend detail::SpreadHooks<Shared, true>;
-    template <class, bool>
-    friend struct detail::WantedHook;
-
     constexpr void notify_wanted(Turn& turn) noexcept {
         if constexpr (detail::HasSharedWanted<Object>) object_->wanted(turn);
         if constexpr (spreads) {
@@ -588,6 +584,11 @@ private:
         std::uint16_t share = 0;  // the seed of the draws; 0 while nothing was drawn
     };
     Way way_{};
+
+    // At the end, because Doxygen takes for public what follows them.
+    friend detail::RetryHooks<Shared, true>;
+    friend detail::SpreadHooks<Shared, true>;
+    friend detail::WantedHook<Shared, true>;
 };
 
 template <class Object>

@@ -279,9 +279,9 @@ struct ReconnectionReport {
     ReconnectionLoad load{};
     /// The longest wait for a dial that the policy advised: its cap, or its open wait.
     Duration longest_wait{};
-    /// The dials in the worst second of the outage, and in the worst one of the whole run after the
-    /// longest wait has passed since the loss.
+    /// The dials in the worst second of the outage.
     std::uint64_t first_peak = 0;
+    /// The dials in the worst second of the run after the longest wait has passed since the loss.
     std::uint64_t later_peak = 0;
     /// The limit of the rule for `later_peak`: the clients divided by half of the longest wait in
     /// seconds. Five standard deviations are added, because draws differ.

@@ -299,6 +299,7 @@ struct Files {
         return is_done ? std::error_code{} : error;
     }
 
+    /// Removes a file.   Errors: those of unlink(2).
     [[nodiscard]] std::error_code remove(const std::string& path) const noexcept {
         if (const std::error_code error = belay::detail::path_error(path)) return error;
         const Result<std::array<std::uint64_t, 2>> file = identity(path);

@@ -271,15 +271,22 @@ private:
 
 /// The first frame of a sender (one lane, one direction).
 struct Hello {
+    /// The run in the upper half, and the number of the connection in this run in the lower one.
     std::uint64_t attach = 0;
+    /// The largest payload that the sender accepts.
     std::uint32_t payload_bytes_max = 0;
     /// Milliseconds within which the sender needs a sign of life while it sends a long frame. With
     /// 0 the receiver chooses.
     std::uint16_t sign_within_ms = 0;
+    /// The lowest version of the protocol that the sender supports.
     std::uint8_t version_low = frame_version;
+    /// The highest version of the protocol that the sender supports.
     std::uint8_t version_high = frame_version;
+    /// The id of the sender.
     Id sender{};
+    /// The id of the sender's journal.
     Id journal{};
+    /// The id of the store to which the journal is pinned; all zeros: none.
     Id pinned_store{};
     /// The first number that is still held: the last acknowledged number + 1.
     std::uint64_t base = 1;
@@ -287,23 +294,33 @@ struct Hello {
     std::uint64_t last = 0;
     /// The check at base - 1.
     std::uint64_t check = 0;
+    /// The token for the receiver's authorizer; may be empty.
     BytesView token{};
 };
 
 /// The receiver's answer to a Hello.
 struct Welcome {
+    /// The attach of the Hello.
     std::uint64_t attach = 0;
+    /// The largest payload that the receiver accepts.
     std::uint32_t payload_bytes_max = 0;
     /// Whether the journal is adopted already: the numbers below are its own.
     bool known = false;
     /// Whether the record holds another journal, which START would replace.
     bool replaces = false;
+    /// The id of the receiver's store.
     Id store{};
+    /// The id of the journal that START would replace; all zeros: none.
     Id replaced_journal{};
+    /// How many bytes of payloads may be sent on this connection.
     std::uint64_t byte_limit = 0;
+    /// The highest number that is applied.
     std::uint64_t applied = 0;
+    /// The check at `applied`.
     std::uint64_t check = 0;
+    /// The highest number that may be sent.
     std::uint64_t number_limit = 0;
+    /// The highest number that was applied of the journal that START would replace.
     std::uint64_t replaced_applied = 0;
 };
 

@@ -38,6 +38,7 @@ public:
         note_text({}, names[taken]);
         return taken;
     }
+    /// Returns the index of one of the names.   Pre: there is one.
     [[nodiscard]] std::size_t choose(std::initializer_list<const char*> names) {
         return choose(std::span{names.begin(), names.size()});
     }
@@ -90,10 +91,15 @@ public:
         digest(broken_.has_value());
         digest(results_.value());
     }
+    /// Returns whether the step can happen in this state.
     [[nodiscard]] bool is_possible() const noexcept { return possible_; }
+    /// Returns whether the step need not ever happen.
     [[nodiscard]] bool is_unfair() const noexcept { return unfair_; }
+    /// Returns the first property that the step broke; nothing if it broke none.
     [[nodiscard]] const std::optional<std::string>& broken() const noexcept { return broken_; }
+    /// Returns the places that the step has reached.
     [[nodiscard]] const std::vector<std::string>& marks() const noexcept { return marks_; }
+    /// Returns the description of the choices; empty unless steps are described.
     [[nodiscard]] const std::string& text() const noexcept { return text_; }
     /// Whether the steps are described. It takes most of the time of a small step.
     void describe(bool on) noexcept { describes_ = on; }

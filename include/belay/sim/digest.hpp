@@ -42,6 +42,7 @@ public:
     template <class T>
     void operator()(T* pointer) = delete;
 
+    /// Returns the hash of all that was given so far.
     [[nodiscard]] std::uint64_t value() const noexcept { return value_; }
 
 private:

@@ -86,6 +86,7 @@ public:
         if (begun.takes_effect) is_file ? names_.move(from, to) : names_.move_directory(from, to);
         return noted(begun.error, [&] { return "renames " + named(from) + " to " + named(to); });
     }
+    /// Removes a file.   Errors: no_such_file_or_directory; those of faults.
     [[nodiscard]] std::error_code remove(const std::string& path) noexcept {
         if (!names_.find(path)) return std::make_error_code(std::errc::no_such_file_or_directory);
         const Begun begun = begin_operation();

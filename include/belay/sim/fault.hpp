@@ -65,12 +65,12 @@ struct Fault {
         shorten_reads = 29         ///< lasts: Host::shorten_reads
     };
 
-    Kind kind;
-    std::string host;
-    std::string peer{};
-    Duration min{};
-    Duration max{};
-    std::uint64_t number = 0;
+    Kind kind;                      ///< what happens
+    std::string host;               ///< the host that it hits
+    std::string peer{};             ///< the other host of a link; otherwise empty
+    Duration min{};                 ///< of a latency; of a wall clock: how wrong it is
+    Duration max{};                 ///< of a latency; of an exponential one: the mean
+    std::uint64_t number = 0;       ///< bytes per second, or what a disk counts; see Kind
     std::uint64_t queue_bytes = 0;  ///< of a bandwidth
     std::int32_t drift_ppm = 0;     ///< of a wall clock
 

@@ -36,14 +36,15 @@ public:
     };
     /// The key and the number of an operation.
     using Id = std::pair<std::string, std::uint64_t>;
+    /// The record of an operation.
     struct Operation {
-        Instant invoked{};
-        Instant ended = never;      ///< `never`: unknown
-        std::uint64_t order = 0;    ///< in the order of invocation
-        std::uint64_t effects = 0;  ///< how often it took effect
-        Outcome outcome = Outcome::unknown;
-        bool contradictory = false;  ///< succeeded and failed
-        bool reported = false;       ///< a person was notified that it failed for ever
+        Instant invoked{};                   ///< when it began
+        Instant ended = never;               ///< `never`: unknown
+        std::uint64_t order = 0;             ///< in the order of invocation
+        std::uint64_t effects = 0;           ///< how often it took effect
+        Outcome outcome = Outcome::unknown;  ///< how it ended
+        bool contradictory = false;          ///< succeeded and failed
+        bool reported = false;               ///< a person was notified that it failed for ever
     };
 
     /// `clock` is that of the world.
@@ -103,16 +104,22 @@ public:
 
     // ---- observers -----------------------------------------------------------------------------
 
+    /// The numbers of the connections of one name.
     struct Connections {
-        std::uint64_t live = 0;
+        std::uint64_t live = 0;  ///< how many are open now
         std::uint64_t most = 0;  ///< the largest number at one time
     };
+    /// Returns the time of the world.
     [[nodiscard]] Instant now() const noexcept { return clock_.now(); }
+    /// Returns all operations that were invoked.
     [[nodiscard]] const std::map<Id, Operation>& operations() const noexcept { return operations_; }
+    /// Returns the operations that took effect, in that order.
     [[nodiscard]] const std::vector<Id>& effects() const noexcept { return effects_; }
+    /// Returns when each client dialled, by its name.
     [[nodiscard]] const std::map<std::string, std::vector<Instant>>& dials() const noexcept {
         return dials_;
     }
+    /// Returns the numbers of connections, by their names.
     [[nodiscard]] const std::map<std::string, Connections>& connections() const noexcept {
         return connections_;
     }

@@ -107,11 +107,13 @@ public:
     /// Returns the disk, which survives the process. A kill loses a part of what the process has
     /// not synced.
     [[nodiscard]] Disk& disk() noexcept { return disk_; }
+    /// Returns the clock of the world, for the code of this host.
     [[nodiscard]] Clock clock() const noexcept { return Clock{fabric_.engine}; }
     /// Returns the wall clock, which goes on while the process is dead or frozen.
     [[nodiscard]] WallClock wall_clock() const noexcept {
         return WallClock{fabric_.engine, station_.wall};
     }
+    /// Returns the time of the world.
     [[nodiscard]] Instant now() const noexcept { return fabric_.engine.now(); }
 
     // ---- for tests -----------------------------------------------------------------------------
@@ -156,6 +158,7 @@ public:
     /// is down then, until a restart: World::heal does not start it. Nothing while the process runs
     /// and after a kill.
     [[nodiscard]] std::optional<int> exit_code() const noexcept { return exit_code_; }
+    /// Returns whether the process is frozen.
     [[nodiscard]] bool paused() const noexcept { return station_.frozen; }
     /// Returns how often the process was started.
     [[nodiscard]] std::uint64_t starts() const noexcept { return starts_; }

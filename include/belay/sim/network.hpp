@@ -52,6 +52,7 @@ public:
                      "Network::exponential_latency: 0ns <= min <= mean <= 24h must hold");
         fabric_.links.latency = {min, mean, true};
     }
+    /// Sets the same from one host to another, instead of between all hosts.
     void exponential_latency(const Host& from, const Host& to, Duration min, Duration mean) {
         BELAY_OPTION(detail::is_exponential_latency(min, mean),
                      "Network::exponential_latency: 0ns <= min <= mean <= 24h must hold");

@@ -42,8 +42,9 @@ struct ExploreOptions {
     std::optional<std::uint64_t> seeds_min{};
     /// The part of the seeds that run twice, to compare the histories.
     std::uint32_t recheck_percent = 5;
-    /// The limits of each world; a world that reaches one fails.
+    /// The most events of a world; a world that reaches them fails.
     std::uint64_t events_max = 2'000'000;
+    /// The longest time of a world; a world that reaches it fails.
     Duration time_max = std::chrono::hours{24 * 7};
     /// A world that takes more processor time fails as an endless loop; `forever`: no limit. Not
     /// in an exploration of one seed. A world that waits for something outside of it takes no
@@ -66,7 +67,7 @@ struct ExploreOptions {
 
 /// A failure that an exploration has found.
 struct Failing {
-    Seed seed{0};
+    Seed seed{0};                     ///< the seed of the world
     std::string property;             ///< the property that does not hold
     std::string details;              ///< the reason
     std::uint64_t hash = 0;           ///< World::trace_hash with the smallest scenario
@@ -86,18 +87,18 @@ struct Failing {
 struct Report {
     /// The seed of the first world.
     std::uint64_t first_seed = 1;
-    std::uint64_t seeds_wanted = 0;
-    std::uint64_t seeds_run = 0;
-    std::uint64_t worlds = 0;  ///< all worlds that ran, to compare and to shrink included
-    std::uint64_t events = 0;  ///< in the worlds of the seeds
-    std::uint64_t faults = 0;  ///< faults that began in them
+    std::uint64_t seeds_wanted = 0;  ///< how many seeds should run
+    std::uint64_t seeds_run = 0;     ///< how many ran
+    std::uint64_t worlds = 0;        ///< all worlds that ran, to compare and to shrink included
+    std::uint64_t events = 0;        ///< in the worlds of the seeds
+    std::uint64_t faults = 0;        ///< faults that began in them
     /// Worlds in which messages were sent, or operations of a disk made, before the first fault,
     /// and none from then to World::heal: the program had nothing to do any more. A program that
     /// only connects and answers pings is not counted.
     std::uint64_t worlds_idle = 0;
-    bool out_of_budget = false;
+    bool out_of_budget = false;  ///< whether ExploreOptions::budget ended it
     std::map<std::string, std::uint64_t, std::less<>> marks;  ///< in how many worlds reached
-    std::optional<Failing> failing;
+    std::optional<Failing> failing;                           ///< the failure, if a world failed
     std::string problem;  ///< why the exploration failed; empty if it passed
 
     [[nodiscard]] explicit operator bool() const noexcept { return problem.empty(); }

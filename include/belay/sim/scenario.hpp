@@ -28,10 +28,10 @@ enum class Order : std::uint8_t {
 /// World::name_messages sets the function that names the kind of a message. An empty kind means any
 /// message. Counting starts when the scenario is played.
 struct MessageKey {
-    std::string from;
-    std::string to;
-    std::string kind;
-    std::uint64_t number = 1;
+    std::string from;          ///< the host that sends
+    std::string to;            ///< the host to which it sends
+    std::string kind;          ///< as World::name_messages names it; empty: any
+    std::uint64_t number = 1;  ///< from 1 on
 
     friend bool operator==(const MessageKey&, const MessageKey&) = default;
 };
@@ -47,7 +47,7 @@ class Scenario {
 public:
     /// One fault with its time.
     struct Step {
-        Fault fault;
+        Fault fault;                          ///< the fault
         Duration from{};                      ///< since the start of the world; not with a message
         Duration lasts = forever;             ///< `forever`: until World::heal
         std::optional<MessageKey> message{};  ///< it begins when this message is sent
@@ -61,6 +61,7 @@ public:
         BELAY_OPTION(time >= Duration::zero(), "Scenario::at: the time must be >= 0ns");
         return add({.fault = std::move(fault), .from = time});
     }
+    /// The same for an rvalue.
     [[nodiscard]] Scenario&& at(Duration time, Fault fault) && {
         return std::move(at(time, std::move(fault)));
     }
@@ -73,6 +74,7 @@ public:
                      "Scenario::during: the fault must be one that lasts; see sim::Fault");
         return add({.fault = std::move(fault), .from = from, .lasts = to - from});
     }
+    /// The same for an rvalue.
     [[nodiscard]] Scenario&& during(Duration from, Duration to, Fault fault) && {
         return std::move(during(from, to, std::move(fault)));
     }
@@ -84,6 +86,7 @@ public:
                      "Scenario::when: the fault must be one that lasts; see sim::Fault");
         return add({.fault = std::move(fault), .lasts = lasts, .message = std::move(message)});
     }
+    /// The same for an rvalue.
     [[nodiscard]] Scenario&& when(MessageKey message, Fault fault, Duration lasts = forever) && {
         return std::move(when(std::move(message), std::move(fault), lasts));
     }
@@ -94,6 +97,7 @@ public:
         heal_at_ = time;
         return *this;
     }
+    /// The same for an rvalue.
     [[nodiscard]] Scenario&& heal_at(Duration time) && { return std::move(heal_at(time)); }
     /// The clocks of the hosts at the start of the world.
     struct Clocks {
@@ -122,11 +126,15 @@ public:
         return *this;
     }
 
+    /// Returns the faults with their times, in the order of their adding.
     [[nodiscard]] const std::vector<Step>& steps() const noexcept { return steps_; }
+    /// Returns the time that heal_at has set, if it has.
     [[nodiscard]] std::optional<Duration> heals() const noexcept { return heal_at_; }
     /// Returns what start_clocks has set.
     [[nodiscard]] const std::optional<Clocks>& clocks() const noexcept { return clocks_; }
+    /// Returns the number of faults.
     [[nodiscard]] std::size_t size() const noexcept { return steps_.size(); }
+    /// Returns whether there are no faults.
     [[nodiscard]] bool empty() const noexcept { return steps_.empty(); }
 
     friend bool operator==(const Scenario&, const Scenario&) = default;
@@ -278,6 +286,7 @@ struct ScenarioOptions {
     std::uint32_t full_disks = 0;        ///< times without space for more
     std::uint32_t read_errors = 0;       ///< single reads of a disk that fail
     std::uint32_t ignored_syncs = 0;     ///< times in which syncs have no effect
+
     /// The most bits that flip on disks.
     std::uint32_t bit_flips = 0;
     /// The most writes that take effect at another place of the disk.

@@ -15,8 +15,8 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 ///
 /// Thread safety: a plain value.
 struct Endpoint {
-    std::string host;
-    std::uint16_t port = 0;
+    std::string host;        ///< the name of the host
+    std::uint16_t port = 0;  ///< the port
 
     friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };

@@ -34,8 +34,9 @@ struct WorldOptions {
     std::optional<Scenario> play{};
     /// Draws a scenario from the world's seed at the first run, unless the test has played one.
     std::optional<ScenarioOptions> draw{};
-    /// The world stops with a violation after so many events, and at this time.
+    /// The world stops with a violation after so many events.
     std::uint64_t events_max = ~std::uint64_t{0};
+    /// The world stops with a violation at this time since its start.
     Duration time_max = forever;
     /// The number of lines of the history to keep for World::diagram.
     std::uint32_t record_lines = 0;
@@ -113,6 +114,7 @@ public:
     /// Lets a frozen process continue: first it reads what has arrived, and then its timers run.
     void resume(Host& h) { change(h, Change::resume); }
 
+    /// Returns the network between the hosts.
     [[nodiscard]] Network& network() noexcept { return network_; }
 
     // ---- the script ----------------------------------------------------------------------------
@@ -289,6 +291,7 @@ public:
                    detail::Diagram::seconds(stage_.healed_at().value_or(now()));
         });
     }
+    /// Requires the same under the name "within", with the time.
     template <class F>
     [[nodiscard]] bool eventually(Duration within, F&& holds) {
         return eventually("within " + detail::to_cpp(within), within, std::forward<F>(holds));
@@ -355,7 +358,9 @@ public:
     [[nodiscard]] std::vector<detail::Record> records() const {
         return engine_.recorder().records();
     }
+    /// Returns the time of the world.
     [[nodiscard]] Instant now() const noexcept { return engine_.now(); }
+    /// Returns a clock that shows the time of the world.
     [[nodiscard]] Clock clock() const noexcept { return Clock{engine_}; }
     /// Returns a hash of everything that has happened, in order; it is equal on every compiler and
     /// CPU. Turns of machines are not part of it, but their actions are.

@@ -109,8 +109,9 @@ struct WorkError {
     std::uint64_t number = 0;
     /// A description of this case; a literal.
     std::string_view what{};
-    /// WorkOptions::record_bytes_max, and the log's maximum, which is less; 0 for any other error.
+    /// WorkOptions::record_bytes_max, if the log's maximum is less; 0 for any other error.
     std::size_t record_bytes_wanted = 0;
+    /// The log's maximum then.
     std::size_t record_bytes_taken = 0;
 
     /// Returns the error as a sentence: "entry 17: the stored data is damaged (a kind of entry that
@@ -132,6 +133,7 @@ struct WorkError {
         return text;
     }
 
+    /// Returns `code`.
     operator std::error_code() const noexcept { return code; }
     explicit operator bool() const noexcept { return static_cast<bool>(code); }
 };

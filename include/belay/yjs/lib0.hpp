@@ -47,6 +47,7 @@ public:
     explicit Lib0Reader(BytesView bytes) noexcept
         : begin_{bytes.data()}, at_{begin_}, end_{begin_ + bytes.size()} {}
 
+    /// Returns whether there was an error.
     [[nodiscard]] bool failed() const noexcept { return what_ != nullptr; }
     /// Returns a description of the first error; null if there was none.
     [[nodiscard]] const char* what() const noexcept { return what_; }
@@ -57,9 +58,11 @@ public:
     [[nodiscard]] std::size_t offset() const noexcept {
         return static_cast<std::size_t>((failed() ? failed_at_ : at_) - begin_);
     }
+    /// Returns whether nothing is left to read.
     [[nodiscard]] bool at_end() const noexcept { return at_ == end_; }
     /// Returns how many bytes are left to read.
     [[nodiscard]] std::size_t left() const noexcept { return static_cast<std::size_t>(end_ - at_); }
+    /// Returns the position of the next byte.
     [[nodiscard]] const std::byte* position() const noexcept { return at_; }
     /// Returns the bytes that are left to read.
     [[nodiscard]] BytesView rest() const noexcept { return {at_, end_}; }

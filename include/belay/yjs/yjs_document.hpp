@@ -33,18 +33,20 @@ struct YjsDocumentOptions {
     /// only delete are not limited by it. A merge may write up to twice of what it reads, because
     /// each part of content that is cut names its neighbours.
     std::size_t bytes_max = std::size_t{64} << 20;
-    /// The maximum numbers of structs with the gaps between them, of authors, and of ranges of
-    /// deleted content. Each gap counts as one more author. These limits bound the time of a merge,
-    /// and the memory in addition to the bytes. Structs that wait do not count up to a 64th of
-    /// structs_max, because letters that are typed one by one become one struct. If more was
-    /// loaded, that and an eighth of the option is the limit.
+    /// The maximum number of structs with the gaps between them. Like the next two limits, it
+    /// bounds the time of a merge, and the memory in addition to the bytes. Structs that wait do
+    /// not count up to a 64th of structs_max, because letters that are typed one by one become one
+    /// struct. If more was loaded, that and an eighth of it is the limit.
     std::size_t structs_max = 4'000'000;
+    /// The maximum number of authors. Each gap counts as one more author.
     std::size_t clients_max = 500'000;
+    /// The maximum number of ranges of deleted content.
     std::size_t delete_ranges_max = 2'000'000;
     /// The document merges when this many updates, or pending_bytes_max bytes of updates, wait to
     /// be merged. A large document waits for more: one update for each KiB of it, or a quarter of
     /// its bytes. The cost of merging thus stays in proportion to what arrives.
     std::size_t pending_updates_max = 500;
+    /// See pending_updates_max.
     std::size_t pending_bytes_max = std::size_t{1} << 20;
     /// How updates are compacted when they are merged. If deleted content is to be removed, the
     /// document also merges for waiting updates that delete something. They must have as many bytes

@@ -15,6 +15,7 @@ namespace belay { inline namespace BELAY_ABI { namespace yjs {
 ///
 /// Thread safety: a plain value.
 struct UpdateError {
+    /// The error.
     std::error_code code;
     /// The index of the update among several, from 0.
     std::size_t update = 0;
@@ -59,6 +60,7 @@ struct UpdateError {
         return text + ": " + advice();
     }
 
+    /// Returns `code`.
     operator std::error_code() const noexcept { return code; }
     explicit operator bool() const noexcept { return static_cast<bool>(code); }
 };

@@ -41,8 +41,9 @@ struct Merged {
     /// client id was then used twice, because of copied storage or a forged id. The content that
     /// comes first by clock, and then in the order of the updates, is kept.
     std::size_t conflicts = 0;
-    /// The client and the clock of the first conflict, if there is one.
+    /// The client of the first conflict, if there is one.
     std::uint64_t conflict_client = 0;
+    /// The clock of the first conflict, if there is one.
     std::uint64_t conflict_clock = 0;
 };
 
