@@ -25,7 +25,7 @@
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/result.hpp>
-#include <belay/link/detail/drain_limit.hpp>
+#include <belay/link/detail/link_user.hpp>
 #include <belay/link/link_text.hpp>
 #include <belay/link/status.hpp>
 #include <belay/link/supervisor.hpp>
@@ -555,7 +555,13 @@ private:
 /// Allocates:     while the number of open questions grows, and for a `done` above 48 bytes.
 /// Source:        docs/how-to/requests.md.
 template <class Transport, class Policy, class Codec, class Observer = NoObserver>
-class Requests {
+class Requests : private detail::LinkUser<Requests<Transport, Policy, Codec, Observer>,
+                                          typename Transport::message_type, Observer> {
+    using Base = detail::LinkUser<Requests, typename Transport::message_type, Observer>;
+    friend Base;
+    using Base::busy_, Base::deferred_, Base::drain_, Base::lifetime_, Base::now_, Base::observer_,
+        Base::waker_;
+
     // Not constraints: the compiler's message for a failed constraint would hide these sentences.
     static_assert(explain::transport_like<Transport>());
     static_assert(explain::rule_like<Policy>());
@@ -575,10 +581,10 @@ public:
     /// Pre: options.check() is empty.
     Requests(Transport transport, Policy policy, Codec codec, RequestsOptions options = {},
              Observer observer = {})
-        : options_{detail::checked(options)},
+        : Base{std::move(observer)},
+          options_{detail::checked(options)},
           codec_{std::move(codec)},
-          observer_{std::move(observer)},
-          link_{std::move(transport), std::move(policy), options_.link, Tap{this}} {
+          link_{std::move(transport), std::move(policy), options_.link, typename Base::Tap{this}} {
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
     /// With the usual options.
@@ -587,15 +593,10 @@ public:
     Requests(Transport transport, Policy policy, Codec codec, O&& observer)
         : Requests{std::move(transport), std::move(policy), std::move(codec), RequestsOptions{},
                    std::forward<O>(observer)} {}
-    Requests(const Requests&) = delete;
-    Requests& operator=(const Requests&) = delete;
 
     // ---- for the driver ------------------------------------------------------------------------
 
-    void attach(Waker waker) {
-        link_.attach(waker.nested(0));
-        waker_ = std::move(waker);
-    }
+    void attach(Waker waker) { this->attach_link(std::move(waker)); }
 
     [[nodiscard]] Instant deadline() const noexcept {
         if (table_.ended() != 0 || !deferred_.empty() || can_send_next() || is_drained()) {
@@ -610,15 +611,8 @@ public:
     /// questions to send.
     void advance(Instant now) {
         const driver::TurnGuard guard{lifetime_};
-        now_ = detail::larger(now_, now);
-        drain_.on_turn(now_);
         is_down_ = false;
-        // Left over after a `done` or a hook threw. They precede the changes of this turn.
-        if (!notify_deferred(guard)) return;
-        link_.advance(now_);
-        if (guard.gone()) return;
-        // The command that waited for this turn was no start().
-        if (link_.status().state == LinkState::stopped) drain_.end();
+        if (!this->advance_link(now, guard)) return;
         expire();
         if (!finish_ended(guard)) return;
         while (can_send_next()) send_next();
@@ -651,7 +645,7 @@ public:
         static_assert(std::is_invocable_v<std::remove_cvref_t<Done>&, Answer>,
                       "Requests::ask: done must be callable with "
                       "'belay::Result<message_type, belay::Failure>'");
-        const Instant now = lifetime_.in_turn() ? now_ : detail::larger(now_, waker_.now());
+        const Instant now = lifetime_.in_turn() ? now_ : this->time();
         if (const std::error_code error = why_rejected(now, within)) return error;
         const bool sends_again = on_loss == RequestsOptions::send_again;
         return accept(detail::to_message<message_type>(std::forward<V>(message)),
@@ -700,13 +694,7 @@ public:
     /// Accepts no more questions, and stops when all are completed, or after `within`.
     ///
     /// If drain() is called several times, the earliest end counts. A time below 0ns counts as 0ns.
-    void drain(Duration within) {
-        // A start() that waits for the next turn is drained, too.
-        const bool waits = link_.deadline() == always;
-        if (link_.status().state == LinkState::stopped && !waits) return;
-        drain_.begin(detail::larger(now_, waker_.now()), within);
-        waker_.touch();
-    }
+    void drain(Duration within) { this->begin_drain(within); }
     /// Shuts a gate; see Supervisor::shut.
     void shut(Gate gate, Duration grace = {}) { link_.shut(gate, grace); }
     /// Opens a gate; see Supervisor::open.
@@ -750,18 +738,7 @@ private:
     using List = typename Item::List;
     static constexpr bool has_ids = detail::HasQuestionIds<Codec, message_type>;
 
-    /// Receives the supervisor's events.
-    struct Tap {
-        Requests* me;
-        void on_state(const Transition& change) { me->on_state(change); }
-        void on_message(message_type message, Lane lane) {
-            me->on_message(std::move(message), lane);
-        }
-        void on_writable(Lane lane) {
-            if (lane == 0) me->busy_ = false;
-        }
-    };
-    using Link = Supervisor<Transport, Policy, Tap>;
+    using Link = Supervisor<Transport, Policy, typename Base::Tap>;
 
     [[nodiscard]] static Failure failure_of(std::errc error) noexcept {
         return Failure::from(std::make_error_code(error));
@@ -944,31 +921,13 @@ private:
         for (std::size_t left = table_.ended(); left != 0 && table_.ended() != 0; --left) {
             auto ended = table_.take_ended();
             {
-                const auto notifying = mark_notifying(guard);
+                const auto notifying = this->mark_notifying(guard);
                 ended.done(Answer::failure(ended.failure));
             }
-            if (guard.gone() || !notify_deferred(guard)) return false;
+            if (!this->notify_deferred(guard)) return false;
         }
         return true;
     }
-    /// Marks that a `done` or a hook runs. If that calls stop(), on_state waits until it has
-    /// returned.
-    [[nodiscard]] auto mark_notifying(const driver::TurnGuard& guard) noexcept {
-        notifying_ = true;
-        return detail::ScopeExit{[this, &guard] {
-            if (!guard.gone()) notifying_ = false;
-        }};
-    }
-    bool notify_deferred(const driver::TurnGuard& guard) {
-        while (!deferred_.empty()) {
-            const auto notifying = mark_notifying(guard);
-            const Transition change = deferred_.pop();
-            detail::notify<typename Hooks::State>(observer_, *this, change);
-            if (guard.gone()) return false;
-        }
-        return true;
-    }
-
     void on_state(const Transition& change) {
         const LinkState to = change.to.state;
         busy_ = false;
@@ -976,7 +935,6 @@ private:
         is_out_of_order_ = false;
         heard();
         if (to == LinkState::stopped) {
-            drain_.end();
             const Failure stopped = failure_of(std::errc::operation_canceled);
             counts_.cancelled += table_.lose_sent(stopped);
             counts_.cancelled += table_.lose_waiting(stopped);
@@ -986,11 +944,7 @@ private:
             counts_.lost += table_.lose_sent(lost);
             if (detail::rests(to)) counts_.lost += table_.lose_waiting(change.to.failure);
         }
-        if (notifying_) {
-            deferred_.push(Transition{change});
-        } else {
-            detail::notify<typename Hooks::State>(observer_, *this, change);
-        }
+        this->notify_state(change);
     }
 
     [[nodiscard]] bool is_drained() const noexcept {
@@ -999,23 +953,15 @@ private:
 
     const RequestsOptions options_;
     [[no_unique_address]] Codec codec_;
-    [[no_unique_address]] Observer observer_;
     Table table_;
-    RequestsStatus counts_{};  // only the counters
-    driver::LifetimeFlag lifetime_;
-    Waker waker_;
-    bool busy_ = false;
-    bool is_down_ = false;  // send() has returned `down` since the last turn began
-    bool notifying_ = false;
-    bool is_out_of_order_ = false;            // the connection is about to end
-    unsigned timeouts_ = 0;                   // questions in a row without any message
-    std::uint64_t last_id_ = 0;               // of the newest question
-    std::uint64_t silent_from_ = 0;           // the newest question when the first of them ended
-    Instant given_up_until_ = never;          // the deadline of one that was cancelled since,
-    Instant unsent_until_ = never;            // and of one that the silence kept from being sent
-    detail::EventRing<Transition> deferred_;  // of the connection, while a `done` runs
-    Instant now_ = always;
-    detail::DrainLimit drain_;
+    RequestsStatus counts_{};         // only the counters
+    bool is_down_ = false;            // send() has returned `down` since the last turn began
+    bool is_out_of_order_ = false;    // the connection is about to end
+    unsigned timeouts_ = 0;           // questions in a row without any message
+    std::uint64_t last_id_ = 0;       // of the newest question
+    std::uint64_t silent_from_ = 0;   // the newest question when the first of them ended
+    Instant given_up_until_ = never;  // the deadline of one that was cancelled since,
+    Instant unsent_until_ = never;    // and of one that the silence kept from being sent
     Link link_;
 };
 
