@@ -104,7 +104,7 @@ LEFT_OUT = {
     "journal/journal_metrics.hpp": "few programs need it, include it by name",
     "journal/journal_salvage.hpp": "a tool for damaged files",
     "journal/journal_text.hpp": "few programs need it, include it by name",
-    "link/awaitable.hpp": "<coroutine>, which few programs pay for",
+    "link/awaitable.hpp": "few programs need it, include it by name",
     "link/bounds.hpp": "for proofs: few programs need it, include it by name",
     "link/chaos_transport.hpp": "few programs inject faults, include it by name",
     "link/countdown.hpp": "few programs need it, include it by name",

@@ -25,6 +25,7 @@
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/result.hpp>
+#include <belay/link/awaitable.hpp>
 #include <belay/link/detail/link_user.hpp>
 #include <belay/link/link_text.hpp>
 #include <belay/link/status.hpp>
@@ -454,73 +455,36 @@ private:
     std::size_t size_ = 0;
 };
 
-/// The awaiter of Requests::ask(), in a coroutine's frame. It needs no <coroutine>, because it is
-/// given the handle.
+/// The question of a coroutine; see AnswerAwait.
 template <class Requests>
-class [[nodiscard]] QuestionAwait {
-    using M = typename Requests::message_type;
-    using Answer = Result<M, Failure>;
-
-    /// The `done` of the question. It and the awaiter have each other's address, because either may
-    /// be destroyed first.
+struct AwaitedQuestion {
+    using Answer = typename Requests::Answer;
+    /// The coroutine is in the list until either is destroyed.
     struct Done {
-        QuestionAwait* await;
-
-        explicit Done(QuestionAwait& a) noexcept : await{&a} { a.done_ = this; }
-        Done(Done&& other) noexcept : await{std::exchange(other.await, nullptr)} {
-            if (await != nullptr) await->done_ = this;
-        }
-        Done& operator=(Done&&) = delete;
-        ~Done() {
-            if (await != nullptr) await->done_ = nullptr;
-        }
+        WaitList waiting;
         void operator()(Answer answer) {
-            QuestionAwait* const to = std::exchange(await, nullptr);
-            if (to == nullptr) return;
-            to->done_ = nullptr;
-            to->answer_.emplace(std::move(answer));
-            to->resume_(to->coroutine_);  // may destroy both
+            if (!waiting.empty()) waiting.resume_first(std::move(answer));  // may destroy this
         }
     };
 
-public:
-    QuestionAwait(Requests& requests, M&& message, Duration within,
-                  RequestsOptions::OnLoss on_loss) noexcept
-        : requests_{requests}, message_{std::move(message)}, within_{within}, on_loss_{on_loss} {}
-    QuestionAwait(const QuestionAwait&) = delete;
-    QuestionAwait& operator=(const QuestionAwait&) = delete;
-    ~QuestionAwait() {
-        if (done_ == nullptr) return;
-        done_->await = nullptr;
-        requests_.cancel(question_);
-    }
+    Requests& requests;
+    typename Requests::message_type message;
+    Duration within;
+    RequestsOptions::OnLoss on_loss;
+    std::uint64_t id = 0;
 
-    [[nodiscard]] bool await_ready() const noexcept { return false; }
-    template <class Coroutine>
-    [[nodiscard]] bool await_suspend(Coroutine coroutine) {
-        coroutine_ = coroutine.address();
-        resume_ = [](void* at) { Coroutine::from_address(at).resume(); };
-        const Result<std::uint64_t> asked =
-            requests_.ask(std::move(message_), within_, Done{*this}, on_loss_);
+    void now(std::optional<Answer>&) const noexcept {}
+    void ask(AnswerWaiter<Answer>& waiter) {
+        Done done;
+        done.waiting.add(waiter);
+        const auto asked = requests.ask(std::move(message), within, std::move(done), on_loss);
         if (!asked) {
-            answer_.emplace(Answer::failure(Failure::from(asked.error())));
-            return false;
+            waiter.answer.emplace(Answer::failure(Failure::from(asked.error())));
+        } else {
+            id = *asked;
         }
-        question_ = *asked;
-        return true;
     }
-    [[nodiscard]] Answer await_resume() { return std::move(*answer_); }
-
-private:
-    Requests& requests_;
-    M message_;
-    Duration within_;
-    RequestsOptions::OnLoss on_loss_;
-    Done* done_ = nullptr;  // null: not asked, or done with
-    std::uint64_t question_ = 0;
-    void* coroutine_ = nullptr;
-    void (*resume_)(void*) = nullptr;
-    std::optional<Answer> answer_{};
+    void cancel() const noexcept { requests.cancel(id); }
 };
 
 }  // namespace detail
@@ -657,13 +621,14 @@ public:
     /// coroutine that is destroyed while it waits cancels its question. It is resumed inside a
     /// turn, where it may call everything.
     template <class V>
-    [[nodiscard]] detail::QuestionAwait<Requests> ask(V&& message, Duration within) {
+    [[nodiscard]] auto ask(V&& message, Duration within) {
         return ask(std::forward<V>(message), within, options_.on_loss);
     }
     template <class V>
-    [[nodiscard]] detail::QuestionAwait<Requests> ask(V&& message, Duration within,
-                                                      OnLoss on_loss) {
-        return {*this, detail::to_message<message_type>(std::forward<V>(message)), within, on_loss};
+    [[nodiscard]] auto ask(V&& message, Duration within, OnLoss on_loss) {
+        using Question = detail::AwaitedQuestion<Requests>;
+        return detail::AnswerAwait<Answer, Question>{
+            {*this, detail::to_message<message_type>(std::forward<V>(message)), within, on_loss}};
     }
 
     /// Cancels a question: its `done` is called in the next turn, with
