@@ -96,6 +96,19 @@ namespace detail {
                                      {"sends_max", std::uint64_t{options.sends_max}}});
     return options;
 }
+
+/// The numbers of a RequestsStatus, in logs and metrics.
+inline constexpr Row<RequestsStatus> requests_gauges[] = {
+    {"waiting", &RequestsStatus::waiting, "Questions that wait to be sent."},
+    {"in_flight", &RequestsStatus::in_flight, "Questions that count towards the limit."}};
+inline constexpr Row<RequestsStatus> requests_counters[] = {
+    {"asked", &RequestsStatus::asked, "Questions that were accepted."},
+    {"answered", &RequestsStatus::answered, "Questions that were completed with an answer."},
+    {"timed_out", &RequestsStatus::timed_out, "Questions whose deadline passed."},
+    {"lost", &RequestsStatus::lost, "Questions that failed because of the connection."},
+    {"cancelled", &RequestsStatus::cancelled, "Questions that this side ended."},
+    {"sent_again", &RequestsStatus::sent_again, "Questions sent on another connection."},
+    {"unmatched", &RequestsStatus::unmatched, "Answers to no open question."}};
 }  // namespace detail
 
 /// Returns a status as pairs: those of its link, then "waiting=0 in_flight=1 asked=5 ...".
@@ -104,15 +117,8 @@ namespace detail {
 [[nodiscard]] inline std::string to_string(const RequestsStatus& status) {
     detail::Fields fields;
     detail::add_link(fields, status.link);
-    return fields.add("waiting", status.waiting)
-        .add("in_flight", status.in_flight)
-        .add("asked", status.asked)
-        .add("answered", status.answered)
-        .add("timed_out", status.timed_out)
-        .add("lost", status.lost)
-        .add("cancelled", status.cancelled)
-        .add("sent_again", status.sent_again)
-        .add("unmatched", status.unmatched)
+    return fields.add(status, detail::requests_gauges)
+        .add(status, detail::requests_counters)
         .take();
 }
 

@@ -12,6 +12,22 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
+namespace detail {
+/// The numbers of a SessionStatus and of an OutboxStatus, in logs and metrics.
+inline constexpr Row<SessionStatus> session_counters[] = {
+    {"taken", &SessionStatus::taken, "Operations that send() took."},
+    {"accepted", &SessionStatus::accepted, "Operations that are durable here."},
+    {"acknowledged", &SessionStatus::acknowledged, "Operations that are delivered."}};
+inline constexpr Row<OutboxStatus> outbox_gauges[] = {
+    {"waiting", &OutboxStatus::waiting, "Messages that wait to be sent."},
+    {"in_flight", &OutboxStatus::in_flight, "Messages sent and not acknowledged."}};
+inline constexpr Row<OutboxStatus> outbox_counters[] = {
+    {"sent", &OutboxStatus::sent, "Times that a message was handed to a connection."},
+    {"sent_again", &OutboxStatus::sent_again, "Times that it had been sent before."},
+    {"acknowledged", &OutboxStatus::acknowledged, "Messages that were acknowledged."},
+    {"unsent", &OutboxStatus::unsent, "Messages that the transport rejected."}};
+}  // namespace detail
+
 /// Returns the facts about a blocked session as pairs: "acked=3 last=9 applied=2 attach=0".
 ///
 /// Throws: std::bad_alloc.
@@ -33,9 +49,7 @@ namespace belay { inline namespace BELAY_ABI {
 [[nodiscard]] inline std::string to_string(const SessionStatus& status) {
     detail::Fields fields;
     detail::add_link(fields, status.link);
-    fields.add("taken", status.taken)
-        .add("accepted", status.accepted)
-        .add("acknowledged", status.acknowledged);
+    fields.add(status, detail::session_counters);
     if (status.flush_error) fields.add("flush_error", to_string(status.flush_error));
     if (status.blocked == Blocked::none) return fields.take();
     fields.add("blocked", to_string(status.blocked));
@@ -49,12 +63,7 @@ namespace belay { inline namespace BELAY_ABI {
 [[nodiscard]] inline std::string to_string(const OutboxStatus& status) {
     detail::Fields fields;
     detail::add_link(fields, status.link);
-    fields.add("waiting", status.waiting)
-        .add("in_flight", status.in_flight)
-        .add("sent", status.sent)
-        .add("sent_again", status.sent_again)
-        .add("acknowledged", status.acknowledged)
-        .add("unsent", status.unsent);
+    fields.add(status, detail::outbox_gauges).add(status, detail::outbox_counters);
     if (status.error) fields.add("error", to_string(status.error));
     return fields.take();
 }
