@@ -23,9 +23,9 @@ constexpr Failure later(Duration wait) {
 }  // namespace
 
 static_assert(OpenWaitLike<OpenAsAsked<OpenFor>>);
-static_assert(!detail::Grows<OpenAsAsked<OpenFor>>,
+static_assert(!detail::HasReset<OpenAsAsked<OpenFor>>,
               "a wait that does not grow is not computed again");
-static_assert(detail::Grows<OpenAsAsked<belay_test::GrowingWait>>);
+static_assert(detail::HasReset<OpenAsAsked<belay_test::GrowingWait>>);
 template class belay::OpenAsAsked<belay_test::GrowingWait>;
 
 TEST_CASE("OpenAsAsked waits as long as the opening failure requires, within its bounds",

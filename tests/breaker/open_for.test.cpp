@@ -10,7 +10,7 @@ using namespace belay;
 using namespace std::chrono_literals;
 
 static_assert(std::is_trivially_copyable_v<OpenFor> && sizeof(OpenFor) == sizeof(Duration));
-static_assert(!detail::Grows<OpenFor>);
+static_assert(!detail::HasReset<OpenFor>);
 
 TEST_CASE("OpenFor waits equally long every time, and draws no bits", "[breaker][open_for][unit]") {
     STATIC_REQUIRE([] {

@@ -10,8 +10,8 @@ namespace {
 
 static_assert(OpenWaitLike<belay_test::MinimalOpenWait>);
 static_assert(explain::open_wait_like<belay_test::MinimalOpenWait>());
-static_assert(OpenWaitLike<belay_test::GrowingWait> && detail::Grows<belay_test::GrowingWait>);
-static_assert(!detail::Grows<belay_test::MinimalOpenWait>);
+static_assert(OpenWaitLike<belay_test::GrowingWait> && detail::HasReset<belay_test::GrowingWait>);
+static_assert(!detail::HasReset<belay_test::MinimalOpenWait>);
 
 struct WithoutNext {
     void reset() noexcept;

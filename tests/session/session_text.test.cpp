@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: the states of sessions and outboxes have a text. Method: values by hand.
-#include <belay/session/session_text.hpp>
+#include <belay/session/session.hpp>
+
+#include <belay/session/outbox.hpp>
 
 #include "support/catch.hpp"
 

@@ -17,29 +17,11 @@ namespace detail {
 BELAY_DETAIL_MEMBER(least);
 BELAY_DETAIL_MEMBER(before_jitter);
 
-template <class C>
-concept HasLimit = requires(const C& cap, Duration wait) { cap.limit(wait); };
-template <class C>
-concept LimitIsDuration = requires(const C& cap, Duration wait) {
-    { cap.limit(wait) } -> std::same_as<Duration>;
-};
-template <class C>
-concept LimitIsNoexcept = requires(const C& cap, Duration wait) {
-    { cap.limit(wait) } noexcept;
-};
-template <class C>
-concept HasLeast = has_least<C> || requires(const C& cap) { cap.least(); };
-template <class C>
-concept LeastIsSound = !HasLeast<C> || requires(const C& cap) {
-    { cap.least() } noexcept -> std::same_as<Duration>;
-};
+BELAY_DETAIL_REQUIRED(Limit, (const R& r, Duration wait), Duration, r.limit(wait));
+BELAY_DETAIL_OPTIONAL(Least, least, (const R& r), Duration, r.least());
+BELAY_DETAIL_FLAG(BeforeJitter, before_jitter);
 template <class C>
 concept CapsBeforeJitter = requires { requires C::before_jitter; };
-template <class C>
-concept BeforeJitterIsFlag = !has_before_jitter<C> || requires {
-    typename std::bool_constant<C::before_jitter>;
-    requires std::same_as<decltype(C::before_jitter), const bool>;
-};
 }  // namespace detail
 
 /// Limits how long a wait may become.
@@ -54,7 +36,7 @@ concept BeforeJitterIsFlag = !has_before_jitter<C> || requires {
 /// 0ns <= limit(d) <= d, and limit(d) never falls while d rises.
 template <class C>
 concept CapLike =
-    std::copyable<C> && detail::HasLimit<C> && detail::LimitIsDuration<C> &&
+    std::copyable<C> && detail::HasLimit<C> && detail::LimitGivesResult<C> &&
     detail::LimitIsNoexcept<C> && detail::LeastIsSound<C> && detail::BeforeJitterIsFlag<C>;
 
 namespace explain {
@@ -67,7 +49,7 @@ consteval bool cap_like() {
                   "CapLike: C needs 'Duration limit(Duration) const', see "
                   "docs/reference/backoff.md");
     if constexpr (detail::HasLimit<C>) {
-        static_assert(detail::LimitIsDuration<C>, "CapLike: C::limit must return belay::Duration");
+        static_assert(detail::LimitGivesResult<C>, "CapLike: C::limit must return belay::Duration");
         static_assert(detail::LimitIsNoexcept<C>, "CapLike: C::limit must be noexcept");
     }
     static_assert(detail::LeastIsSound<C>,

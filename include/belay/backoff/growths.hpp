@@ -66,23 +66,8 @@ namespace detail {
 BELAY_DETAIL_MEMBER(check);
 
 // The optional check of any part of a backoff. One in another form would be ignored silently.
-template <class T>
-concept HasCheck = has_check<T> || requires(const T& part) { part.check(); };
-template <class T>
-concept ChecksSoundly = !HasCheck<T> || requires(const T& part) {
-    { part.check() } noexcept -> std::same_as<BackoffErrc>;
-};
-
-template <class G>
-concept HasGrowth = requires(const G& growth, std::uint64_t failures) { growth(failures); };
-template <class G>
-concept GrowthIsDuration = requires(const G& growth, std::uint64_t failures) {
-    { growth(failures) } -> std::same_as<Duration>;
-};
-template <class G>
-concept GrowthIsNoexcept = requires(const G& growth, std::uint64_t failures) {
-    { growth(failures) } noexcept;
-};
+BELAY_DETAIL_OPTIONAL(Check, check, (const R& r), BackoffErrc, r.check());
+BELAY_DETAIL_REQUIRED(Growth, (const R& r, std::uint64_t failures), Duration, r(failures));
 }  // namespace detail
 
 /// Computes the nominal wait, before cap and jitter, from the number of waits before it.
@@ -97,8 +82,8 @@ concept GrowthIsNoexcept = requires(const G& growth, std::uint64_t failures) {
 /// `forever` instead of an overflow. It does not fall after the 256th wait (`Backoff::max_total`
 /// depends on that).
 template <class G>
-concept GrowthLike = std::copyable<G> && detail::HasGrowth<G> && detail::GrowthIsDuration<G> &&
-                     detail::GrowthIsNoexcept<G> && detail::ChecksSoundly<G>;
+concept GrowthLike = std::copyable<G> && detail::HasGrowth<G> && detail::GrowthGivesResult<G> &&
+                     detail::GrowthIsNoexcept<G> && detail::CheckIsSound<G>;
 
 namespace explain {
 
@@ -111,10 +96,10 @@ consteval bool growth_like() {
                   "GrowthLike: G needs 'Duration operator()(std::uint64_t) const', see "
                   "docs/reference/backoff.md");
     if constexpr (detail::HasGrowth<G>) {
-        static_assert(detail::GrowthIsDuration<G>, "GrowthLike: G must return belay::Duration");
+        static_assert(detail::GrowthGivesResult<G>, "GrowthLike: G must return belay::Duration");
         static_assert(detail::GrowthIsNoexcept<G>, "GrowthLike: G must be noexcept");
     }
-    static_assert(detail::ChecksSoundly<G>,
+    static_assert(detail::CheckIsSound<G>,
                   "GrowthLike: G::check must be 'BackoffErrc check() const noexcept'");
     return GrowthLike<G>;
 }

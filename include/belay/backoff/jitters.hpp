@@ -56,42 +56,14 @@ namespace detail {
 BELAY_DETAIL_MEMBER(delay);
 BELAY_DETAIL_MEMBER(grows);
 
-template <class J>
-concept HasRange =
-    requires(const J& jitter, const part::NominalWait& nominal) { jitter.range(nominal); };
-template <class J>
-concept RangeIsWaitRange = requires(const J& jitter, const part::NominalWait& nominal) {
-    { jitter.range(nominal) } -> std::same_as<part::WaitRange>;
-};
-template <class J>
-concept RangeIsNoexcept = requires(const J& jitter, const part::NominalWait& nominal) {
-    { jitter.range(nominal) } noexcept;
-};
-
-// For each optional member: whether J has it in any form that can be detected, and whether its form
-// is right. A member in another form would be ignored silently.
-template <class J>
-concept HasDelay = has_delay<J> || requires(J& jitter, part::WaitRange range, std::uint64_t n,
-                                            Random& bits) { jitter.delay(range, n, bits); };
-template <class J>
-concept DelayIsSound =
-    !HasDelay<J> || requires(J& jitter, part::WaitRange range, std::uint64_t n, Random& bits) {
-        { jitter.delay(range, n, bits) } noexcept -> std::same_as<Duration>;
-    };
-template <class J>
-concept Forgets = has_reset<J> || requires(J& jitter) { jitter.reset(); };
-template <class J>
-concept ForgetsSoundly = !Forgets<J> || requires(J& jitter) {
-    { jitter.reset() } noexcept;
-};
+BELAY_DETAIL_REQUIRED(Range, (const R& r, const part::NominalWait& nominal), part::WaitRange,
+                      r.range(nominal));
+BELAY_DETAIL_OPTIONAL(Delay, delay, (R & r, part::WaitRange range, std::uint64_t n, Random& bits),
+                      Duration, r.delay(range, n, bits));
+BELAY_DETAIL_FLAG(Grows, grows);
 /// Whether the waits grow by the state of the jitter, and not by a growth of the backoff.
 template <class J>
 concept GrowsByItself = requires { requires J::grows; };
-template <class J>
-concept GrowsIsFlag = !has_grows<J> || requires {
-    typename std::bool_constant<J::grows>;
-    requires std::same_as<decltype(J::grows), const bool>;
-};
 }  // namespace detail
 
 /// Spreads retries in time.
@@ -111,10 +83,9 @@ concept GrowsIsFlag = !has_grows<J> || requires {
 /// - The range depends on its argument only, and not on earlier draws.
 /// - The result of delay is in the range that it receives, which a floor may have made smaller.
 template <class J>
-concept JitterLike =
-    std::copyable<J> && detail::HasRange<J> && detail::RangeIsWaitRange<J> &&
-    detail::RangeIsNoexcept<J> && detail::DelayIsSound<J> && detail::ForgetsSoundly<J> &&
-    detail::ChecksSoundly<J> && detail::GrowsIsFlag<J>;
+concept JitterLike = std::copyable<J> && detail::HasRange<J> && detail::RangeGivesResult<J> &&
+                     detail::RangeIsNoexcept<J> && detail::DelayIsSound<J> &&
+                     detail::ResetIsSound<J> && detail::CheckIsSound<J> && detail::GrowsIsFlag<J>;
 
 namespace explain {
 
@@ -126,16 +97,15 @@ consteval bool jitter_like() {
                   "JitterLike: J needs 'part::WaitRange range(const part::NominalWait&) const', "
                   "see docs/reference/backoff.md");
     if constexpr (detail::HasRange<J>) {
-        static_assert(detail::RangeIsWaitRange<J>,
+        static_assert(detail::RangeGivesResult<J>,
                       "JitterLike: J::range must return belay::part::WaitRange");
         static_assert(detail::RangeIsNoexcept<J>, "JitterLike: J::range must be noexcept");
     }
     static_assert(detail::DelayIsSound<J>,
                   "JitterLike: J::delay must be "
                   "'Duration delay(part::WaitRange, std::uint64_t, Random&) noexcept'");
-    static_assert(detail::ForgetsSoundly<J>,
-                  "JitterLike: J::reset must be 'void reset() noexcept'");
-    static_assert(detail::ChecksSoundly<J>,
+    static_assert(detail::ResetIsSound<J>, "JitterLike: J::reset must be 'void reset() noexcept'");
+    static_assert(detail::CheckIsSound<J>,
                   "JitterLike: J::check must be 'BackoffErrc check() const noexcept'");
     static_assert(detail::GrowsIsFlag<J>,
                   "JitterLike: J::grows must be 'static constexpr bool grows = true'");

@@ -449,11 +449,11 @@ private:
     // Returns the wait of an opening by these rules, without a known failure.
     [[nodiscard]] static Duration nominal_wait(OpenWait rules, std::uint32_t openings) noexcept {
         Random bits{Seed{0}};
-        if constexpr (Grows<OpenWait>) rules.reset();
+        if constexpr (HasReset<OpenWait>) rules.reset();
         Duration wait;
         do {
             wait = detail::next_wait(rules, bits, Failure{}, CallCounts{1, 1});
-        } while (Grows<OpenWait> && openings-- > 1);
+        } while (HasReset<OpenWait> && openings-- > 1);
         return wait;
     }
     void spread_at_least(Instant now, std::uint32_t openings) noexcept {

@@ -19,16 +19,7 @@
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
-template <class W>
-concept HasNext = requires(W& wait, Random& bits) { wait.next(bits); };
-template <class W>
-concept NextIsDuration = requires(W& wait, Random& bits) {
-    { wait.next(bits) } -> std::same_as<Duration>;
-};
-template <class W>
-concept NextIsNoexcept = requires(W& wait, Random& bits) {
-    { wait.next(bits) } noexcept;
-};
+BELAY_DETAIL_REQUIRED(Next, (R & r, Random& bits), Duration, r.next(bits));
 template <class W>
 concept HeedsFailure =
     requires(W& wait, Random& bits, const Failure& why) { wait.next(bits, why); };
@@ -55,13 +46,6 @@ concept HeedsCountsSoundly =
     !HeedsCounts<W> || requires(W& wait, Random& bits, const Failure& why, const CallCounts& seen) {
         { wait.next(bits, why, seen) } noexcept -> std::same_as<Duration>;
     };
-// Any form that can be detected. A form other than the right one would be ignored silently.
-template <class W>
-concept Grows = has_reset<W> || requires(W& wait) { wait.reset(); };
-template <class W>
-concept GrowsSoundly = !Grows<W> || requires(W& wait) {
-    { wait.reset() } noexcept;
-};
 
 /// Returns the wait of an opening after a failure, from the form of `next` that the type has.
 template <class W>
@@ -92,9 +76,9 @@ template <class W>
 ///
 /// All of them are noexcept.
 template <class W>
-concept OpenWaitLike = std::copyable<W> && detail::HasNext<W> && detail::NextIsDuration<W> &&
+concept OpenWaitLike = std::copyable<W> && detail::HasNext<W> && detail::NextGivesResult<W> &&
                        detail::NextIsNoexcept<W> && detail::HeedsFailureSoundly<W> &&
-                       detail::HeedsCountsSoundly<W> && detail::GrowsSoundly<W>;
+                       detail::HeedsCountsSoundly<W> && detail::ResetIsSound<W>;
 
 namespace explain {
 
@@ -105,7 +89,7 @@ consteval bool open_wait_like() {
     static_assert(detail::HasNext<W>,
                   "OpenWaitLike: W needs 'Duration next(Random&)', see docs/reference/breaker.md");
     if constexpr (detail::HasNext<W>) {
-        static_assert(detail::NextIsDuration<W>,
+        static_assert(detail::NextGivesResult<W>,
                       "OpenWaitLike: W::next must return belay::Duration");
         static_assert(detail::NextIsNoexcept<W>, "OpenWaitLike: W::next must be noexcept");
     }
@@ -115,7 +99,7 @@ consteval bool open_wait_like() {
     static_assert(detail::HeedsCountsSoundly<W>,
                   "OpenWaitLike: W::next with the counts must be 'Duration next(Random&, const "
                   "belay::Failure&, const belay::CallCounts&) noexcept'");
-    static_assert(detail::GrowsSoundly<W>,
+    static_assert(detail::ResetIsSound<W>,
                   "OpenWaitLike: W::reset must be 'void reset() noexcept'");
     return OpenWaitLike<W>;
 }
@@ -163,7 +147,7 @@ struct GrowsHook<Self, true> {
 /// Models:        OpenWaitLike, if `OpenWait` is one.
 /// Thread safety: a plain value.
 template <class OpenWait>
-class OpenAsAsked : public detail::GrowsHook<OpenAsAsked<OpenWait>, detail::Grows<OpenWait>> {
+class OpenAsAsked : public detail::GrowsHook<OpenAsAsked<OpenWait>, detail::HasReset<OpenWait>> {
     static_assert(explain::open_wait_like<OpenWait>());
 
 public:

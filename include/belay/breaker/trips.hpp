@@ -58,14 +58,9 @@ template <class T>
 concept StartsAfresh = requires(T& trip) {
     { trip.reset() } noexcept;
 };
-template <class T>
-concept HasTooSlow = has_too_slow<T> || requires(T& trip, Duration took) { trip.too_slow(took); };
+BELAY_DETAIL_OPTIONAL(TooSlow, too_slow, (const R& r, Duration took), bool, r.too_slow(took));
 template <class T>
 concept TooSlowIsTimed = !HasTooSlow<T> || RecordsTimedCalls<T>;
-template <class T>
-concept TooSlowIsSound = !HasTooSlow<T> || requires(const T& trip, Duration took) {
-    { trip.too_slow(took) } noexcept -> std::same_as<bool>;
-};
 template <class T>
 concept HasCounts =
     has_counts<T> || requires(const T& trip, const Failure& why) { trip.counts(why); };
@@ -75,12 +70,7 @@ template <class T>
 concept CountsIsSound = !HasCounts<T> || requires(const T& trip, const Failure& why) {
     { trip.counts(why) } noexcept -> BoolOrCause;
 };
-template <class T>
-concept HasTrippedBy = requires(const T& trip) {
-    { trip.tripped_by() } noexcept -> std::same_as<CallCounts>;
-};
-template <class T>
-concept TrippedByIsSound = !has_tripped_by<T> || HasTrippedBy<T>;
+BELAY_DETAIL_OPTIONAL(TrippedBy, tripped_by, (const R& r), CallCounts, r.tripped_by());
 
 /// Records a call in the trip, with the parameters that the trip requires.
 template <class T>

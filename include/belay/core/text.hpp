@@ -145,6 +145,14 @@ template <class T>
     return std::string{to_string(value)};
 }
 
+/// One number of a struct: its name in logs and metrics, and a sentence for people.
+template <class Numbers, class Number = std::uint64_t>
+struct Row {
+    const char* name;
+    Number Numbers::*member;
+    const char* help;
+};
+
 /// Writes `key=value` pairs with a space between them, as tools for logs read them (logfmt).
 ///
 /// A value with a space, a quotation mark or a control character is quoted and escaped. Therefore a
@@ -183,6 +191,12 @@ public:
         requires std::is_unsigned_v<Number>
     Fields& add(std::string_view key, Number value) {
         return add(key, std::to_string(value));
+    }
+    /// Adds the numbers that a table lists.
+    template <class Numbers, class Number, std::size_t count>
+    Fields& add(const Numbers& numbers, const Row<Numbers, Number> (&rows)[count]) {
+        for (const Row<Numbers, Number>& row : rows) add(row.name, numbers.*row.member);
+        return *this;
     }
     /// Adds an instant, unless it is `never`.
     Fields& add_if_ever(std::string_view key, Instant time) {

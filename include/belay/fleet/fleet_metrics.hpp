@@ -7,6 +7,7 @@
 #include <cstdint>  // std::uint64_t
 
 #include <belay/fleet/fleet.hpp>
+#include <belay/fleet/fleet_text.hpp>
 #include <belay/fleet/pool.hpp>
 #include <belay/metrics/metric.hpp>
 
@@ -85,14 +86,8 @@ void visit_metrics(const FleetStatus& status, Visitor&& visitor) {
 /// Complexity: O(1).   Throws: what the visitor throws.
 template <class Visitor>
 void visit_metrics(const PoolStatus& status, Visitor&& visitor) {
-    constexpr detail::Row<PoolStatus, std::size_t> rows[] = {
-        {"size", &PoolStatus::size, "Connections that the pool keeps, or wants."},
-        {"connected", &PoolStatus::connected, "Connections that are connected."},
-        {"leased", &PoolStatus::leased, "Connections that are leased."},
-        {"suspect", &PoolStatus::suspect, "Connections that are not leased, and perhaps dead."},
-        {"idle", &PoolStatus::idle, "Connections that are ready to be leased."},
-        {"awaited", &PoolStatus::awaited, "Calls of acquire() that found no idle connection."}};
-    detail::visit_rows({.part = "pool", .kind = Metric::Kind::gauge}, status, rows, visitor);
+    detail::visit_rows({.part = "pool", .kind = Metric::Kind::gauge}, status,
+                       belay::detail::pool_gauges, visitor);
     detail::visit_gauge("pool", "scouting",
                         "1 while one connection dials again and the others wait for it.",
                         status.scouting ? 1U : 0U, visitor);

@@ -40,6 +40,15 @@ void add_dials(Fields& fields, const Status& status) {
     fields.add("network_suspect", status.network_suspect);
 }
 
+/// The numbers of a PoolStatus, in logs and metrics.
+inline constexpr Row<PoolStatus, std::size_t> pool_gauges[] = {
+    {"size", &PoolStatus::size, "Connections that the pool keeps, or wants."},
+    {"connected", &PoolStatus::connected, "Connections that are connected."},
+    {"leased", &PoolStatus::leased, "Connections that are leased."},
+    {"suspect", &PoolStatus::suspect, "Connections that are not leased, and perhaps dead."},
+    {"idle", &PoolStatus::idle, "Connections that are ready to be leased."},
+    {"awaited", &PoolStatus::awaited, "Calls of acquire() that found no idle connection."}};
+
 }  // namespace detail
 
 /// Returns the status of a fleet as pairs, without its single services: "services=3 connected=2
@@ -83,12 +92,7 @@ void add_dials(Fields& fields, const Status& status) {
 /// Throws: std::bad_alloc.
 [[nodiscard]] inline std::string to_string(const PoolStatus& status) {
     return detail::Fields{}
-        .add("size", status.size)
-        .add("connected", status.connected)
-        .add("leased", status.leased)
-        .add("suspect", status.suspect)
-        .add("idle", status.idle)
-        .add("awaited", status.awaited)
+        .add(status, detail::pool_gauges)
         .add("scouting", status.scouting)
         .take();
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/awaitable.hpp
 /// LinkAwaits, connected, receive: wait for a link in coroutines of any kind.
+/// AnswerAwait, AnswerByToken: the ways to wait for an answer, which Requests uses, too.
 #pragma once
 
-#include <coroutine>     // std::coroutine_handle
 #include <cstddef>       // std::size_t, std::nullptr_t
 #include <optional>      // std::optional
 #include <system_error>  // std::errc
@@ -39,35 +39,34 @@ namespace detail {
 
 /// An element of a list, which it leaves on destruction. Resuming or dropping it may destroy it and
 /// everything else.
-class LinkWaiter {
+class WaitNode {
 public:
-    using Go = void (*)(LinkWaiter&);
+    WaitNode(const WaitNode&) = delete;
+    WaitNode& operator=(const WaitNode&) = delete;
 
-    LinkWaiter(const LinkWaiter&) = delete;
-    LinkWaiter& operator=(const LinkWaiter&) = delete;
-
-    void go() {
+    [[nodiscard]] bool in_list() const noexcept { return next_ != this; }
+    void resume() {
         leave();
-        actions_.go(*this);
+        actions_.resume(*this);
     }
 
 protected:
     struct Actions {
-        Go go;
-        Go drop;
+        void (*resume)(WaitNode&);
+        void (*drop)(WaitNode&);
     };
-    explicit LinkWaiter(Actions actions) noexcept : actions_{actions} {}
-    ~LinkWaiter() { leave(); }
+    explicit WaitNode(Actions actions) noexcept : actions_{actions} {}
+    ~WaitNode() { leave(); }
 
 private:
-    friend class LinkWaiters;
+    friend class WaitList;
 
     void leave() noexcept {
         next_->before_ = before_;
         before_->next_ = next_;
         next_ = before_ = this;
     }
-    void stand_before(LinkWaiter& other) noexcept {
+    void stand_before(WaitNode& other) noexcept {
         leave();
         next_ = &other;
         before_ = std::exchange(other.before_, this);
@@ -75,75 +74,98 @@ private:
     }
 
     const Actions actions_;
-    LinkWaiter* next_ = this;
-    LinkWaiter* before_ = this;
+    WaitNode* next_ = this;
+    WaitNode* before_ = this;
 };
 
-/// The waiters in order of arrival. The list owns none, but drops those that remain at its end.
-class LinkWaiters {
+/// One that waits for an answer A: a coroutine or a handler.
+template <class A>
+class AnswerWaiter : public WaitNode {
 public:
-    LinkWaiters() noexcept = default;
-    LinkWaiters(const LinkWaiters&) = delete;
-    LinkWaiters& operator=(const LinkWaiters&) = delete;
-    ~LinkWaiters() {
+    using WaitNode::WaitNode;
+    std::optional<A> answer;
+};
+
+/// Those that wait, in order of arrival. The list owns none, but drops those that remain at its
+/// end.
+class WaitList {
+public:
+    WaitList() noexcept = default;
+    WaitList(WaitList&& other) noexcept {
+        while (!other.empty()) add(other.first());
+    }
+    WaitList& operator=(WaitList&&) = delete;
+    ~WaitList() {
         while (!empty()) {
-            LinkWaiter& waiter = first();
-            waiter.leave();
-            waiter.actions_.drop(waiter);
+            WaitNode& one = first();
+            one.leave();
+            one.actions_.drop(one);
         }
     }
 
-    [[nodiscard]] bool empty() const noexcept { return ends_.next_ == &ends_; }
-    [[nodiscard]] LinkWaiter& first() noexcept { return *ends_.next_; }
-    void add(LinkWaiter& waiter) noexcept { waiter.stand_before(ends_); }
-    void add_all(LinkWaiters& others) noexcept {
-        while (!others.empty()) add(others.first());
+    [[nodiscard]] bool empty() const noexcept { return !ends_.in_list(); }
+    [[nodiscard]] WaitNode& first() noexcept { return *ends_.next_; }
+    void add(WaitNode& one) noexcept { one.stand_before(ends_); }
+    /// Gives an answer to the first, which waits for an A, and resumes it.   Pre: not empty.
+    template <class A>
+    void resume_first(A answer) {
+        auto& waiter = static_cast<AnswerWaiter<A>&>(first());
+        waiter.answer.emplace(std::move(answer));
+        waiter.resume();
     }
-    /// Passes `answer` to each waiter and resumes it, until the link is destroyed, and this list
-    /// with it. A waiter that is destroyed meanwhile has left the list.
-    template <class Waiter, class A>
-    void go_each(const A& answer, const driver::TurnGuard& guard) {
-        while (!guard.gone() && !empty()) {
-            Waiter& waiter = static_cast<Waiter&>(first());
+    /// Gives an answer to all, which wait for an A, and moves them to `answered`.
+    template <class A>
+    void answer_all(const A& answer, WaitList& answered) {
+        while (!empty()) {
+            auto& waiter = static_cast<AnswerWaiter<A>&>(first());
             waiter.answer.emplace(answer);
-            waiter.go();
+            answered.add(waiter);
         }
     }
 
 private:
-    struct Ends final : LinkWaiter {
-        Ends() noexcept : LinkWaiter{{nullptr, nullptr}} {}
+    struct Ends final : WaitNode {
+        Ends() noexcept : WaitNode{{nullptr, nullptr}} {}
     };
     Ends ends_;
 };
 
-class ConnectionWaiter : public LinkWaiter {
+/// The awaiter of an answer A, in a coroutine's frame. It needs no <coroutine>, because it is given
+/// the handle. The `Question` has these functions:
+/// - `now(std::optional<A>&)` stores the answer, if there is one without waiting;
+/// - `ask(AnswerWaiter<A>&)` adds the waiter to a list, or stores the answer in it;
+/// - `cancel()`: the coroutine was destroyed while it waited.
+template <class A, class Question>
+class [[nodiscard]] AnswerAwait : AnswerWaiter<A> {
 public:
-    using LinkWaiter::LinkWaiter;
-    std::optional<Result<LinkStatus, Failure>> answer;
-};
-
-template <class M>
-class MessageWaiter : public LinkWaiter {
-public:
-    using LinkWaiter::LinkWaiter;
-    std::optional<Result<M, Failure>> answer;
-};
-
-/// A waiter in the frame of the coroutine that waits.
-template <class Waiter>
-class InFrame : protected Waiter {
-protected:
-    InFrame() noexcept
-        : Waiter{{[](LinkWaiter& self) { static_cast<InFrame&>(self).coroutine_.resume(); },
-                  [](LinkWaiter&) {}}} {}
-    void wait_in(LinkWaiters& waiters, std::coroutine_handle<> coroutine) noexcept {
-        coroutine_ = coroutine;
-        waiters.add(*this);
+    explicit AnswerAwait(Question question) noexcept
+        : AnswerWaiter<A>{{[](WaitNode& self) {
+                               auto& me = static_cast<AnswerAwait&>(self);
+                               me.resume_(me.coroutine_);
+                           },
+                           [](WaitNode&) {}}},
+          question_{std::move(question)} {}
+    ~AnswerAwait() {
+        if (this->in_list()) question_.cancel();
     }
 
+    [[nodiscard]] bool await_ready() {
+        question_.now(this->answer);
+        return this->answer.has_value();
+    }
+    template <class Coroutine>
+    [[nodiscard]] bool await_suspend(Coroutine coroutine) {
+        coroutine_ = coroutine.address();
+        resume_ = [](void* at) { Coroutine::from_address(at).resume(); };
+        question_.ask(*this);
+        return !this->answer;
+    }
+    [[nodiscard]] A await_resume() { return std::move(*this->answer); }
+
 private:
-    std::coroutine_handle<> coroutine_{};
+    Question question_;
+    void* coroutine_ = nullptr;
+    void (*resume_)(void*) = nullptr;
 };
 
 /// A handler with asio's cancellation slot. It is found as asio finds it, but without asio.
@@ -151,44 +173,26 @@ template <class Handler>
 concept Cancellable =
     requires(const Handler& handler) { get_associated_cancellation_slot(handler).is_connected(); };
 
-/// Ends a wait when asio's signal is emitted. The wait ends in the turn that `look` requests, and
-/// not inside the signal.
-template <class Waiter, class Look>
-struct EndsWait {
-    Waiter* waiter;
-    LinkWaiters* cancelled;
-    Look look;
-
-    template <class Kind>
-    void operator()(Kind kind) {
-        if (kind == Kind{} || waiter->answer) return;
-        using Answer = typename decltype(waiter->answer)::value_type;
-        const auto error = std::make_error_code(std::errc::operation_canceled);
-        waiter->answer.emplace(Answer::failure(Failure::from(error)));
-        cancelled->add(*waiter);
-        look();
-    }
-};
-
-/// A waiter on the heap, with a handler that is called once, or destroyed.
-template <class Waiter, class Handler>
-class WithHandler final : public Waiter {
+/// A handler of a completion token that waits for an answer A. It is on the heap, and is called
+/// once, or destroyed.
+template <class A, class Handler>
+class AnswerByToken final : public AnswerWaiter<A> {
 public:
-    explicit WithHandler(Handler handler)
-        : Waiter{{[](LinkWaiter& self) { static_cast<WithHandler&>(self).call(); },
-                  [](LinkWaiter& self) { static_cast<WithHandler&>(self).drop(); }}},
+    explicit AnswerByToken(Handler handler)
+        : AnswerWaiter<A>{{[](WaitNode& self) { static_cast<AnswerByToken&>(self).call(); },
+                           [](WaitNode& self) { static_cast<AnswerByToken&>(self).drop(); }}},
           handler_{std::move(handler)} {}
 
+    /// Lets asio's signal end the wait, in the turn that `look` requests, and not inside the
+    /// signal.
     template <class Look>
-    void end_by_slot([[maybe_unused]] LinkWaiters& cancelled, [[maybe_unused]] Look look) {
+    void end_by_slot([[maybe_unused]] WaitList& answered, [[maybe_unused]] Look look) {
         if constexpr (Cancellable<Handler>) {
             auto slot = get_associated_cancellation_slot(handler_);
             if (!slot.is_connected()) return;
-            slot.template emplace<EndsWait<Waiter, Look>>(
-                EndsWait<Waiter, Look>{this, &cancelled, std::move(look)});
+            slot.template emplace<EndsWait<Look>>(EndsWait<Look>{this, &answered, std::move(look)});
         }
     }
-
     /// Ends the wait without a call.
     void drop() {
         leave_slot();
@@ -196,6 +200,22 @@ public:
     }
 
 private:
+    template <class Look>
+    struct EndsWait {
+        AnswerByToken* waiter;
+        WaitList* answered;
+        Look look;
+
+        template <class Kind>
+        void operator()(Kind kind) {
+            if (kind == Kind{} || waiter->answer) return;
+            const auto error = std::make_error_code(std::errc::operation_canceled);
+            waiter->answer.emplace(A::failure(Failure::from(error)));
+            answered->add(*waiter);
+            look();
+        }
+    };
+
     /// Clears its slot before the handler is called or destroyed.
     void leave_slot() noexcept {
         if constexpr (Cancellable<Handler>) get_associated_cancellation_slot(handler_).clear();
@@ -203,26 +223,13 @@ private:
     void call() {
         leave_slot();
         Handler handler = std::move(handler_);
-        auto result = std::move(*this->answer);
+        A result = std::move(*this->answer);
         delete this;
         std::move(handler)(std::move(result));
     }
 
     Handler handler_;
 };
-
-/// Adds a waiter. `look()` requests a turn that checks the waiters, including `cancelled`.
-template <class Waiter, class Handler, class Look>
-void wait_with(LinkWaiters& waiters, Handler handler, LinkWaiters& cancelled, const Look& look) {
-    // Adds it to the list only after `look()`: otherwise it would continue although this function
-    // threw.
-    auto* const waiter = new WithHandler<Waiter, Handler>{std::move(handler)};
-    ScopeExit undo{[&] { waiter->drop(); }};
-    waiter->end_by_slot(cancelled, look);
-    look();
-    undo.release();
-    waiters.add(*waiter);
-}
 
 /// Matches a link such as a Supervisor, and no other type that has a `receive`.
 template <class L>
@@ -232,10 +239,6 @@ concept Supervised = requires(L& link) {
     link.status();
 };
 
-template <class Link>
-class ConnectedWait;
-template <class Link>
-class ReceiveWait;
 struct LinkAwaitsOf;
 }  // namespace detail
 
@@ -278,18 +281,18 @@ public:
 
     void on_state(const Transition& change) {
         const driver::TurnGuard guard{lifetime_};
-        // A coroutine that begins to wait now waits for a later transition.
-        const auto rest = keep_rest(connected_, connections_, guard);
-        if (settles(change.to)) connected_.add_all(connections_);
         if (may_receive(change.from) && !may_receive(change.to.state)) {
             full_ = false;
-            end(detail::why_not(change.to), guard);
+            end(detail::why_not(change.to));
         }
-        connected_.go_each<Connection>(detail::connection_or_why(change.to), guard);
+        // A coroutine that begins to wait now waits for a later transition.
+        answer_connections(change.to);
+        resume_answered(guard);
     }
     void on_message(auto& link, M message) {
         if (full_) return;
-        if (kept_.empty() && !receivers_.empty()) return give(std::move(message));
+        if (kept_.empty() && !receivers_.empty())
+            return receivers_.resume_first(Answer{std::move(message)});
         if (messages_count_ == messages_max_ || !kept_.try_push({std::move(message), {}})) {
             full_ = true;
             return link.report_unhealthy({.cause = Cause::overloaded});
@@ -300,34 +303,21 @@ public:
     void look_at_waiters(auto& link) {
         const driver::TurnGuard guard{lifetime_};
         const LinkStatus status = link.status();
-        while (!guard.gone() && !cancelled_.empty()) cancelled_.first().go();
+        resume_answered(guard);
         if (guard.gone()) return;
-        const auto rest = keep_rest(connected_, connections_, guard);
-        if (settles(status)) connected_.add_all(connections_);
-        while (!guard.gone() && !receivers_.empty() && !kept_.empty()) give(take());
-        if (!guard.gone() && !receivers_.empty() && !may_receive(status.state)) {
-            end(detail::why_not(status), guard);
+        answer_connections(status);
+        while (!receivers_.empty() && !kept_.empty()) {
+            receivers_.resume_first(take());
+            if (guard.gone()) return;
         }
-        connected_.go_each<Connection>(detail::connection_or_why(status), guard);
+        if (!receivers_.empty() && !may_receive(status.state)) end(detail::why_not(status));
+        resume_answered(guard);
     }
 
 private:
-    template <class Link>
-    friend class detail::ConnectedWait;
-    template <class Link>
-    friend class detail::ReceiveWait;
     friend struct detail::LinkAwaitsOf;
 
-    using Connection = detail::ConnectionWaiter;
-    using Receiver = detail::MessageWaiter<M>;
     using Answer = Result<M, Failure>;
-    /// Waiters that an exception has left in the list of those to resume wait again.
-    [[nodiscard]] static auto keep_rest(detail::LinkWaiters& now, detail::LinkWaiters& waiting,
-                                        const driver::TurnGuard& guard) noexcept {
-        return detail::ScopeExit{[&] {
-            if (!guard.gone()) waiting.add_all(now);
-        }};
-    }
     struct Kept {
         std::optional<M> message;  ///< empty: the end of a connection
         Failure why;
@@ -340,22 +330,24 @@ private:
     [[nodiscard]] static bool settles(const LinkStatus& status) noexcept {
         return status.state == LinkState::connected || detail::rests(status.state);
     }
+    void answer_connections(const LinkStatus& status) {
+        if (settles(status)) {
+            connections_.answer_all(detail::connection_or_why(status), answered_);
+        }
+    }
+    /// Resumes those whose answer is known, until the link is destroyed, and the list with it.
+    void resume_answered(const driver::TurnGuard& guard) {
+        while (!guard.gone() && !answered_.empty()) answered_.first().resume();
+    }
     /// Gives the end to all receivers that wait; if none waits, stores it.
-    void end(const Failure& why, const driver::TurnGuard& guard) {
+    void end(const Failure& why) {
         if (kept_.empty() && !receivers_.empty()) {
-            const auto rest = keep_rest(ended_, receivers_, guard);
-            ended_.add_all(receivers_);
-            return ended_.go_each<Receiver>(Answer::failure(why), guard);
+            return receivers_.answer_all(Answer::failure(why), answered_);
         }
         if (!kept_.empty() && !kept_[kept_.size() - 1].message) return;
         // Without memory, a receiver that does not wait yet misses the end; the others have it
         // already.
         static_cast<void>(kept_.try_push({std::nullopt, why}));
-    }
-    void give(Answer answer) {
-        Receiver& first = static_cast<Receiver&>(receivers_.first());
-        first.answer.emplace(std::move(answer));
-        first.go();
     }
     /// Returns the first stored message or end.   Pre: something is stored.
     [[nodiscard]] Answer take() {
@@ -366,13 +358,11 @@ private:
     }
 
     const std::size_t messages_max_;
-    detail::LinkWaiters cancelled_;  // destroyed last: a dropped waiter may cancel others
-    detail::LinkWaiters connections_;
-    detail::LinkWaiters receivers_;
-    // The waiters of both lists that are being resumed. They are members so that destroying the
-    // link during this ends their waits, too.
-    detail::LinkWaiters connected_;
-    detail::LinkWaiters ended_;
+    // With their answers; they are about to be resumed. Destroyed last: a dropped waiter may cancel
+    // others.
+    detail::WaitList answered_;
+    detail::WaitList connections_;
+    detail::WaitList receivers_;
     detail::EventRing<Kept> kept_;
     std::size_t messages_count_ = 0;  // messages in kept_
     bool full_ = false;               // one message was too many: the connection is about to end
@@ -381,7 +371,7 @@ private:
 
 namespace detail {
 
-/// Finds the LinkAwaits of a link, alone or in a Tee.
+/// Finds the LinkAwaits of a link, alone or in a Tee, and waits for its answers.
 struct LinkAwaitsOf {
     template <class M>
     [[nodiscard]] static LinkAwaits<M>* in(LinkAwaits<M>& awaits) noexcept {
@@ -402,23 +392,59 @@ struct LinkAwaitsOf {
         return *in(link.observer());
     }
 
-    template <class Link, class Handler>
-    static void wait_for_connection(Link& link, Handler handler) {
-        auto& awaits = of(link);
-        wait_with<ConnectionWaiter>(awaits.connections_, std::move(handler), awaits.cancelled_,
-                                    look_at(link));
-    }
-    template <class Link, class Handler>
-    static void wait_for_message(Link& link, Handler handler) {
-        using Waiter = MessageWaiter<typename Link::message_type>;
-        auto& awaits = of(link);
-        wait_with<Waiter>(awaits.receivers_, std::move(handler), awaits.cancelled_, look_at(link));
+    /// The question of connected().
+    template <class Link>
+    struct Connected {
+        using Answer = Result<LinkStatus, Failure>;
+        Link& link;
+
+        [[nodiscard]] WaitList& list() const noexcept { return of(link).connections_; }
+        void now(std::optional<Answer>& answer) const {
+            if (link.status().state == LinkState::connected) answer.emplace(link.status());
+        }
+        void ask(AnswerWaiter<Answer>& waiter) const { wait(*this, waiter); }
+        void cancel() const noexcept {}
+    };
+    /// The question of receive().
+    template <class Link>
+    struct Received {
+        using Answer = Result<typename Link::message_type, Failure>;
+        Link& link;
+
+        [[nodiscard]] WaitList& list() const noexcept { return of(link).receivers_; }
+        void now(std::optional<Answer>& answer) const {
+            auto& awaits = of(link);
+            if (!awaits.receivers_.empty()) return;
+            if (!awaits.kept_.empty()) {
+                answer.emplace(awaits.take());
+            } else if (!awaits.may_receive(link.status().state)) {
+                answer.emplace(why_not(link.status()));
+            }
+        }
+        void ask(AnswerWaiter<Answer>& waiter) const { wait(*this, waiter); }
+        void cancel() const noexcept {}
+    };
+
+    template <class Question, class Handler>
+    static void ask(const Question& question, Handler handler) {
+        using Waiting = AnswerByToken<typename Question::Answer, Handler>;
+        auto* const waiter = new Waiting{std::move(handler)};
+        ScopeExit undo{[&] { waiter->drop(); }};
+        waiter->end_by_slot(of(question.link).answered_, look_at(question.link));
+        wait(question, *waiter);
+        undo.release();
     }
 
 private:
     template <class Link>
     [[nodiscard]] static auto look_at(Link& link) {
-        return [handle = link.handle()] { LinkCommandsOf::give(handle, Command::look); };
+        return [commands = link.handle()] { LinkCommandsOf::give(commands, Command::look); };
+    }
+    template <class Question>
+    static void wait(const Question& question, WaitNode& waiter) {
+        look_at(question.link)();
+        // Only now: otherwise it would continue although this function threw.
+        question.list().add(waiter);
     }
     template <std::size_t I, class... Os>
     [[nodiscard]] static auto in_tee(Tee<Os...>& tee) noexcept {
@@ -430,54 +456,6 @@ private:
             return in(tee.template get<I>());
         }
     }
-};
-
-/// The awaiter of connected(), in a coroutine's frame.
-template <class Link>
-class ConnectedWait final : InFrame<ConnectionWaiter> {
-public:
-    explicit ConnectedWait(Link& link) noexcept : link_{link} {}
-
-    [[nodiscard]] bool await_ready() const noexcept {
-        return link_.status().state == LinkState::connected;
-    }
-    void await_suspend(std::coroutine_handle<> coroutine) {
-        this->wait_in(LinkAwaitsOf::of(link_).connections_, coroutine);
-        LinkCommandsOf::give(link_.handle(), Command::look);
-    }
-    [[nodiscard]] Result<LinkStatus, Failure> await_resume() {
-        return this->answer ? std::move(*this->answer) : link_.status();
-    }
-
-private:
-    Link& link_;
-};
-
-template <class Link>
-class ReceiveWait final : InFrame<MessageWaiter<typename Link::message_type>> {
-    using M = typename Link::message_type;
-
-public:
-    explicit ReceiveWait(Link& link) noexcept : link_{link} {}
-
-    [[nodiscard]] bool await_ready() {
-        auto& awaits = LinkAwaitsOf::of(link_);
-        if (!awaits.receivers_.empty()) return false;
-        if (!awaits.kept_.empty()) {
-            this->answer.emplace(awaits.take());
-        } else if (!awaits.may_receive(link_.status().state)) {
-            this->answer.emplace(why_not(link_.status()));
-        }
-        return this->answer.has_value();
-    }
-    void await_suspend(std::coroutine_handle<> coroutine) {
-        this->wait_in(LinkAwaitsOf::of(link_).receivers_, coroutine);
-        LinkCommandsOf::give(link_.handle(), Command::look);
-    }
-    [[nodiscard]] Result<M, Failure> await_resume() { return std::move(*this->answer); }
-
-private:
-    Link& link_;
 };
 
 }  // namespace detail
@@ -495,8 +473,9 @@ private:
 ///
 /// Thread safety: home thread of the link.   Allocates: as a command.
 template <detail::Supervised Link>
-[[nodiscard]] detail::ConnectedWait<Link> connected(Link& link) noexcept {
-    return detail::ConnectedWait<Link>{link};
+[[nodiscard]] auto connected(Link& link) noexcept {
+    using Question = detail::LinkAwaitsOf::Connected<Link>;
+    return detail::AnswerAwait<typename Question::Answer, Question>{{link}};
 }
 
 /// Waits in a coroutine for the next message of any lane: `co_await receive(link)`.
@@ -505,8 +484,9 @@ template <detail::Supervised Link>
 /// after its messages. Everything else is as for connected(). Several coroutines may wait: each
 /// message resumes the one that has waited longest.
 template <detail::Supervised Link>
-[[nodiscard]] detail::ReceiveWait<Link> receive(Link& link) noexcept {
-    return detail::ReceiveWait<Link>{link};
+[[nodiscard]] auto receive(Link& link) noexcept {
+    using Question = detail::LinkAwaitsOf::Received<Link>;
+    return detail::AnswerAwait<typename Question::Answer, Question>{{link}};
 }
 
 /// Waits for a connection with a completion token of Boost.Asio or of the standalone asio.
@@ -522,19 +502,19 @@ template <detail::Supervised Link>
 /// Allocates: the handler, and as a command.
 template <detail::Supervised Link, class Token>
 auto connected(Link& link, Token&& token) {
-    using Answer = Result<LinkStatus, Failure>;
-    return async_initiate<Token, void(Answer)>(
-        [at = &link](auto handler) {
-            detail::LinkAwaitsOf::wait_for_connection(*at, std::move(handler));
+    using Question = detail::LinkAwaitsOf::Connected<Link>;
+    return async_initiate<Token, void(typename Question::Answer)>(
+        [question = Question{link}](auto handler) {
+            detail::LinkAwaitsOf::ask(question, std::move(handler));
         },
         token);
 }
 template <detail::Supervised Link, class Token>
 auto receive(Link& link, Token&& token) {
-    using Answer = Result<typename Link::message_type, Failure>;
-    return async_initiate<Token, void(Answer)>(
-        [at = &link](auto handler) {
-            detail::LinkAwaitsOf::wait_for_message(*at, std::move(handler));
+    using Question = detail::LinkAwaitsOf::Received<Link>;
+    return async_initiate<Token, void(typename Question::Answer)>(
+        [question = Question{link}](auto handler) {
+            detail::LinkAwaitsOf::ask(question, std::move(handler));
         },
         token);
 }

@@ -25,7 +25,8 @@
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/result.hpp>
-#include <belay/link/detail/drain_limit.hpp>
+#include <belay/link/awaitable.hpp>
+#include <belay/link/detail/link_user.hpp>
 #include <belay/link/link_text.hpp>
 #include <belay/link/status.hpp>
 #include <belay/link/supervisor.hpp>
@@ -95,6 +96,19 @@ namespace detail {
                                      {"sends_max", std::uint64_t{options.sends_max}}});
     return options;
 }
+
+/// The numbers of a RequestsStatus, in logs and metrics.
+inline constexpr Row<RequestsStatus> requests_gauges[] = {
+    {"waiting", &RequestsStatus::waiting, "Questions that wait to be sent."},
+    {"in_flight", &RequestsStatus::in_flight, "Questions that count towards the limit."}};
+inline constexpr Row<RequestsStatus> requests_counters[] = {
+    {"asked", &RequestsStatus::asked, "Questions that were accepted."},
+    {"answered", &RequestsStatus::answered, "Questions that were completed with an answer."},
+    {"timed_out", &RequestsStatus::timed_out, "Questions whose deadline passed."},
+    {"lost", &RequestsStatus::lost, "Questions that failed because of the connection."},
+    {"cancelled", &RequestsStatus::cancelled, "Questions that this side ended."},
+    {"sent_again", &RequestsStatus::sent_again, "Questions sent on another connection."},
+    {"unmatched", &RequestsStatus::unmatched, "Answers to no open question."}};
 }  // namespace detail
 
 /// Returns a status as pairs: those of its link, then "waiting=0 in_flight=1 asked=5 ...".
@@ -103,15 +117,8 @@ namespace detail {
 [[nodiscard]] inline std::string to_string(const RequestsStatus& status) {
     detail::Fields fields;
     detail::add_link(fields, status.link);
-    return fields.add("waiting", status.waiting)
-        .add("in_flight", status.in_flight)
-        .add("asked", status.asked)
-        .add("answered", status.answered)
-        .add("timed_out", status.timed_out)
-        .add("lost", status.lost)
-        .add("cancelled", status.cancelled)
-        .add("sent_again", status.sent_again)
-        .add("unmatched", status.unmatched)
+    return fields.add(status, detail::requests_gauges)
+        .add(status, detail::requests_counters)
         .take();
 }
 
@@ -454,73 +461,36 @@ private:
     std::size_t size_ = 0;
 };
 
-/// The awaiter of Requests::ask(), in a coroutine's frame. It needs no <coroutine>, because it is
-/// given the handle.
+/// The question of a coroutine; see AnswerAwait.
 template <class Requests>
-class [[nodiscard]] QuestionAwait {
-    using M = typename Requests::message_type;
-    using Answer = Result<M, Failure>;
-
-    /// The `done` of the question. It and the awaiter have each other's address, because either may
-    /// be destroyed first.
+struct AwaitedQuestion {
+    using Answer = typename Requests::Answer;
+    /// The coroutine is in the list until either is destroyed.
     struct Done {
-        QuestionAwait* await;
-
-        explicit Done(QuestionAwait& a) noexcept : await{&a} { a.done_ = this; }
-        Done(Done&& other) noexcept : await{std::exchange(other.await, nullptr)} {
-            if (await != nullptr) await->done_ = this;
-        }
-        Done& operator=(Done&&) = delete;
-        ~Done() {
-            if (await != nullptr) await->done_ = nullptr;
-        }
+        WaitList waiting;
         void operator()(Answer answer) {
-            QuestionAwait* const to = std::exchange(await, nullptr);
-            if (to == nullptr) return;
-            to->done_ = nullptr;
-            to->answer_.emplace(std::move(answer));
-            to->resume_(to->coroutine_);  // may destroy both
+            if (!waiting.empty()) waiting.resume_first(std::move(answer));  // may destroy this
         }
     };
 
-public:
-    QuestionAwait(Requests& requests, M&& message, Duration within,
-                  RequestsOptions::OnLoss on_loss) noexcept
-        : requests_{requests}, message_{std::move(message)}, within_{within}, on_loss_{on_loss} {}
-    QuestionAwait(const QuestionAwait&) = delete;
-    QuestionAwait& operator=(const QuestionAwait&) = delete;
-    ~QuestionAwait() {
-        if (done_ == nullptr) return;
-        done_->await = nullptr;
-        requests_.cancel(question_);
-    }
+    Requests& requests;
+    typename Requests::message_type message;
+    Duration within;
+    RequestsOptions::OnLoss on_loss;
+    std::uint64_t id = 0;
 
-    [[nodiscard]] bool await_ready() const noexcept { return false; }
-    template <class Coroutine>
-    [[nodiscard]] bool await_suspend(Coroutine coroutine) {
-        coroutine_ = coroutine.address();
-        resume_ = [](void* at) { Coroutine::from_address(at).resume(); };
-        const Result<std::uint64_t> asked =
-            requests_.ask(std::move(message_), within_, Done{*this}, on_loss_);
+    void now(std::optional<Answer>&) const noexcept {}
+    void ask(AnswerWaiter<Answer>& waiter) {
+        Done done;
+        done.waiting.add(waiter);
+        const auto asked = requests.ask(std::move(message), within, std::move(done), on_loss);
         if (!asked) {
-            answer_.emplace(Answer::failure(Failure::from(asked.error())));
-            return false;
+            waiter.answer.emplace(Answer::failure(Failure::from(asked.error())));
+        } else {
+            id = *asked;
         }
-        question_ = *asked;
-        return true;
     }
-    [[nodiscard]] Answer await_resume() { return std::move(*answer_); }
-
-private:
-    Requests& requests_;
-    M message_;
-    Duration within_;
-    RequestsOptions::OnLoss on_loss_;
-    Done* done_ = nullptr;  // null: not asked, or done with
-    std::uint64_t question_ = 0;
-    void* coroutine_ = nullptr;
-    void (*resume_)(void*) = nullptr;
-    std::optional<Answer> answer_{};
+    void cancel() const noexcept { requests.cancel(id); }
 };
 
 }  // namespace detail
@@ -555,7 +525,13 @@ private:
 /// Allocates:     while the number of open questions grows, and for a `done` above 48 bytes.
 /// Source:        docs/how-to/requests.md.
 template <class Transport, class Policy, class Codec, class Observer = NoObserver>
-class Requests {
+class Requests : private detail::LinkUser<Requests<Transport, Policy, Codec, Observer>,
+                                          typename Transport::message_type, Observer> {
+    using Base = detail::LinkUser<Requests, typename Transport::message_type, Observer>;
+    friend Base;
+    using Base::busy_, Base::deferred_, Base::drain_, Base::lifetime_, Base::now_, Base::observer_,
+        Base::waker_;
+
     // Not constraints: the compiler's message for a failed constraint would hide these sentences.
     static_assert(explain::transport_like<Transport>());
     static_assert(explain::rule_like<Policy>());
@@ -575,10 +551,10 @@ public:
     /// Pre: options.check() is empty.
     Requests(Transport transport, Policy policy, Codec codec, RequestsOptions options = {},
              Observer observer = {})
-        : options_{detail::checked(options)},
+        : Base{std::move(observer)},
+          options_{detail::checked(options)},
           codec_{std::move(codec)},
-          observer_{std::move(observer)},
-          link_{std::move(transport), std::move(policy), options_.link, Tap{this}} {
+          link_{std::move(transport), std::move(policy), options_.link, typename Base::Tap{this}} {
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
     /// With the usual options.
@@ -587,15 +563,10 @@ public:
     Requests(Transport transport, Policy policy, Codec codec, O&& observer)
         : Requests{std::move(transport), std::move(policy), std::move(codec), RequestsOptions{},
                    std::forward<O>(observer)} {}
-    Requests(const Requests&) = delete;
-    Requests& operator=(const Requests&) = delete;
 
     // ---- for the driver ------------------------------------------------------------------------
 
-    void attach(Waker waker) {
-        link_.attach(waker.nested(0));
-        waker_ = std::move(waker);
-    }
+    void attach(Waker waker) { this->attach_link(std::move(waker)); }
 
     [[nodiscard]] Instant deadline() const noexcept {
         if (table_.ended() != 0 || !deferred_.empty() || can_send_next() || is_drained()) {
@@ -610,15 +581,8 @@ public:
     /// questions to send.
     void advance(Instant now) {
         const driver::TurnGuard guard{lifetime_};
-        now_ = detail::larger(now_, now);
-        drain_.on_turn(now_);
         is_down_ = false;
-        // Left over after a `done` or a hook threw. They precede the changes of this turn.
-        if (!notify_deferred(guard)) return;
-        link_.advance(now_);
-        if (guard.gone()) return;
-        // The command that waited for this turn was no start().
-        if (link_.status().state == LinkState::stopped) drain_.end();
+        if (!this->advance_link(now, guard)) return;
         expire();
         if (!finish_ended(guard)) return;
         while (can_send_next()) send_next();
@@ -651,7 +615,7 @@ public:
         static_assert(std::is_invocable_v<std::remove_cvref_t<Done>&, Answer>,
                       "Requests::ask: done must be callable with "
                       "'belay::Result<message_type, belay::Failure>'");
-        const Instant now = lifetime_.in_turn() ? now_ : detail::larger(now_, waker_.now());
+        const Instant now = lifetime_.in_turn() ? now_ : this->time();
         if (const std::error_code error = why_rejected(now, within)) return error;
         const bool sends_again = on_loss == RequestsOptions::send_again;
         return accept(detail::to_message<message_type>(std::forward<V>(message)),
@@ -663,13 +627,14 @@ public:
     /// coroutine that is destroyed while it waits cancels its question. It is resumed inside a
     /// turn, where it may call everything.
     template <class V>
-    [[nodiscard]] detail::QuestionAwait<Requests> ask(V&& message, Duration within) {
+    [[nodiscard]] auto ask(V&& message, Duration within) {
         return ask(std::forward<V>(message), within, options_.on_loss);
     }
     template <class V>
-    [[nodiscard]] detail::QuestionAwait<Requests> ask(V&& message, Duration within,
-                                                      OnLoss on_loss) {
-        return {*this, detail::to_message<message_type>(std::forward<V>(message)), within, on_loss};
+    [[nodiscard]] auto ask(V&& message, Duration within, OnLoss on_loss) {
+        using Question = detail::AwaitedQuestion<Requests>;
+        return detail::AnswerAwait<Answer, Question>{
+            {*this, detail::to_message<message_type>(std::forward<V>(message)), within, on_loss}};
     }
 
     /// Cancels a question: its `done` is called in the next turn, with
@@ -700,13 +665,7 @@ public:
     /// Accepts no more questions, and stops when all are completed, or after `within`.
     ///
     /// If drain() is called several times, the earliest end counts. A time below 0ns counts as 0ns.
-    void drain(Duration within) {
-        // A start() that waits for the next turn is drained, too.
-        const bool waits = link_.deadline() == always;
-        if (link_.status().state == LinkState::stopped && !waits) return;
-        drain_.begin(detail::larger(now_, waker_.now()), within);
-        waker_.touch();
-    }
+    void drain(Duration within) { this->begin_drain(within); }
     /// Shuts a gate; see Supervisor::shut.
     void shut(Gate gate, Duration grace = {}) { link_.shut(gate, grace); }
     /// Opens a gate; see Supervisor::open.
@@ -750,18 +709,7 @@ private:
     using List = typename Item::List;
     static constexpr bool has_ids = detail::HasQuestionIds<Codec, message_type>;
 
-    /// Receives the supervisor's events.
-    struct Tap {
-        Requests* me;
-        void on_state(const Transition& change) { me->on_state(change); }
-        void on_message(message_type message, Lane lane) {
-            me->on_message(std::move(message), lane);
-        }
-        void on_writable(Lane lane) {
-            if (lane == 0) me->busy_ = false;
-        }
-    };
-    using Link = Supervisor<Transport, Policy, Tap>;
+    using Link = Supervisor<Transport, Policy, typename Base::Tap>;
 
     [[nodiscard]] static Failure failure_of(std::errc error) noexcept {
         return Failure::from(std::make_error_code(error));
@@ -944,31 +892,13 @@ private:
         for (std::size_t left = table_.ended(); left != 0 && table_.ended() != 0; --left) {
             auto ended = table_.take_ended();
             {
-                const auto notifying = mark_notifying(guard);
+                const auto notifying = this->mark_notifying(guard);
                 ended.done(Answer::failure(ended.failure));
             }
-            if (guard.gone() || !notify_deferred(guard)) return false;
+            if (!this->notify_deferred(guard)) return false;
         }
         return true;
     }
-    /// Marks that a `done` or a hook runs. If that calls stop(), on_state waits until it has
-    /// returned.
-    [[nodiscard]] auto mark_notifying(const driver::TurnGuard& guard) noexcept {
-        notifying_ = true;
-        return detail::ScopeExit{[this, &guard] {
-            if (!guard.gone()) notifying_ = false;
-        }};
-    }
-    bool notify_deferred(const driver::TurnGuard& guard) {
-        while (!deferred_.empty()) {
-            const auto notifying = mark_notifying(guard);
-            const Transition change = deferred_.pop();
-            detail::notify<typename Hooks::State>(observer_, *this, change);
-            if (guard.gone()) return false;
-        }
-        return true;
-    }
-
     void on_state(const Transition& change) {
         const LinkState to = change.to.state;
         busy_ = false;
@@ -976,7 +906,6 @@ private:
         is_out_of_order_ = false;
         heard();
         if (to == LinkState::stopped) {
-            drain_.end();
             const Failure stopped = failure_of(std::errc::operation_canceled);
             counts_.cancelled += table_.lose_sent(stopped);
             counts_.cancelled += table_.lose_waiting(stopped);
@@ -986,11 +915,7 @@ private:
             counts_.lost += table_.lose_sent(lost);
             if (detail::rests(to)) counts_.lost += table_.lose_waiting(change.to.failure);
         }
-        if (notifying_) {
-            deferred_.push(Transition{change});
-        } else {
-            detail::notify<typename Hooks::State>(observer_, *this, change);
-        }
+        this->notify_state(change);
     }
 
     [[nodiscard]] bool is_drained() const noexcept {
@@ -999,23 +924,15 @@ private:
 
     const RequestsOptions options_;
     [[no_unique_address]] Codec codec_;
-    [[no_unique_address]] Observer observer_;
     Table table_;
-    RequestsStatus counts_{};  // only the counters
-    driver::LifetimeFlag lifetime_;
-    Waker waker_;
-    bool busy_ = false;
-    bool is_down_ = false;  // send() has returned `down` since the last turn began
-    bool notifying_ = false;
-    bool is_out_of_order_ = false;            // the connection is about to end
-    unsigned timeouts_ = 0;                   // questions in a row without any message
-    std::uint64_t last_id_ = 0;               // of the newest question
-    std::uint64_t silent_from_ = 0;           // the newest question when the first of them ended
-    Instant given_up_until_ = never;          // the deadline of one that was cancelled since,
-    Instant unsent_until_ = never;            // and of one that the silence kept from being sent
-    detail::EventRing<Transition> deferred_;  // of the connection, while a `done` runs
-    Instant now_ = always;
-    detail::DrainLimit drain_;
+    RequestsStatus counts_{};         // only the counters
+    bool is_down_ = false;            // send() has returned `down` since the last turn began
+    bool is_out_of_order_ = false;    // the connection is about to end
+    unsigned timeouts_ = 0;           // questions in a row without any message
+    std::uint64_t last_id_ = 0;       // of the newest question
+    std::uint64_t silent_from_ = 0;   // the newest question when the first of them ended
+    Instant given_up_until_ = never;  // the deadline of one that was cancelled since,
+    Instant unsent_until_ = never;    // and of one that the silence kept from being sent
     Link link_;
 };
 

@@ -16,19 +16,9 @@ namespace belay { inline namespace BELAY_ABI { namespace metrics {
 template <class Visitor>
 void visit_metrics(const RequestsStatus& status, Visitor&& visitor) {
     detail::visit_link("requests", status.link, visitor);
-    constexpr detail::Row<RequestsStatus> gauges[] = {
-        {"waiting", &RequestsStatus::waiting, "Questions that wait to be sent."},
-        {"in_flight", &RequestsStatus::in_flight, "Questions that count towards the limit."}};
-    constexpr detail::Row<RequestsStatus> counters[] = {
-        {"asked", &RequestsStatus::asked, "Questions that were accepted."},
-        {"answered", &RequestsStatus::answered, "Questions that were completed with an answer."},
-        {"timed_out", &RequestsStatus::timed_out, "Questions whose deadline passed."},
-        {"lost", &RequestsStatus::lost, "Questions that failed because of the connection."},
-        {"cancelled", &RequestsStatus::cancelled, "Questions that this side ended."},
-        {"sent_again", &RequestsStatus::sent_again, "Questions sent on another connection."},
-        {"unmatched", &RequestsStatus::unmatched, "Answers to no open question."}};
-    detail::visit_rows({.part = "requests", .kind = Metric::Kind::gauge}, status, gauges, visitor);
-    detail::visit_rows({.part = "requests"}, status, counters, visitor);
+    detail::visit_rows({.part = "requests", .kind = Metric::Kind::gauge}, status,
+                       belay::detail::requests_gauges, visitor);
+    detail::visit_rows({.part = "requests"}, status, belay::detail::requests_counters, visitor);
 }
 
 /// Passes the numbers of a Requests.   Thread safety: home thread.

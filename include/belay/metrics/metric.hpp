@@ -9,6 +9,7 @@
 #include <string_view>  // std::string_view
 
 #include <belay/core/instant.hpp>
+#include <belay/core/text.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace metrics {
 
@@ -65,13 +66,7 @@ struct Metric {
 
 namespace detail {
 
-/// One member of a struct of numbers, with what it is called outside.
-template <class Numbers, class Number = std::uint64_t>
-struct Row {
-    const char* name;
-    Number Numbers::*member;
-    const char* help;
-};
+using belay::detail::Row;
 
 /// Passes the members that a table lists.
 template <class Numbers, class Number, std::size_t N, class Visitor>

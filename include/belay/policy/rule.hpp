@@ -115,7 +115,6 @@ BELAY_DETAIL_OPTIONAL(Review, review, (R & r, const Advice& planned, Turn& t), A
                       r.review(planned, t));
 BELAY_DETAIL_OPTIONAL(Succeeded, succeeded, (R & r, Turn& t), void, r.succeeded(t));
 BELAY_DETAIL_OPTIONAL(Abandoned, abandoned, (R & r, Turn& t), void, r.abandoned(t));
-BELAY_DETAIL_OPTIONAL(Reset, reset, (R & r), void, r.reset());
 BELAY_DETAIL_OPTIONAL(StableWindow, stable_window, (const R& r), Duration, r.stable_window());
 BELAY_DETAIL_OPTIONAL(StableByAge, stable_by_age, (const R& r), bool, r.stable_by_age());
 BELAY_DETAIL_OPTIONAL(AttemptLimit, attempt_limit, (const R& r), Duration, r.attempt_limit());
@@ -159,25 +158,17 @@ concept NameIsSound = !has_name<R> || requires {
 };
 template <class R>
 concept HasListens = has_listens<R>;
-template <class R>
-concept ListensIsSound = !HasListens<R> || requires {
-    typename std::bool_constant<R::listens>;
-    requires std::same_as<decltype(R::listens), const bool>;
-};
+BELAY_DETAIL_FLAG(Listens, listens);
 template <class R>
 concept HasIsShared = has_is_shared<R>;
-template <class R>
-concept IsSharedIsSound = !HasIsShared<R> || requires {
-    typename std::bool_constant<R::is_shared>;
-    requires std::same_as<decltype(R::is_shared), const bool>;
-};
+BELAY_DETAIL_FLAG(IsShared, is_shared);
 
 // A rule that gives no advice has a misspelt hook, unless it declares that this is intended.
 template <class R>
 concept HasAdvice = HasAdmit<R> || BeginAdvises<R> || HasFailed<R> || HasLost<R> || HasReview<R> ||
                     HasStableWindow<R> || HasAttemptLimit<R>;
 template <class R>
-concept Listens = ListensIsSound<R> && requires { requires R::listens; };
+concept Listens = ListensIsFlag<R> && requires { requires R::listens; };
 
 /// A hook that only proofs call, and never a policy that runs.
 template <class R>
@@ -203,8 +194,8 @@ template <class R>
            StableWindowIsSound<R> && StableByAgeIsSound<R> &&
            (!HasStableByAge<R> || HasStableWindow<R>)&&WindowOtherwiseIsSound<R> &&
            LimitOtherwiseIsSound<R> && AttemptLimitIsSound<R> && StopsAfterIsSound<R> &&
-           RejectsUntilIsSound<R> && SpendIsSound<R> && NameIsSound<R> && ListensIsSound<R> &&
-           IsSharedIsSound<R>;
+           RejectsUntilIsSound<R> && SpendIsSound<R> && NameIsSound<R> && ListensIsFlag<R> &&
+           IsSharedIsFlag<R>;
 }
 template <class R>
 [[nodiscard]] consteval bool advises_or_listens() {
@@ -331,9 +322,9 @@ consteval bool rule_like() {
     static_assert(detail::SpendIsSound<R>, "RuleLike: spend must be 'void spend(Turn&) noexcept'");
     static_assert(detail::NameIsSound<R>,
                   "RuleLike: name must be 'static constexpr std::string_view name'");
-    static_assert(detail::ListensIsSound<R>,
+    static_assert(detail::ListensIsFlag<R>,
                   "RuleLike: listens must be 'static constexpr bool listens', and public");
-    static_assert(detail::IsSharedIsSound<R>,
+    static_assert(detail::IsSharedIsFlag<R>,
                   "RuleLike: is_shared must be 'static constexpr bool is_shared', and public");
     static_assert(
         !detail::HasAdvice<R> || !detail::Listens<R>,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/outbox.hpp
 /// Outbox: a queue in front of any server, which sends its messages while the connection is open.
-/// OutboxOptions, OutboxStatus: its options and its state.
+/// OutboxOptions, OutboxStatus: its options and its state, with a text for logs.
 #pragma once
 
 #include <algorithm>     // std::all_of
@@ -10,6 +10,7 @@
 #include <cstdint>       // std::uint64_t
 #include <deque>         // std::deque
 #include <optional>      // std::optional
+#include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <type_traits>   // std::conditional_t, std::remove_cvref_t
@@ -17,12 +18,12 @@
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/expect_options.hpp>
-#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
 #include <belay/journal/log_like.hpp>
-#include <belay/link/detail/drain_limit.hpp>
+#include <belay/link/detail/link_user.hpp>
+#include <belay/link/link_text.hpp>
 #include <belay/link/status.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/supervisor_core.hpp>
@@ -99,6 +100,35 @@ namespace detail {
                     {"deliveries_max", std::uint64_t{options.deliveries_max}}});
     return options;
 }
+
+/// The numbers of an OutboxStatus, in logs and metrics.
+inline constexpr Row<OutboxStatus> outbox_gauges[] = {
+    {"waiting", &OutboxStatus::waiting, "Messages that wait to be sent."},
+    {"in_flight", &OutboxStatus::in_flight, "Messages sent and not acknowledged."}};
+inline constexpr Row<OutboxStatus> outbox_counters[] = {
+    {"sent", &OutboxStatus::sent, "Times that a message was handed to a connection."},
+    {"sent_again", &OutboxStatus::sent_again, "Times that it had been sent before."},
+    {"acknowledged", &OutboxStatus::acknowledged, "Messages that were acknowledged."},
+    {"unsent", &OutboxStatus::unsent, "Messages that the transport rejected."}};
+
+}  // namespace detail
+
+/// Returns a status as pairs: those of its link, then "waiting=0 in_flight=1 sent=5 sent_again=0
+/// acknowledged=4 unsent=0", and "error=..." after a failure of the storage.
+///
+/// Throws: std::bad_alloc.
+[[nodiscard]] inline std::string to_string(const OutboxStatus& status) {
+    detail::Fields fields;
+    detail::add_link(fields, status.link);
+    fields.add(status, detail::outbox_gauges).add(status, detail::outbox_counters);
+    if (status.error) fields.add("error", to_string(status.error));
+    return fields.take();
+}
+
+namespace detail {
+
+template <>
+inline constexpr bool has_text<OutboxStatus> = true;
 
 BELAY_DETAIL_HOOK(OnSent, on_sent);
 BELAY_DETAIL_HOOK(OnUndeliverable, on_undeliverable);
@@ -446,7 +476,13 @@ concept OutboxQueue =
 /// Thread safety: home thread, as its supervisor; handle() for other threads.
 /// Source:        docs/reference/outbox.md.
 template <class Transport, class Policy, class Queue, class Observer = NoObserver>
-class Outbox {
+class Outbox : private detail::LinkUser<Outbox<Transport, Policy, Queue, Observer>,
+                                        typename Transport::message_type, Observer> {
+    using Base = detail::LinkUser<Outbox, typename Transport::message_type, Observer>;
+    friend Base;
+    using Base::busy_, Base::deferred_, Base::drain_, Base::lifetime_, Base::now_, Base::observer_,
+        Base::waker_;
+
     // Not constraints: the compiler's message for a failed constraint would hide these sentences.
     static_assert(explain::transport_like<Transport>());
     static_assert(explain::rule_like<Policy>());
@@ -468,11 +504,12 @@ public:
     /// Pre: options.check() is empty: a promise is chosen, and the limits are > 0.
     Outbox(Transport transport, Policy policy, Queue queue, OutboxOptions options,
            Observer observer = {})
-        : options_{detail::checked(options)},
-          observer_{std::move(observer)},
+        : Base{std::move(observer)},
+          options_{detail::checked(options)},
           queue_{std::move(queue)},
           window_{queue_, options_},
-          link_{make_transport(std::move(transport)), std::move(policy), options_.link, Tap{this}} {
+          link_{make_transport(std::move(transport)), std::move(policy), options_.link,
+                typename Base::Tap{this}} {
         static_assert(detail::explain_observer<Hooks, Observer>());
         // A queue that was filled before.
         dirty_ = is_log;
@@ -487,15 +524,10 @@ public:
                       "Outbox: pass OutboxOptions after the queue, because an outbox needs a "
                       "promise: OutboxOptions{.promise = OutboxOptions::at_least_once}");
     }
-    Outbox(const Outbox&) = delete;
-    Outbox& operator=(const Outbox&) = delete;
 
     // ---- for the driver ------------------------------------------------------------------------
 
-    void attach(Waker waker) {
-        link_.attach(waker.nested(0));
-        waker_ = std::move(waker);
-    }
+    void attach(Waker waker) { this->attach_link(std::move(waker)); }
 
     [[nodiscard]] Instant deadline() const noexcept {
         if (dirty_ || !deferred_.empty() || has_work() || is_drained() || tells_undeliverable_) {
@@ -509,14 +541,7 @@ public:
     /// Runs one turn: the connection's events, one flush, and then messages to send.
     void advance(Instant now) {
         const driver::TurnGuard guard{lifetime_};
-        now_ = detail::larger(now_, now);
-        drain_.on_turn(now_);
-        // Left over after a hook threw. They precede the changes of this turn.
-        if (!deferred_.empty() && !call<typename Hooks::State>(guard, deferred_.pop())) return;
-        link_.advance(now_);
-        if (guard.gone() || !tell_undeliverable(guard)) return;
-        // The command that waited for this turn was no start().
-        if (link_.status().state == LinkState::stopped) end_drain();
+        if (!this->advance_link(now, guard) || !tell_undeliverable(guard)) return;
         dirty_ = dirty_ || flush_again_ <= now_;
         if (!pump(guard)) return;
         notify_queue();
@@ -524,7 +549,7 @@ public:
         // Last: stop() calls on_state, in which the observer may destroy the outbox.
         if (is_drained()) return finish_drain();
         if (now_ < drain_.ends()) return;
-        end_drain();
+        drain_.end();
         stop();
     }
 
@@ -605,13 +630,7 @@ public:
     /// A message is done when it is acknowledged; with at_most_once, when it has left. Until then
     /// the outbox reconnects as usual. Messages that are left at the end (`depth()`) stay. If
     /// drain() is called several times, the earliest end counts. A time below 0ns counts as 0ns.
-    void drain(Duration within) {
-        // A start() that waits for the next turn is drained, too.
-        const bool waits = link_.deadline() == always;
-        if (link_.status().state == LinkState::stopped && !waits) return;
-        drain_.begin(detail::larger(now_, waker_.now()), within);
-        waker_.touch();
-    }
+    void drain(Duration within) { this->begin_drain(within); }
     /// Shuts a gate; see Supervisor::shut.
     void shut(Gate gate, Duration grace = {}) { link_.shut(gate, grace); }
     /// Opens a gate; see Supervisor::open.
@@ -670,22 +689,10 @@ private:
         // A message that arrives before the transport is open does not replace begin().
         Verdict judge(const message_type&, const auto&) { return Verdict::deferred(); }
     };
-    /// Receives the supervisor's events.
-    struct Tap {
-        Outbox* me;
-        void on_state(const Transition& change) { me->on_state(change); }
-        void on_message(message_type message, Lane lane) {
-            detail::notify<typename Hooks::Message>(me->observer_, *me, Lane{lane},
-                                                    std::move(message));
-        }
-        void on_writable(Lane lane) {
-            if (lane == 0) me->busy_ = false;
-        }
-    };
     using Guarded =
         typename std::conditional_t<is_log, std::type_identity<Validated<Transport, Check>>,
                                     std::type_identity<Transport>>::type;
-    using Link = Supervisor<Guarded, Policy, Tap>;
+    using Link = Supervisor<Guarded, Policy, typename Base::Tap>;
 
     Guarded make_transport(Transport&& transport) {
         if constexpr (is_log) {
@@ -695,8 +702,11 @@ private:
         }
     }
 
+    void on_message(message_type&& message, Lane lane) {
+        detail::notify<typename Hooks::Message>(observer_, *this, Lane{lane}, std::move(message));
+    }
     void on_state(const Transition& change) {
-        if (change.to.state == LinkState::stopped) end_drain();
+        if (change.to.state == LinkState::stopped) closing_ = false;
         busy_ = false;
         if (change.to.state != LinkState::connected) {
             const bool closed = change.from == LinkState::connected && is_closed_by_peer(change.to);
@@ -707,12 +717,7 @@ private:
             sent_at_ = never;
             sends_from_ = window_.is_alone() ? after(now_, quiet_) : now_;
         }
-        // stop() was called inside a hook: on_state waits until that hook has returned.
-        if (notifying_) {
-            deferred_.push(Transition{change});
-        } else {
-            detail::notify<typename Hooks::State>(observer_, *this, change);
-        }
+        this->notify_state(change);
     }
 
     /// Returns whether the peer has ended a connection, after a message was sent on it.
@@ -734,7 +739,8 @@ private:
             const std::uint64_t number = window_.counters().undeliverable;
             if (number == 0) return true;
             const typename Window::HookMessage held{window_, number, guard};
-            return call<typename Hooks::Undeliverable>(guard, number, held.message());
+            return this->template call<typename Hooks::Undeliverable>(guard, number,
+                                                                      held.message());
         } else {
             return true;
         }
@@ -857,7 +863,8 @@ private:
             case SendResult::rejected: {
                 message_type message = window_.reject();
                 release_rejected();
-                return call<typename Hooks::Unsent>(guard, number, std::move(message));
+                return this->template call<typename Hooks::Unsent>(guard, number,
+                                                                   std::move(message));
             }
             case SendResult::sent:
                 break;
@@ -865,27 +872,13 @@ private:
         if (sent_at_ == never) sent_at_ = now_;
         std::optional<message_type> removed = window_.sent();
         if constexpr (detail::has_hook_of<typename Hooks::Sent, Observer>) {
-            if (removed) return call<typename Hooks::Sent>(guard, number, std::as_const(*removed));
+            if (removed)
+                return this->template call<typename Hooks::Sent>(guard, number,
+                                                                 std::as_const(*removed));
             const typename Window::HookMessage held{window_, number, guard};
-            return call<typename Hooks::Sent>(guard, number, held.message());
+            return this->template call<typename Hooks::Sent>(guard, number, held.message());
         }
         return true;
-    }
-
-    /// Calls a hook, and then on_state for each change of the connection that the hook has caused.
-    /// Returns: false if the outbox was destroyed.
-    template <class Hook, class... A>
-    bool call(const driver::TurnGuard& guard, A&&... a) {
-        const detail::ScopeExit notified{[&] {
-            if (!guard.gone()) notifying_ = false;
-        }};
-        notifying_ = true;
-        detail::notify<Hook>(observer_, *this, std::forward<A>(a)...);
-        while (!guard.gone() && !deferred_.empty()) {
-            const Transition change = deferred_.pop();
-            detail::notify<typename Hooks::State>(observer_, *this, change);
-        }
-        return !guard.gone();
     }
 
     /// Notifies the queue's observer of what was removed in the journal directly.
@@ -898,41 +891,28 @@ private:
         return drain_.runs() && !closing_ && depth() == 0;
     }
     void finish_drain() {
-        const Instant ends = drain_.ends();
         if (options_.promise == OutboxOptions::at_least_once) {
-            end_drain();
+            drain_.end();
             return stop();
         }
         // Messages that the connection has taken still leave.
         closing_ = true;
-        link_.drain(elapsed(now_, ends));
-    }
-    void end_drain() noexcept {
-        drain_.end();
-        closing_ = false;
+        link_.drain(elapsed(now_, drain_.ends()));
     }
 
     const OutboxOptions options_;
-    [[no_unique_address]] Observer observer_;
     Queue queue_;
     Window window_;
     std::error_code failed_{};  // the journal's failure, which is final
-    driver::LifetimeFlag lifetime_;
-    Waker waker_;
     bool dirty_ = false;
     bool flush_failed_ = false;
-    bool busy_ = false;
-    bool notifying_ = false;
-    bool closing_ = false;                    // a drain: everything was sent
-    bool ends_here_ = false;                  // this side ended the connection
-    bool tells_undeliverable_ = false;        // on_undeliverable is due
-    detail::EventRing<Transition> deferred_;  // of the connection, while a hook runs
-    Instant now_ = always;
-    detail::DrainLimit drain_;
-    Instant flush_again_ = never;  // after a flush that has failed
-    Instant sent_at_ = never;      // when the first message on this connection was sent
-    Instant sends_from_ = always;  // when a message that is alone may be sent on it
-    Duration quiet_ = quiet_min;   // how long such a message waits
+    bool closing_ = false;              // a drain: everything was sent
+    bool ends_here_ = false;            // this side ended the connection
+    bool tells_undeliverable_ = false;  // on_undeliverable is due
+    Instant flush_again_ = never;       // after a flush that has failed
+    Instant sent_at_ = never;           // when the first message on this connection was sent
+    Instant sends_from_ = always;       // when a message that is alone may be sent on it
+    Duration quiet_ = quiet_min;        // how long such a message waits
     Link link_;
 };
 

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/session.hpp
 /// Session: delivers each operation of a durable queue exactly once, in order, over any outages.
-/// SessionOptions, SessionStatus: its options and its state. SessionQueueLike: the queues that it
-/// takes.
+/// SessionOptions, SessionStatus: its options and its state, with a text for logs.
+/// SessionQueueLike: the queues that it takes.
 #pragma once
 
 #include <concepts>     // std::same_as
 #include <cstdint>      // std::uint32_t, std::uint64_t, std::uint8_t
+#include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <type_traits>  // std::is_same_v, std::remove_cvref_t
 #include <utility>      // std::declval, std::exchange, std::move
 
 #include <belay/core/detail/expect_options.hpp>
-#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
 #include <belay/journal/id.hpp>
 #include <belay/journal/log_like.hpp>
-#include <belay/link/detail/drain_limit.hpp>
+#include <belay/link/detail/link_user.hpp>
 #include <belay/link/heartbeat_options.hpp>
+#include <belay/link/link_text.hpp>
 #include <belay/link/status.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/supervisor_core.hpp>
@@ -117,6 +118,49 @@ struct SessionStatus {
 };
 
 namespace detail {
+/// The numbers of a SessionStatus, in logs and metrics.
+inline constexpr Row<SessionStatus> session_counters[] = {
+    {"taken", &SessionStatus::taken, "Operations that send() took."},
+    {"accepted", &SessionStatus::accepted, "Operations that are durable here."},
+    {"acknowledged", &SessionStatus::acknowledged, "Operations that are delivered."}};
+}  // namespace detail
+
+/// Returns the facts about a blocked session as pairs: "acked=3 last=9 applied=2 attach=0".
+///
+/// Throws: std::bad_alloc.
+[[nodiscard]] inline std::string to_string(const BlockedDetails& details) {
+    return detail::Fields{}
+        .add("acked", details.acked)
+        .add("last", details.last)
+        .add("applied", details.applied)
+        .add("attach", details.attach)
+        .add("replaced_applied", details.replaced_applied)
+        .take();
+}
+
+/// Returns a status as pairs: those of its link, then "taken=9 accepted=9 acknowledged=3". Then
+/// "flush_error=..." if the last flush failed, and "blocked=fenced" with the facts if it is
+/// blocked.
+///
+/// Throws: std::bad_alloc.
+[[nodiscard]] inline std::string to_string(const SessionStatus& status) {
+    detail::Fields fields;
+    detail::add_link(fields, status.link);
+    fields.add(status, detail::session_counters);
+    if (status.flush_error) fields.add("flush_error", to_string(status.flush_error));
+    if (status.blocked == Blocked::none) return fields.take();
+    fields.add("blocked", to_string(status.blocked));
+    return fields.take() + " " + to_string(status.details);
+}
+
+namespace detail {
+
+template <>
+inline constexpr bool has_text<Blocked> = true;
+template <>
+inline constexpr bool has_text<BlockedDetails> = true;
+template <>
+inline constexpr bool has_text<SessionStatus> = true;
 
 BELAY_DETAIL_HOOK(OnAccepted, on_accepted);
 BELAY_DETAIL_HOOK(OnAcknowledged, on_acknowledged);
@@ -248,7 +292,13 @@ class SessionService;
 /// Thread safety: home thread, as its supervisor; handle() for other threads.
 /// Source:        docs/reference/formats/session-protocol.md.
 template <class Transport, class Policy, class Queue, class Observer = NoObserver>
-class Session {
+class Session
+    : private detail::LinkUser<Session<Transport, Policy, Queue, Observer>, Bytes, Observer> {
+    using Base = detail::LinkUser<Session, Bytes, Observer>;
+    friend Base;
+    using Base::busy_, Base::deferred_, Base::drain_, Base::lifetime_, Base::now_, Base::observer_,
+        Base::waker_;
+
     // Not constraints: the compiler's message for a failed constraint would hide these sentences.
     static_assert(explain::transport_like<Transport>());
     static_assert(explain::rule_like<Policy>());
@@ -280,8 +330,8 @@ public:
     /// Pre: options.id is not no_id; greeting_max and stalled_after are > 0ns.
     Session(Transport transport, Policy policy, Queue queue, SessionOptions options,
             Observer observer = {})
-        : options_{detail::checked(std::move(options))},
-          observer_{std::move(observer)},
+        : Base{std::move(observer)},
+          options_{detail::checked(std::move(options))},
           queue_{std::move(queue)},
           sender_{queue_.storage(),
                   {options_.id, options_.payload_bytes_max, std::move(options_.token),
@@ -290,7 +340,7 @@ public:
                 facts(LinkState::stopped)},
           released_{sender_.acked()},
           link_{Checked::make(std::move(transport), Check{this}), std::move(policy), options_.link,
-                Tap{this}} {
+                typename Base::Tap{this}} {
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
     /// Does not compile: a session needs an id.
@@ -303,15 +353,10 @@ public:
                       "Session: pass SessionOptions after the queue, because a session needs an "
                       "id: Session{transport, policy, queue, SessionOptions{.id = id}}");
     }
-    Session(const Session&) = delete;
-    Session& operator=(const Session&) = delete;
 
     // ---- for the driver ------------------------------------------------------------------------
 
-    void attach(Waker waker) {
-        link_.attach(waker.nested(0));
-        waker_ = std::move(waker);
-    }
+    void attach(Waker waker) { this->attach_link(std::move(waker)); }
 
     [[nodiscard]] Instant deadline() const noexcept {
         if (dirty_ || !deferred_.empty() || can_send() || is_drained()) return always;
@@ -321,14 +366,7 @@ public:
 
     void advance(Instant now) {
         const driver::TurnGuard guard{lifetime_};
-        now_ = detail::larger(now_, now);
-        drain_.on_turn(now_);
-        // Left over after a hook threw. They precede the changes of this turn.
-        if (!deferred_.empty() && !call<typename Hooks::State>(guard, deferred_.pop())) return;
-        link_.advance(now_);
-        if (guard.gone()) return;
-        // The command that waited for this turn was no start().
-        if (link_.status().state == LinkState::stopped) drain_.end();
+        if (!this->advance_link(now, guard)) return;
         run_timers();
         make_durable();
         pump();
@@ -395,13 +433,7 @@ public:
     /// stay in the queue. A stopped session takes operations again, for its next start. If drain()
     /// is called several times, the earliest end counts. A time below 0ns, the rest of a deadline
     /// that has passed, counts as 0ns.
-    void drain(Duration within) {
-        // A start() that waits for the next turn is drained, too.
-        const bool waits = link_.deadline() == always;
-        if (link_.status().state == LinkState::stopped && !waits) return;
-        drain_.begin(detail::larger(now_, waker_.now()), within);
-        waker_.touch();
-    }
+    void drain(Duration within) { this->begin_drain(within); }
     /// Shuts a gate; see Supervisor::shut.
     void shut(Gate gate, Duration grace = {}) { link_.shut(gate, grace); }
     /// Opens a gate; see Supervisor::open.
@@ -421,7 +453,7 @@ public:
     void probe_now(Duration within = std::chrono::seconds{5}) {
         if (within <= Duration::zero()) return;
         note_signs();  // what has arrived before is no answer
-        if (core_.probe(detail::larger(now_, waker_.now()), within)) ping();
+        if (core_.probe(this->time(), within)) ping();
         waker_.touch();
     }
 
@@ -468,16 +500,8 @@ private:
             return me->check_reply(message, say);
         }
     };
-    /// Receives the supervisor's events. The user's observer is notified later, when the session
-    /// is consistent.
-    struct Tap {
-        Session* me;
-        void on_state(const Transition& change) { me->on_state(change); }
-        void on_message(Bytes message) { me->on_message(message); }
-        void on_writable(Lane) { me->busy_ = false; }
-    };
     using Checked = detail::CheckedTransport<Transport, Check>;
-    using Link = Supervisor<typename Checked::type, Policy, Tap>;
+    using Link = Supervisor<typename Checked::type, Policy, typename Base::Tap>;
 
     [[nodiscard]] Journal& journal() noexcept { return queue_.storage(); }
     [[nodiscard]] const Journal& journal() const noexcept { return queue_.storage(); }
@@ -514,7 +538,7 @@ private:
         return Verdict::passed();
     }
 
-    void on_message(const Bytes& message) {
+    void on_message(const Bytes& message, Lane) {
         Bytes reply;
         const std::error_code e = sender_.take(message, reply);
         if (!reply.empty()) static_cast<void>(link_.send(reply));
@@ -522,17 +546,11 @@ private:
     }
 
     void on_state(const Transition& change) {
-        if (change.to.state == LinkState::stopped) drain_.end();
         if (change.to.state != LinkState::connected) {
             sender_.close();
             core_.disconnected(change.to.state, now_);
         }
-        // stop() was called inside a hook: on_state waits until that hook has returned.
-        if (notifying_) {
-            deferred_.push(Transition{change});
-        } else {
-            detail::notify<typename Hooks::State>(observer_, *this, change);
-        }
+        this->notify_state(change);
     }
 
     Failure failure(const std::error_code& e) {
@@ -619,22 +637,6 @@ private:
         return facts(link_.status().state);
     }
 
-    /// Calls a hook, and then on_state for each change of the connection that the hook has caused.
-    /// Returns: false if the session was destroyed.
-    template <class Hook, class... A>
-    bool call(const driver::TurnGuard& guard, A&&... a) {
-        const detail::ScopeExit notified{[&] {
-            if (!guard.gone()) notifying_ = false;
-        }};
-        notifying_ = true;
-        detail::notify<Hook>(observer_, *this, std::forward<A>(a)...);
-        while (!guard.gone() && !deferred_.empty()) {
-            const Transition change = deferred_.pop();
-            detail::notify<typename Hooks::State>(observer_, *this, change);
-        }
-        return !guard.gone();
-    }
-
     /// Notifies the queue's observer, because the sender acknowledges in the journal directly.
     void notify_queue() {
         const std::uint64_t left = sender_.acked() - std::exchange(released_, sender_.acked());
@@ -657,17 +659,17 @@ private:
     bool notify_of(Notice notice, const driver::TurnGuard& guard) {
         switch (notice) {
             case Notice::accepted:
-                return call<typename Hooks::Accepted>(guard, journal().durable());
+                return this->template call<typename Hooks::Accepted>(guard, journal().durable());
             case Notice::acknowledged:
-                return call<typename Hooks::Acknowledged>(guard, sender_.acked());
+                return this->template call<typename Hooks::Acknowledged>(guard, sender_.acked());
             case Notice::journal_replaced:
-                return call<typename Hooks::JournalReplaced>(guard,
-                                                             BlockedDetails{sender_.details()});
+                return this->template call<typename Hooks::JournalReplaced>(
+                    guard, BlockedDetails{sender_.details()});
             case Notice::blocked:
-                return call<typename Hooks::IsBlocked>(guard, sender_.blocked(),
-                                                       BlockedDetails{sender_.details()});
+                return this->template call<typename Hooks::IsBlocked>(
+                    guard, sender_.blocked(), BlockedDetails{sender_.details()});
             case Notice::stalled:
-                return call<typename Hooks::Stalled>(guard);
+                return this->template call<typename Hooks::Stalled>(guard);
             case Notice::none:
                 break;
         }
@@ -675,24 +677,16 @@ private:
     }
 
     const SessionOptions options_;
-    [[no_unique_address]] Observer observer_;
     Queue queue_;
     Sender sender_;
     Core core_;
     std::uint64_t released_;  // acknowledged, and reported to the queue's observer
-    driver::LifetimeFlag lifetime_;
-    Waker waker_;
     Bytes unsent_;
     bool dirty_ = false;
     bool displaced_ = false;  // the last flush found other files, or none, at the journal's path
     Instant flush_again_ = never;  // after a flush that has failed, and lost nothing
     std::error_code flush_error_;  // of the last flush
-    bool busy_ = false;
-    bool notifying_ = false;
-    detail::EventRing<Transition> deferred_;  // of the connection, while a hook runs
     std::uint64_t pings_ = 0;
-    Instant now_ = always;
-    detail::DrainLimit drain_;
     Link link_;
 };
 

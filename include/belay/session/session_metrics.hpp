@@ -26,11 +26,7 @@ void visit_metrics(const SessionStatus& status, Visitor&& visitor) {
                           .help = "1 for the reason why nothing is sent; none if it may be.",
                           .key = "reason"},
                          status.blocked, 8, visitor);
-    constexpr detail::Row<SessionStatus> rows[] = {
-        {"taken", &SessionStatus::taken, "Operations that send() took."},
-        {"accepted", &SessionStatus::accepted, "Operations that are durable here."},
-        {"acknowledged", &SessionStatus::acknowledged, "Operations that are delivered."}};
-    detail::visit_rows({.part = "session"}, status, rows, visitor);
+    detail::visit_rows({.part = "session"}, status, belay::detail::session_counters, visitor);
     detail::visit_gauge("session", "flush_failed", "1 if the last flush failed, as on a full disk.",
                         status.flush_error ? 1U : 0U, visitor);
 }
@@ -48,18 +44,12 @@ void visit_metrics(const Session<Transport, Policy, Queue, Observer>& session, V
 template <class Visitor>
 void visit_metrics(const OutboxStatus& status, Visitor&& visitor) {
     detail::visit_link("outbox", status.link, visitor);
-    constexpr detail::Row<OutboxStatus> gauges[] = {
-        {"waiting", &OutboxStatus::waiting, "Messages that wait to be sent."},
-        {"in_flight", &OutboxStatus::in_flight, "Messages sent and not acknowledged."},
-        {"undeliverable", &OutboxStatus::undeliverable,
-         "The number of the first message if it is undeliverable, else 0."}};
-    constexpr detail::Row<OutboxStatus> counters[] = {
-        {"sent", &OutboxStatus::sent, "Times that a message was handed to a connection."},
-        {"sent_again", &OutboxStatus::sent_again, "Times that it had been sent before."},
-        {"acknowledged", &OutboxStatus::acknowledged, "Messages that were acknowledged."},
-        {"unsent", &OutboxStatus::unsent, "Messages that the transport rejected."}};
-    detail::visit_rows({.part = "outbox", .kind = Metric::Kind::gauge}, status, gauges, visitor);
-    detail::visit_rows({.part = "outbox"}, status, counters, visitor);
+    detail::visit_rows({.part = "outbox", .kind = Metric::Kind::gauge}, status,
+                       belay::detail::outbox_gauges, visitor);
+    detail::visit_gauge("outbox", "undeliverable",
+                        "The number of the first message if it is undeliverable, else 0.",
+                        status.undeliverable, visitor);
+    detail::visit_rows({.part = "outbox"}, status, belay::detail::outbox_counters, visitor);
     detail::visit_gauge("outbox", "failed", "1 after a failure of the storage that ended sending.",
                         status.error ? 1U : 0U, visitor);
 }

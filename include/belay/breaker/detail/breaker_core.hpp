@@ -186,7 +186,7 @@ public:
         state_ = BreakerState::open;
         until_ = after_time(turn.now, snapshot.remaining);
         openings_ = snapshot.openings;
-        if constexpr (Grows<OpenWait>) {
+        if constexpr (HasReset<OpenWait>) {
             for (std::uint32_t i = 0; i < openings_; ++i) {
                 static_cast<void>(open_wait_.next(turn.bits));
             }
@@ -275,7 +275,7 @@ private:
         out_ = 0;
         openings_ = 0;
         trip_.reset();
-        if constexpr (Grows<OpenWait>) open_wait_.reset();
+        if constexpr (HasReset<OpenWait>) open_wait_.reset();
     }
     constexpr void begin_probing(Instant now) noexcept {
         renew();

@@ -5,7 +5,7 @@
 #pragma once
 
 #include <concepts>     // std::same_as
-#include <type_traits>  // std::conditional_t, std::is_class_v, std::is_final_v
+#include <type_traits>  // std::bool_constant, std::conditional_t, std::is_class_v
 
 #include <belay/core/assert.hpp>
 
@@ -78,6 +78,34 @@ using ProbeOf = std::conditional_t<Probed<T>, MemberProbe<std::remove_cv_t<T>>, 
     {                                                              \
         { __VA_ARGS__ } noexcept -> std::same_as<Result>;          \
     }
+// The contract of an optional constant of R. NameIsFlag: R has none, or it is one.
+#define BELAY_DETAIL_FLAG(Name, name)                         \
+    template <class R>                                        \
+    concept Name##IsFlag = !has_##name<R> || requires {       \
+        typename std::bool_constant<R::name>;                 \
+        requires std::same_as<decltype(R::name), const bool>; \
+    }
+// The contract of a member that R must have. HasName: R has it. NameGivesResult: this expression
+// has the type Result. NameIsNoexcept: it is noexcept.
+#define BELAY_DETAIL_REQUIRED(Name, parameters, Result, ...) \
+    template <class R>                                       \
+    concept Has##Name =                                      \
+        requires parameters                                  \
+    {                                                        \
+        __VA_ARGS__;                                         \
+    };                                                       \
+    template <class R>                                       \
+    concept Name##GivesResult =                              \
+        requires parameters                                  \
+    {                                                        \
+        { __VA_ARGS__ } -> std::same_as<Result>;             \
+    };                                                       \
+    template <class R>                                       \
+    concept Name##IsNoexcept =                               \
+        requires parameters                                  \
+    {                                                        \
+        { __VA_ARGS__ } noexcept;                            \
+    }
 // Hooks of rules.
 BELAY_DETAIL_MEMBER(wanted);
 BELAY_DETAIL_MEMBER(admit);
@@ -96,5 +124,7 @@ BELAY_DETAIL_MEMBER(rejects_until);
 BELAY_DETAIL_MEMBER(name);
 BELAY_DETAIL_MEMBER(listens);
 BELAY_DETAIL_MEMBER(is_shared);
+// Rules, jitters and open waits have it.
+BELAY_DETAIL_OPTIONAL(Reset, reset, (R & r), void, r.reset());
 
 }}}  // namespace belay::detail
