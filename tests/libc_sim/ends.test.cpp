@@ -259,7 +259,6 @@ TEST_CASE("A program that starts a process, sets a timer or leaves the machine i
              static_cast<void>(gethostbyaddr(&at, sizeof at, AF_INET));
          }},
         {"kill", [] { kill(getpid(), SIGTERM); }},
-        {"pthread_exit", [] { pthread_exit(nullptr); }},
         {"on_exit", [] { on_exit([](int, void*) {}, nullptr); }},
         {"sync", [] { sync(); }},
         {"setsid", [] { setsid(); }},
@@ -272,6 +271,10 @@ TEST_CASE("A program that starts a process, sets a timer or leaves the machine i
         CHECK(refusal(it.call) == "sim::Program on \"host\" called \"" + std::string{it.name} +
                                       "\", which a world does not have");
     }
+    CHECK(
+        refusal([] { pthread_exit(nullptr); }) ==
+        "sim::Program on \"host\" called \"pthread_exit\", which a world does not have: a program "
+        "has one thread");
     const auto name_of = [](int flags) {
         sockaddr_in at{};
         at.sin_family = AF_INET;

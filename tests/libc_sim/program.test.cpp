@@ -36,6 +36,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <future>
 #include <mutex>
 #include <random>
 #include <shared_mutex>
@@ -546,15 +547,32 @@ TEST_CASE("A world rejects calls that its programs must not make, and names them
     };
     const std::string who = "sim::Program on \"host\" ";
     CHECK(refusal([] { std::thread{[] {}}.join(); }) ==
-          who + "called \"pthread_create\", which a world does not have");
+          who + "called \"pthread_create\", which a world does not have: a program has one thread");
     CHECK(refusal([] { static_cast<void>(fork()); }) ==
           who + "called \"fork\", which a world does not have");
     CHECK(refusal([] { syscall(39); }) ==
           who + "made the system call 39 by \"syscall\", which a world does not have");
     CHECK(refusal([] { static_cast<void>(freopen("/etc/hosts", "r", stdin)); }) ==
           who + "called \"freopen\", which a world does not have");
-    CHECK(refusal([] { socket(AF_INET, SOCK_DGRAM, 0); }).find("TCP over IPv4 only") !=
-          std::string::npos);
+    const std::string only_tcp = ", but a world has TCP over IPv4 only";
+    CHECK(refusal([] { socket(AF_INET, SOCK_DGRAM, 0); }) ==
+          who + "called \"socket\" with SOCK_DGRAM" + only_tcp);
+    CHECK(refusal([] { socket(AF_UNIX, SOCK_STREAM, 0); }) ==
+          who + "called \"socket\" with AF_UNIX" + only_tcp);
+    CHECK(refusal([] { socket(AF_INET, SOCK_RAW, IPPROTO_ICMP); }) ==
+          who + "called \"socket\" with domain 2 and type 3" + only_tcp);
+    CHECK(refusal([] {
+              addrinfo hints{}, *found = nullptr;
+              hints.ai_socktype = SOCK_DGRAM;
+              getaddrinfo("localhost", "80", &hints, &found);
+          }) ==
+          who + "called \"getaddrinfo\" with another ai_socktype than SOCK_STREAM" + only_tcp);
+    const std::string waits =
+        who + "waits for another thread by \"futex\", but a program of a world has one thread";
+    CHECK(refusal([] { std::promise<int>{}.get_future().wait_for(1s); }) == waits);
+    CHECK(refusal([] { std::atomic<int>{0}.wait(0); }) == waits);
+    CHECK(refusal([] { static_cast<void>(std::async(std::launch::async, [] {})); }) ==
+          who + "called \"pthread_create\", which a world does not have: a program has one thread");
     CHECK(refusal([] {
               const int on = 1;
               setsockopt(tcp_socket(), SOL_SOCKET, SO_BROADCAST, &on, sizeof on);
@@ -583,21 +601,27 @@ TEST_CASE("A world rejects calls that its programs must not make, and names them
               close(ends[0]);
               static_cast<void>(write(ends[1], "x", 1));
           }).find("SIGPIPE") != std::string::npos);
-    CHECK(refusal([] {
-              std::mutex mutex;
-              std::unique_lock lock{mutex};
-              std::condition_variable{}.wait(lock);
-          }) == who + "called \"pthread_cond_wait\", which a world does not have");
+    CHECK(
+        refusal([] {
+            std::mutex mutex;
+            std::unique_lock lock{mutex};
+            std::condition_variable{}.wait(lock);
+        }) ==
+        who +
+            "called \"pthread_cond_wait\", which a world does not have: a program has one thread");
     CHECK(refusal([] {
               pthread_barrier_t barrier;
               pthread_barrier_init(&barrier, nullptr, 2);
               pthread_barrier_wait(&barrier);
-          }) == who + "called \"pthread_barrier_wait\", which a world does not have");
+          }) == who +
+                    "called \"pthread_barrier_wait\", which a world does not have: a program has "
+                    "one thread");
     CHECK(refusal([] {
               thrd_t thread;
               thrd_create(
                   &thread, [](void*) { return 0; }, nullptr);
-          }) == who + "called \"thrd_create\", which a world does not have");
+          }) ==
+          who + "called \"thrd_create\", which a world does not have: a program has one thread");
     CHECK(refusal([] {
               timer_t timer;
               timer_create(CLOCK_MONOTONIC, nullptr, &timer);

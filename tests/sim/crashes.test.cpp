@@ -175,6 +175,20 @@ TEST_CASE("explore counts assertions in a section, and after one", "[sim][explor
     CHECK(sim::explore(crash_options(5), fails).seeds_run == 5);
 }
 
+TEST_CASE("explore rejects a body that has a section", "[sim][explore][sim]") {
+    const sim::Report report = sim::explore(crash_options(5), [](sim::World& w) {
+        w.host("a", [](sim::Host& h) { h.after(1s, [] {}); });
+        w.run_for(2s);
+        SECTION("in the process of a batch") { CHECK(true); }
+        return true;
+    });
+    INFO(report.text());
+    REQUIRE(report.failing);
+    CHECK(report.failing->property == "the body has a SECTION of Catch2");
+    CHECK(report.failing->details == "put the SECTION around sim::explore");
+    CHECK(report.failing->smallest.size() == 0);
+}
+
 TEST_CASE("explore names state that survives a world", "[sim][explore][sim]") {
     static int worlds_of_process;
     worlds_of_process = 0;

@@ -175,6 +175,14 @@ public:
     std::size_t cancel() { return alarm_->cancel(); }
     std::size_t cancel_one() { return alarm_->cancel_one(); }
 
+    /// Does not compile: time passes only between the handlers of a world.
+    template <class... A>
+        requires(sizeof...(A) <= 1)
+    void wait(A&...) const {
+        static_assert(sizeof...(A) > 1,
+                      "sim::AsioNet: steady_timer::wait blocks, and a world has no functions that "
+                      "block; use async_wait");
+    }
     template <class Token = typename Asio::template DefaultToken<Executor>>
     auto async_wait(Token&& token = Token{}) {
         return Asio::template initiate<void(Error), Token>(

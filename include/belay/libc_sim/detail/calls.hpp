@@ -487,8 +487,11 @@ inline int socket(LibcProcess& p, int domain, int type, int protocol) {
     const int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (domain == AF_INET6) return libc_fail(EAFNOSUPPORT);  // a computer without IPv6
     if (domain != AF_INET || kind != SOCK_STREAM || (protocol != 0 && protocol != IPPROTO_TCP)) {
-        p.refuse("called \"socket\" of domain " + std::to_string(domain) + " and type " +
-                 std::to_string(kind) + ", but a world has TCP over IPv4 only");
+        const std::string what = domain == AF_UNIX    ? "AF_UNIX"
+                                 : kind == SOCK_DGRAM ? "SOCK_DGRAM"
+                                                      : "domain " + std::to_string(domain) +
+                                                            " and type " + std::to_string(kind);
+        p.refuse("called \"socket\" with " + what + ", but a world has TCP over IPv4 only");
     }
     return open_file(p, std::make_shared<LibcSocket>(p), type);
 }

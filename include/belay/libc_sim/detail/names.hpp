@@ -69,8 +69,9 @@ inline int getaddrinfo(LibcProcess& p, const char* node, const char* service, co
     const addrinfo& asked = hints != nullptr ? *hints : none;
     if (asked.ai_family != AF_UNSPEC && asked.ai_family != AF_INET) return EAI_ADDRFAMILY;
     if (asked.ai_socktype != 0 && asked.ai_socktype != SOCK_STREAM) {
-        p.refuse("called \"getaddrinfo\" for sockets of type " + std::to_string(asked.ai_socktype) +
-                 ", but a world has TCP only");
+        p.refuse(
+            "called \"getaddrinfo\" with another ai_socktype than SOCK_STREAM, but a world has TCP "
+            "over IPv4 only");
     }
     const auto port = port_of(service, asked.ai_flags);
     if (!port) return EAI_SERVICE;

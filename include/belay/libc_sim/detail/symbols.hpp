@@ -3,9 +3,10 @@
 /// libc_symbols: the functions that replace those of the C library in a test program.
 #pragma once
 
-#include <argp.h>   // argp
-#include <err.h>    // vwarn
-#include <error.h>  // error_message_count
+#include <argp.h>         // argp
+#include <err.h>          // vwarn
+#include <error.h>        // error_message_count
+#include <sys/syscall.h>  // SYS_futex
 
 #include <cerrno>       // program_invocation_name
 #include <cstdarg>      // va_list
@@ -13,6 +14,7 @@
 #include <cstdio>       // std::vfprintf
 #include <cstring>      // strerror
 #include <string>       // std::string
+#include <string_view>  // std::string_view
 #include <type_traits>  // std::is_pointer_v
 #include <utility>      // std::index_sequence_for
 #include <vector>       // std::vector
@@ -65,14 +67,18 @@ long libc_route(R (*in_world)(LibcProcess&, A...), const long (&v)[7]) {
     }
     return libc_real<Name, long>(v[0], v[1], v[2], v[3], v[4], v[5], v[6]);
 }
+inline void refuse_call(LibcProcess& p, std::string_view name) {
+    std::string why = "called \"" + std::string{name} + "\", which a world does not have";
+    for (const std::string_view of_threads : {"pthread_", "thrd_", "cnd_", "sem_"}) {
+        if (name.starts_with(of_threads)) why += ": a program has one thread";
+    }
+    p.refuse(why);
+}
 /// Rejects a call of a simulated program. Outside of programs, it calls the C library.
 template <LibcName Name>
 long libc_refuse(const long (&v)[7]) {
     return libc_route<Name>(
-        +[](LibcProcess& p) {
-            p.refuse("called \"" + std::string{Name.text} + "\", which a world does not have");
-        },
-        v);
+        +[](LibcProcess& p) { refuse_call(p, Name.text); }, v);
 }
 
 /// The same, of a function whose first argument is the version of a struct.
@@ -612,6 +618,9 @@ BELAY_DETAIL_REFUSE(
     key_encryptsession, key_encryptsession_pk, key_gendes, key_get_conv, key_secretkey_is_set,
     key_setnet, key_setsecret, getpublickey, getsecretkey, netname2user)
 inline long syscall(LibcProcess& p, long number) {
+    if (number == SYS_futex) {  // std::future and std::atomic::wait
+        p.refuse("waits for another thread by \"futex\", but a program of a world has one thread");
+    }
     p.refuse("made the system call " + std::to_string(number) +
              " by \"syscall\", which a world does not have");
 }

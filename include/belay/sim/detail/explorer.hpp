@@ -48,6 +48,8 @@ inline constexpr const char* other_history =
     "the second run with the same seed had another history";
 inline constexpr const char* assertion_failed = "an assertion of the test framework failed";
 inline constexpr const char* see_output = "the output of the test has its text";
+inline constexpr const char* section_in_body = "the body has a SECTION of Catch2";
+inline constexpr const char* section_belongs = "put the SECTION around sim::explore";
 /// The answers of a search: whether a scenario fails in the same property.
 inline constexpr char answer_fails = 'f', answer_passes = 'p';
 /// To fork costs as much as hundreds of short worlds. Statics of the test last for a batch.
@@ -459,7 +461,7 @@ private:
             // An assertion counts in a process. The seed is not known.
             const std::uint64_t seed =
                 first_failed_assertion(batch.from, std::min(batch.to, failing_seed_));
-            fail(seed, assertion_failed, see_output);
+            fail_by_assertions(seed, assertions);
         } else if (note.seed == no_seed) {
             report_.problem = "a process of the exploration failed: " + ended.end();
         } else {
@@ -488,6 +490,13 @@ private:
         }
         return from;
     }
+    /// A seed fails because so many assertions have failed in its process, or none can be counted:
+    /// that is so after a SECTION.
+    void fail_by_assertions(std::uint64_t seed, std::uint64_t count) {
+        const bool in_section = count == not_counted;
+        fail(seed, in_section ? section_in_body : assertion_failed,
+             in_section ? section_belongs : see_output);
+    }
     /// Runs the seed that failed again, alone: the seeds before it share statics with it.
     void confirm() {
         const Outcome in_batch = *std::exchange(failing_, std::nullopt);
@@ -499,8 +508,9 @@ private:
             fail(seed, in_batch.property, in_batch.details);
         } else if (alone[0].text().empty()) {
             fail(seed, alone[0].end(), reason_of(alone[0].end()));
-        } else if (add(alone[0].text()) != assertions_.before && !failing_) {
-            fail(seed, assertion_failed, see_output);
+        } else if (const std::uint64_t assertions = add(alone[0].text());
+                   assertions != assertions_.before && !failing_) {
+            fail_by_assertions(seed, assertions);
         }
         report_ = counted;
         if (failing_) {
@@ -545,14 +555,14 @@ private:
         const Report counted = report_;
         const std::optional<Outcome> known = std::exchange(failing_, std::nullopt);
         const std::uint64_t failing_seed = std::exchange(failing_seed_, no_seed);
-        const bool counts_more = add(one[0].text()) != assertions_.before;
+        const std::uint64_t assertions = add(one[0].text());
         out = std::move(*failing_);
         report_ = counted;
         failing_ = known;
         failing_seed_ = failing_seed;
-        if (out.property.empty() && counts_more) {
-            out.property = assertion_failed;
-            out.details = see_output;
+        if (out.property.empty() && assertions != assertions_.before) {
+            out.property = assertions == not_counted ? section_in_body : assertion_failed;
+            out.details = assertions == not_counted ? section_belongs : see_output;
         }
         return out;
     }
@@ -756,17 +766,19 @@ private:
         if (is_hang) processor_time_ = options_.processor_time_max / 10;
         std::string answers;  // which scenarios fail in the same property
         std::size_t at = 0;
-        Shrink search{
-            f.drawn, options_.shrink_worlds_max, [&](const Scenario& s) {
-                if (!forks_ || (assertions_.count != nullptr && f.property == assertion_failed)) {
-                    return run_apart(f.seed, s).property == f.property;
-                }
-                if (at == answers.size()) {
-                    if (hangs_left == 0) return false;
-                    find_answers(f, worlds_of_child, answers, hangs_left);
-                }
-                return answers[at++] == answer_fails;
-            }};
+        Shrink search{f.drawn, options_.shrink_worlds_max, [&](const Scenario& s) {
+                          const bool counts =
+                              assertions_.count != nullptr &&
+                              (f.property == assertion_failed || f.property == section_in_body);
+                          if (!forks_ || counts) {
+                              return run_apart(f.seed, s).property == f.property;
+                          }
+                          if (at == answers.size()) {
+                              if (hangs_left == 0) return false;
+                              find_answers(f, worlds_of_child, answers, hangs_left);
+                          }
+                          return answers[at++] == answer_fails;
+                      }};
         f.smallest = search.run();
         f.shrink_worlds += search.tries();
         f.shrink_ended = search.out_of_tries() || hangs_left == 0;
