@@ -348,7 +348,7 @@ public:
     /// or not at all.
     /// Errors: those of the document; update_too_large, above unflushed_bytes_max at once;
     /// not_loaded, room_erased or history_reset, if that happens meanwhile; not_durable; those of
-    /// the flush; that of `content.loss`, if it is set, and then nothing is imported.
+    /// the flush. If `content.loss` is set, it is the error, and nothing is imported.
     /// Complexity: that of copying the document, and of checking the updates.
     void import_room(std::string_view room_id, StoredRoom content,
                      Completion<PersistenceError> done) {
