@@ -53,6 +53,7 @@ public:
         auto copy = rooms_in(folder);
         if (!copy) return folder + ": " + copy.error();
         std::size_t boards = 0;
+        std::string lossy;
         for (std::string last;;) {
             const auto listed = call<belay::Result<std::vector<std::string>, Error>>(
                 [this, last](auto done) { rooms_.list(last, 100, std::move(done)); });
@@ -60,13 +61,14 @@ public:
             if (!*listed) return listed->error().message();
             if ((*listed)->empty()) break;
             for (const std::string& board : **listed) {
-                const std::string failed = copy_one(*copy, board);
+                const std::string failed = copy_one(*copy, board, lossy);
                 if (!failed.empty()) return board + ": " + failed + "; the copy is not complete";
                 ++boards;
             }
             last = (*listed)->back();
         }
-        return "ok: " + std::to_string(boards) + " boards are in " + folder;
+        if (!lossy.empty()) lossy = "; changes may be missing, so keep the former copy, of" + lossy;
+        return "ok: " + std::to_string(boards) + " boards are in " + folder + lossy;
     }
     /// Replaces one board by its copy.   Returns: likewise.
     [[nodiscard]] std::string restore(const std::string& folder, const std::string& board) {
@@ -144,14 +146,17 @@ private:
         if (*erased) bad += (bad.empty() ? "" : "; ") + erased->message() + next_erases + trial;
         return bad;
     }
-    /// Returns why a board was not copied; nothing if it was.
-    [[nodiscard]] std::string copy_one(belay::posix::JournalRooms& copy, const std::string& board) {
+    /// Returns why a board was not copied; nothing if it was. Adds it to `lossy` if it may lack
+    /// changes.
+    [[nodiscard]] std::string copy_one(belay::posix::JournalRooms& copy, const std::string& board,
+                                       std::string& lossy) {
         const auto room = call<belay::Result<std::optional<belay::StoredRoom>, Error>>(
             [this, board](auto done) { rooms_.export_room(board, std::move(done)); });
         if (!room) return "the server stops";
         if (!*room) return room->error().message();
         if (!**room) return {};  // it was erased meanwhile
         const belay::StoredRoom& stored = ***room;
+        if (stored.loss) lossy += " " + board;
         // With its epoch: clients of the board can continue on the copy.
         if (const auto error = copy.reset(board, stored.epoch)) return error.message();
         for (const auto* updates : {&stored.snapshot, &stored.updates}) {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // A whiteboard: boards that several people draw on at once, and the page that they do it with.
-//   example_whiteboard PORT WEB DATA
+//   example_whiteboard PORT WEB DATA [CONNECTION]
 //   example_whiteboard --permit DATA USER BOARD LEVEL
 //   example_whiteboard --backup DATA FOLDER
 //   example_whiteboard --restore DATA FOLDER BOARD
 // PORT 0 takes a free one. WEB has the page, DATA will have the boards, the rights and the secret.
+// With CONNECTION, such as "host=db dbname=boards", the boards are in PostgreSQL instead of DATA.
 // The other forms are commands for the server that has DATA open:
 // - --permit changes what a user may do on a board: LEVEL is edit, comment, view or none. It takes
 //   effect within a second, also for clients that have the board open. So does what another program
@@ -23,6 +24,9 @@
 #include <belay/room/audited.hpp>
 #include <belay/room/on_thread.hpp>
 #include <belay/room/room_metrics.hpp>
+#ifdef WHITEBOARD_POSTGRES
+#    include <belay/postgres/rooms.hpp>
+#endif
 #include "boards_on_thread.hpp"
 
 #include <boost/asio/signal_set.hpp>
@@ -284,9 +288,10 @@ void rights_failed(EventLog& log, const std::error_code& error) {
     end_if_must_reopen(error);
 }
 
-/// Serves until SIGINT or SIGTERM.   Returns: the exit code.
+/// Serves until SIGINT or SIGTERM. `stored` has the boards.   Returns: the exit code.
+template <class Stored>
 int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
-          const std::string& data, whiteboard::Boards& boards, posix::JournalRooms stored) {
+          const std::string& data, whiteboard::Boards& boards, Stored stored) {
     const std::string secret = secret_in(data + "/secret");
     if (secret.empty()) return fails(data + "/secret: the file can be neither read nor created");
     auto verifier = jwt::Verifier::make({}, {{.material = secret}});  // of the rooms
@@ -407,9 +412,11 @@ int main(int count, char** arguments) {
     if (count == 5 && words[1] == "--restore")
         return ask(words[2], words[1] + "\t" + absolute(words[3]) + "\t" + words[4]);
     char* end = nullptr;
-    const unsigned long port = count == 4 ? std::strtoul(arguments[1], &end, 10) : 70'000;
+    const unsigned long port =
+        count == 4 || count == 5 ? std::strtoul(arguments[1], &end, 10) : 70'000;
     if (port > 65'535 || *end != '\0') {
-        return fails("usage: example_whiteboard PORT WEB DATA, see examples/whiteboard/run");
+        return fails(
+            "usage: example_whiteboard PORT WEB DATA [CONNECTION], see examples/whiteboard/run");
     }
     const std::string data = arguments[3];
     const auto page = page_in(arguments[2]);
@@ -421,12 +428,24 @@ int main(int count, char** arguments) {
     // For the page, which asks on the thread of the server: no lock may delay it.
     auto boards = rights_in(data + "/rights.db", 0s);
     if (!boards) return fails(boards.error());
-    auto rooms = rooms_in(data);
-    if (!rooms) return fails(rooms.error());
-    report_restores(data);
-
-    const int code =
-        serve(static_cast<std::uint16_t>(port), *page, data, *boards, std::move(*rooms));
-    if (code == 0) std::printf("stopped; everything is saved in %s\n", data.c_str());
+    const auto serve_with = [&](auto stored) {
+        report_restores(data);
+        return serve(static_cast<std::uint16_t>(port), *page, data, *boards, std::move(stored));
+    };
+    int code = 0;
+    if (count == 5) {
+#ifdef WHITEBOARD_POSTGRES
+        const postgres::RoomsOptions options{.connection = words[4]};
+        if (!options.check().empty()) return fails(std::string{options.check()});
+        code = serve_with(postgres::Rooms{options});
+#else
+        return fails("this whiteboard has no PostgreSQL: install libpq-dev, and build it again");
+#endif
+    } else {
+        auto rooms = rooms_in(data);
+        if (!rooms) return fails(rooms.error());
+        code = serve_with(std::move(*rooms));
+    }
+    if (code == 0) std::printf("stopped; everything is saved\n");
     return code;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A server of rooms for real clients, as a process of its own that can be killed.
-//   room_server --dir DIR [--port PORT] [--OPTION NUMBER]...
+//   room_server --dir DIR [--at ADDRESS] [--port PORT] [--OPTION NUMBER]...
+// The build chooses the storage: files in DIR; or memory, SQLite in DIR, Redis or PostgreSQL at ADDRESS.
 // Prints "port N" when it listens, and "saved" before it ends by SIGTERM. Port 0: a free one.
 // Clients: /ws/canvas/{board}?token={user}:{access}; without a token no client is admitted. Clients
 // of hocuspocus: /hocuspocus, with such tokens.
@@ -18,9 +19,19 @@
 #include <belay/asio/boost.hpp>
 #include <belay/beast/any_listener.hpp>
 #include <belay/posix.hpp>
-#include <belay/posix/journal_rooms.hpp>
 #include <belay/room.hpp>
 #include <belay/room/on_thread.hpp>
+#if defined(ROOM_SERVER_MEMORY)
+#    include <belay/room/memory_rooms.hpp>
+#elif defined(ROOM_SERVER_SQLITE)
+#    include <belay/sqlite/rooms.hpp>
+#elif defined(ROOM_SERVER_REDIS)
+#    include <belay/redis/rooms.hpp>
+#elif defined(ROOM_SERVER_POSTGRES)
+#    include <belay/postgres/rooms.hpp>
+#else
+#    include <belay/posix/journal_rooms.hpp>
+#endif
 
 #include <boost/asio/signal_set.hpp>
 
@@ -31,6 +42,7 @@ namespace {
 /// The options of the command line.
 struct Words {
     std::string dir{};
+    std::string address{};
     std::map<std::string, std::uint64_t> numbers{};
 
     template <class N>
@@ -51,6 +63,8 @@ struct Words {
         if (!name.starts_with("--")) return std::nullopt;
         if (name == "--dir") {
             words.dir = output[i + 1];
+        } else if (name == "--at") {
+            words.address = output[i + 1];
         } else {
             words.numbers[name.substr(2)] = std::strtoull(output[i + 1], nullptr, 10);
         }
@@ -185,7 +199,37 @@ int fails(const std::string& why) {
     return 2;
 }
 
-int serve(const Words& words, posix::JournalRooms stored) {
+/// Opens the storage.   Returns: or the reason why not.
+#if defined(ROOM_SERVER_MEMORY)
+Result<MemoryRooms, std::string> stored_rooms(const Words&) { return MemoryRooms{}; }
+#elif defined(ROOM_SERVER_SQLITE)
+Result<sqlite::Rooms, std::string> stored_rooms(const Words& words) {
+    auto rooms = sqlite::Rooms::open(words.dir + "/boards.db");
+    if (!rooms) return rooms.error().message();
+    return std::move(*rooms);
+}
+#elif defined(ROOM_SERVER_REDIS)
+Result<redis::Rooms, std::string> stored_rooms(const Words& words) {
+    redis::RoomsOptions options;
+    options.socket = words.address;
+    return redis::Rooms{options};
+}
+#elif defined(ROOM_SERVER_POSTGRES)
+Result<postgres::Rooms, std::string> stored_rooms(const Words& words) {
+    return postgres::Rooms{{.connection = words.address}};
+}
+#else
+Result<posix::JournalRooms, std::string> stored_rooms(const Words& words) {
+    auto log = posix::Journal::open(words.dir + "/log");
+    if (!log) return log.error().message();
+    auto rooms = posix::JournalRooms::open(words.dir + "/boards", std::move(*log));
+    if (!rooms) return rooms.error().message();
+    return std::move(*rooms);
+}
+#endif
+
+template <class Stored>
+int serve(const Words& words, Stored stored) {
     boost::asio::io_context context{1};
     AsioLoop loop{context};
     std::map<std::string, Access> changed;
@@ -251,9 +295,7 @@ int main(int count, char** output) {
     std::error_code made;
     std::filesystem::create_directories(words->dir, made);
     if (made) return fails(words->dir + ": " + made.message());
-    auto log = posix::Journal::open(words->dir + "/log");
-    if (!log) return fails(log.error().message());
-    auto rooms = posix::JournalRooms::open(words->dir + "/boards", std::move(*log));
-    if (!rooms) return fails(rooms.error().message());
+    auto rooms = stored_rooms(*words);
+    if (!rooms) return fails(rooms.error());
     return serve(*words, std::move(*rooms));
 }

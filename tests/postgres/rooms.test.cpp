@@ -3,6 +3,8 @@
 // persistences, with a PostgreSQL server of its own.
 #include <belay/postgres/rooms.hpp>
 
+#include <sys/mount.h>
+
 #include <atomic>
 #include <string>
 #include <thread>
@@ -101,6 +103,22 @@ void pg_begin(postgres::Rooms& rooms) {
 /// Waits until calls are answered again.
 void pg_back(postgres::Rooms& rooms) {
     REQUIRE(belay_test::eventually([&] { return pg_load(rooms, "none").has_value(); }));
+}
+
+/// The database has lost an update that `one` has appended, and that `two` has read, at `read`.
+void pg_check_loss(postgres::Rooms& one, postgres::Rooms& two, std::uint64_t read) {
+    pg_back(one);
+    pg_back(two);
+    detail::PostgresSubscription waits = two.subscription();
+    const part::ReadRooms found = pg_wait(waits, some_epoch, read);
+    REQUIRE((found && found->size() == 1));
+    CHECK(found->begin()->second.state == State::gap);
+    // It would hide the loss.
+    CHECK(pg_append(one, "next") == RoomErrc::unknown_room);
+    CHECK(pg_words(pg_load(one)) == "kept");
+    CHECK(!pg_append(one, "next"));
+    CHECK(pg_words(pg_load(two)) == "keptnext");
+    CHECK((*pg_load(two))->position > read);
 }
 
 }  // namespace
@@ -291,4 +309,117 @@ TEST_CASE("postgres::Rooms publishes messages of any length", "[postgres][rooms]
         return received.size() == 3;
     }));
     CHECK(received == std::vector<Bytes>{{}, long_one, long_one});
+}
+
+TEST_CASE("postgres::Rooms: a failover to a replica that lags is a gap",
+          "[postgres][rooms][fault]") {
+    PostgresServer primary;
+    postgres::Rooms first{primary.options()};
+    pg_begin(first);
+    REQUIRE(!pg_append(first, "kept"));
+    PostgresServer replica{PostgresServer::ReplicaOf{primary}};
+    postgres::RoomsOptions options = primary.options();
+    options.connection =
+        primary.connection("," + replica.host()) + " target_session_attrs=read-write";
+    postgres::Rooms one{options};
+    postgres::Rooms two{options};
+    REQUIRE(!pg_append(one, "lost"));
+    const std::uint64_t read = (*pg_load(two))->position;
+    primary.kill();
+    replica.start();
+    CHECK(pg_append(one, "refused"));
+    // Until it is promoted.
+    CHECK(belay_test::eventually(
+        [&] { return pg_load(one).error().code == postgres::Errc::read_only; }));
+    CHECK(replica.command("SELECT pg_promote()") == "t");
+    pg_check_loss(one, two, read);
+}
+
+TEST_CASE("postgres::Rooms: a database that was restored from a dump is a gap",
+          "[postgres][rooms][fault]") {
+    const PostgresServer server;
+    const belay_test::TemporaryDirectory dumps;
+    server.give(dumps.path());
+    postgres::Rooms one{server.options()};
+    postgres::Rooms two{server.options()};
+    pg_begin(one);
+    REQUIRE(!pg_append(one, "kept"));
+    REQUIRE(server.runs("pg_dump", {"--clean", "--if-exists", "-f", dumps / "dump", "postgres"}));
+    REQUIRE(!pg_append(one, "lost"));
+    const std::uint64_t read = (*pg_load(two))->position;
+    REQUIRE(server.runs("psql", {"-q", "-v", "ON_ERROR_STOP=1", "-f", dumps / "dump", "postgres"}));
+    pg_check_loss(one, two, read);
+}
+
+TEST_CASE("postgres::Rooms: a full disk rejects changes, and loses none",
+          "[postgres][rooms][fault]") {
+    const belay_test::TemporaryDirectory small;
+    const char* const path = small.path().c_str();
+    struct Mounted {
+        ~Mounted() {
+            if (done) ::umount2(at, MNT_DETACH);
+        }
+        const char* at;
+        bool done;
+    };
+    const Mounted mounted{path, ::mount("tmpfs", path, "tmpfs", 0, "size=8m") == 0};
+    if (!mounted.done) {
+        WARN("this user may not mount a file system, so no disk is full");
+        return;
+    }
+    const PostgresServer server;
+    server.give(small.path());
+    REQUIRE(server.command("CREATE TABLESPACE small LOCATION '" + small.path() + "'").empty());
+    REQUIRE(server.command("ALTER DATABASE postgres SET default_tablespace = small").empty());
+    // PostgreSQL compresses text.
+    std::string noise(std::size_t{1} << 20, '\0');
+    std::uint32_t last = 1;
+    for (char& c : noise) c = static_cast<char>((last = last * 1'664'525 + 1'013'904'223) >> 24U);
+    postgres::Rooms rooms{server.options()};
+    pg_begin(rooms);
+    std::size_t stored = 0;
+    std::error_code error;
+    for (; !error && stored < 20; stored += error ? 0 : 1) error = pg_append(rooms, noise);
+    CHECK(error == postgres::Errc::no_space);
+    CHECK(stored > 0);
+    CHECK(pg_words(pg_load(rooms)).size() == stored * noise.size());
+    REQUIRE(::mount("tmpfs", path, "tmpfs", MS_REMOUNT, "size=64m") == 0);
+    CHECK(!pg_append(rooms, noise));
+    CHECK(pg_words(pg_load(rooms)).size() == (stored + 1) * noise.size());
+}
+
+TEST_CASE("postgres::Rooms: a room that cannot be read is named, and others are read",
+          "[postgres][rooms][fault]") {
+    const PostgresServer server;
+    postgres::Rooms rooms{server.options()};
+    part::RoomReaders readers;
+    for (const std::string id : {"bad", "good", "worse"}) {
+        REQUIRE(!rooms.begin(id, some_epoch, false));
+        REQUIRE_FALSE(pg_flush(rooms).error);
+        readers[id] = {some_epoch, (*pg_load(rooms, id))->position, true};
+        REQUIRE(!pg_append(rooms, "text", id));
+    }
+    REQUIRE(
+        server
+            .command("CREATE FUNCTION damaged(bytea) RETURNS bytea STABLE LANGUAGE plpgsql AS $$ "
+                     "BEGIN RAISE 'damaged' USING ERRCODE = 'data_corrupted'; END $$; "
+                     "ALTER TABLE belay_update RENAME TO stored; "
+                     "CREATE VIEW belay_update AS SELECT room, position, server, sequence, "
+                     "CASE room WHEN 'good' THEN body ELSE damaged(body) END AS body "
+                     "FROM stored")
+            .empty());
+    detail::PostgresSubscription waits = rooms.subscription();
+    part::ReadRooms found = waits.wait(readers, {"bad", "good", "worse"}, {});
+    INFO((found ? "" : found.error().message()));
+    REQUIRE((found && found->size() == 1));
+    CHECK(found->begin()->first == "good");
+    readers["good"].waits = false;
+    found = waits.wait(readers, {}, {});
+    REQUIRE_FALSE(found);
+    REQUIRE(found.error().rooms.size() == 2);
+    CHECK(found.error().rooms[0].first == "bad");
+    CHECK(found.error().rooms[1].first == "worse");
+    CHECK(found.error().rooms[1].second == postgres::Errc::rejected);
+    // It was reported.
+    CHECK(waits.wait({}, {}, {}));
 }

@@ -92,6 +92,15 @@ TEST_CASE("Every redis::Errc has a text, a cause, and its own advice", "[redis][
     }
 }
 
+TEST_CASE("redis::Error::advice names what to check of a Redis that does not respond",
+          "[redis][error][unit]") {
+    for (const std::error_code& code :
+         {make_error_code(redis::Errc::no_answer), std::make_error_code(std::errc::timed_out)}) {
+        const std::string_view advice = redis::Error{code, "", ""}.advice();
+        CHECK(advice.find("check that Redis runs") != advice.npos);
+    }
+}
+
 TEST_CASE("redis::Errc distinguishes transient from permanent causes", "[redis][error][unit]") {
     CHECK(make_error_code(redis::Errc::connection_lost) == Cause::lost);
     CHECK(make_error_code(redis::Errc::no_answer) == Cause::timed_out);

@@ -417,9 +417,13 @@ TEST_CASE("redis::Rooms: a frozen Redis is detected, and further calls fail with
     const std::uint64_t read = (*load(rooms))->position;
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
     rooms.subscribe("board", no_id, read, waiting.ask());
-    // While it connects, the server would count as unreachable.
+    // A connection that still dials would report that the dial timed out: the calls and the
+    // subscription have loaded and read by then.
     REQUIRE(eventually([&] {
-        return server.command({"PUBSUB", "NUMSUB", "belay:{board}:channel"}).ends_with(",1");
+        const std::string clients = server.command({"CLIENT", "LIST"});
+        std::size_t evals = 0;
+        for (std::size_t at = 0; (at = clients.find("cmd=eval", at)) != clients.npos; ++at) ++evals;
+        return evals == 2;
     }));
     server.freeze();
     // No calls are made, except for signs of life.
@@ -427,6 +431,19 @@ TEST_CASE("redis::Rooms: a frozen Redis is detected, and further calls fail with
     CHECK(waiting.take()->error().code == redis::Errc::no_answer);
     CHECK(load(rooms).error().message().find("check that Redis runs") != std::string::npos);
     for (int i = 0; i < 100; ++i) CHECK(load(rooms).error().code == redis::Errc::no_answer);
+    server.thaw();
+}
+
+TEST_CASE("redis::Rooms: a Redis that is frozen before the first call is reported with advice",
+          "[redis][rooms][fault]") {
+    const RedisServer server;
+    redis::RoomsOptions options = rooms_at(server);
+    options.connect_timeout = 100ms;
+    SharedRooms rooms{options};
+    server.freeze();
+    const PersistenceError error = load(rooms).error();
+    CHECK(error.code == std::errc::timed_out);
+    CHECK(error.message().find("check that Redis runs") != std::string::npos);
     server.thaw();
 }
 

@@ -730,6 +730,53 @@ TEST_CASE("RoomManager::import_room stores no part of a rejected import",
     CHECK_FALSE(has(*stored_of(w.disk), typed(3, 0, "x")));
 }
 
+namespace {
+
+/// A storage that has lost a record of each room.
+struct LossyRooms : MemoryRooms {
+    void load(std::string_view id, Completion<part::LoadedRoom> done) {
+        driver::Question<part::LoadedRoom> loaded;
+        MemoryRooms::load(id, loaded.ask());
+        part::LoadedRoom found = *loaded.take();
+        if (found && *found) (*found)->loss = {RoomErrc::record_damaged, "the log", {}};
+        done(std::move(found));
+    }
+};
+
+}  // namespace
+
+TEST_CASE("RoomManager::import_room rejects a room that may lack changes",
+          "[room][room_administration][unit]") {
+    ManualLoop loop;
+    Answered calls;
+    RoomManager rooms{LossyRooms{}, EveryoneEdits{}, RoomOptions{}};
+    loop.attach(rooms);
+    rooms.start();
+    StoredRoom content{.updates = {typed(1, 0, "x")}, .loss = {RoomErrc::record_damaged, {}, {}}};
+    rooms.import_room("a", content, calls.error("lossy"));
+    loop.poll();
+    CHECK(calls.answers ==
+          Recorded{"lossy: " + std::error_code{RoomErrc::record_damaged}.message()});
+    CHECK(rooms.rooms() == 0);
+    // The caller accepts the loss.
+    content.loss = {};
+    rooms.import_room("a", content, calls.error("accepted"));
+    loop.poll();
+    CHECK(calls.answers.back() == "accepted: done");
+    // An export of a room that is not in memory has the loss, too.
+    MemoryRooms stored;
+    REQUIRE(!stored.reset("b", Id{std::byte{1}}));
+    REQUIRE(!stored.append("b", typed(1, 0, "x")));
+    stored.flush([](const auto&) noexcept {});
+    RoomManager others{LossyRooms{std::move(stored)}, EveryoneEdits{}, RoomOptions{}};
+    loop.attach(others);
+    others.start();
+    others.export_room("b", calls.content());
+    loop.poll();
+    REQUIRE((calls.room && *calls.room && **calls.room));
+    CHECK((**calls.room)->loss.code == RoomErrc::record_damaged);
+}
+
 TEST_CASE("RoomManager::import_room into a document that would be too large",
           "[room][room_administration][unit]") {
     ManualLoop loop;

@@ -165,7 +165,7 @@ struct Error {
         }
         if (code == std::errc::permission_denied) return "allow this user to write to the socket";
         if (code == std::errc::timed_out) {
-            return "check the host and the port, and that no firewall blocks them";
+            return "check that Redis runs, the host and the port, and that no firewall blocks them";
         }
         if (code == std::errc::too_many_files_open ||
             code == std::errc::too_many_files_open_in_system) {
@@ -192,8 +192,8 @@ private:
         constexpr const char* words[] = {
             ("call again, which connects again; a push may have been stored, and would "
              "then be stored twice"),
-            ("call again, or raise command_timeout if the server is slow; a push may "
-             "have been stored, and would then be stored twice"),
+            ("check that Redis runs, or raise command_timeout if it is slow, and call "
+             "again; a push may have been stored, and would then be stored twice"),
             "check that the server at this address is Redis",
             "choose a key that only this queue uses",
             "set user and password to the values that the server expects",

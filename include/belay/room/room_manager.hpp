@@ -330,8 +330,9 @@ public:
         context_.waker.touch();
     }
     /// Exports a room as it is stored, with all of it in `snapshot`; nothing if there is no such
-    /// room. The call does not keep a room in memory that was not there. It waits until an earlier
-    /// erase or reset is stored, and fails with it.
+    /// room. If changes may be missing, `loss` is set, except for a room in memory. The call does
+    /// not keep a room in memory that was not there. It waits until an earlier erase or reset is
+    /// stored, and fails with it.
     /// Errors: no_answer; those of the storage; malformed_update.
     /// Complexity: that of merging the document.
     void export_room(std::string_view room_id, Completion<part::LoadedRoom> done) {
@@ -347,7 +348,7 @@ public:
     /// or not at all.
     /// Errors: those of the document; update_too_large, above unflushed_bytes_max at once;
     /// not_loaded, room_erased or history_reset, if that happens meanwhile; not_durable; those of
-    /// the flush.
+    /// the flush. If `content.loss` is set, it is the error, and nothing is imported.
     /// Complexity: that of copying the document, and of checking the updates.
     void import_room(std::string_view room_id, StoredRoom content,
                      Completion<PersistenceError> done) {

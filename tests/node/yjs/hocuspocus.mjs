@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The real Yjs and @hocuspocus/provider beside a server of rooms.
-//   node hocuspocus.mjs SERVER [CASE]...
+//   node hocuspocus.mjs SERVER [--storage memory|files|sqlite|redis|postgres] [CASE]...
 // Exit code: 0 all held, 1 something did not, with its reason.
 import { existsSync } from 'node:fs'
 

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import * as Y from 'yjs'
+import { startDatabase } from './storages.mjs'
 
 export const check = (claim, what) => { if (!claim) throw new Error(what) }
 
@@ -32,14 +33,16 @@ export class Server {
   port = 0
   #process = null
 
-  constructor (program, options = {}, folder = tmpdir()) {
+  constructor (program, options = {}, folder = tmpdir(), database = null) {
     this.program = program
+    this.database = database
     this.options = options
     this.data = mkdtempSync(`${folder}/belay-rooms-`)
   }
 
   async start () {
     const words = ['--dir', this.data, '--port', String(this.port)]
+    if (this.database !== null) words.push('--at', this.database.at)
     for (const [name, value] of Object.entries(this.options)) words.push(`--${name}`, String(value))
     // What it refuses it says on the other stream.
     const child = spawn(this.program, words, { stdio: ['ignore', 'pipe', process.env.BELAY_VERBOSE ? 'inherit' : 'ignore'] })
@@ -108,11 +111,13 @@ const same = docs => {
 }
 export const agree = (docs, what) => until(() => same(docs), what)
 
-/// Runs the cases that are named, or all of them, each beside a server of its own.
+/// Runs the cases that are named, or all of them, each beside a server of its own, with a database
+/// of its own if the server has a storage that needs one.
 export const run = async (cases, argv) => {
-  const [program, ...names] = argv
+  const [program, ...words] = argv
+  const [storage, names] = words[0] === '--storage' ? [words[1], words.slice(2)] : ['files', words]
   if (program === undefined || names.some(name => !(name in cases))) {
-    console.error(`usage: SERVER [${Object.keys(cases).join('|')}]...`)
+    console.error(`usage: SERVER [--storage NAME] [${Object.keys(cases).join('|')}]...`)
     process.exit(2)
   }
   if (!existsSync(program)) {
@@ -125,8 +130,11 @@ export const run = async (cases, argv) => {
   for (const name of names.length > 0 ? names : Object.keys(cases)) {
     const begin = performance.now()
     const { options, folder, run } = cases[name]
-    const server = new Server(program, options, folder)
+    let server = null
+    let database = null
     try {
+      database = await startDatabase(storage)
+      server = new Server(program, options, folder, database)
       await server.start()
       const output = await run(server)
       console.log(`${name}: ok, ${Math.round(performance.now() - begin)} ms${output === undefined ? '' : `: ${output}`}`)
@@ -134,7 +142,8 @@ export const run = async (cases, argv) => {
       ++failed
       console.error(`${name}: FAILED`, error)
     } finally {
-      await server.destroy()
+      await server?.destroy()
+      await database?.end()
     }
   }
   // Clients that dial for ever, and sockets that nobody reads, do not keep it.

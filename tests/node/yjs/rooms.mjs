@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The real Yjs and y-websocket beside a server of rooms.
-//   node rooms.mjs SERVER [CASE]...
+//   node rooms.mjs SERVER [--storage memory|files|sqlite|redis|postgres] [CASE]...
 // Exit code: 0 all held, 1 something did not, with its reason.
 import { existsSync } from 'node:fs'
 

@@ -26,23 +26,31 @@ namespace belay_test {
 /// than root.
 class PostgresServer : public ChildProcess {
 public:
+    /// The server of which another one is a replica.
+    struct ReplicaOf {
+        const PostgresServer& primary;
+    };
+
     PostgresServer() {
-        if (::getuid() == 0) {
-            const passwd* const nobody = ::getpwnam("nobody");
-            REQUIRE(nobody != nullptr);
-            user_ = nobody->pw_uid;
-            group_ = nobody->pw_gid;
-            REQUIRE(::chown(directory_.path().c_str(), user_, group_) == 0);
-        }
+        find_user();
+        give(directory_.path());
         // Each test program makes the files of an empty database once.
         static const TemporaryDirectory made;
-        if (user_ != 0) REQUIRE(::chown(made.path().c_str(), user_, group_) == 0);
+        give(made.path());
         static const int status = run({program("initdb"), "-D", made / "data", "-U", "belay", "-A",
                                        "trust", "--no-sync", "-E", "UTF8", "--locale=C"});
         INFO(log());
         REQUIRE(status == 0);
         REQUIRE(run({"cp", "-a", made / "data", data()}) == 0);
         start();
+    }
+    /// Copies the data of a server that runs. `start` starts the replica.
+    explicit PostgresServer(ReplicaOf of) {
+        find_user();
+        give(directory_.path());
+        const bool copied = of.primary.runs("pg_basebackup", {"-D", data(), "-R", "-c", "fast"});
+        INFO(of.primary.log());
+        REQUIRE(copied);
     }
     ~PostgresServer() { kill(); }
 
@@ -77,8 +85,18 @@ public:
         options.retry_after = std::chrono::milliseconds{20};
         return options;
     }
-    [[nodiscard]] std::string connection() const {
-        return "host=" + directory_.path() + " user=belay dbname=postgres";
+    [[nodiscard]] std::string connection(const std::string& other_hosts = {}) const {
+        return "host=" + directory_.path() + other_hosts + " user=belay dbname=postgres";
+    }
+    [[nodiscard]] const std::string& host() const { return directory_.path(); }
+    /// Gives a directory to the user of the server.
+    void give(const std::string& directory) const {
+        if (user_ != 0) REQUIRE(::chown(directory.c_str(), user_, group_) == 0);
+    }
+    /// Runs a program of PostgreSQL as a client of this server.   Returns: whether it succeeds.
+    [[nodiscard]] bool runs(const std::string& name, std::vector<std::string> words) const {
+        words.insert(words.begin(), {program(name), "-h", host(), "-U", "belay"});
+        return run(std::move(words)) == 0;
     }
     /// Runs commands of another program.   Returns: the first value, or the words of an error.
     std::string command(const std::string& text) const {
@@ -107,6 +125,13 @@ private:
         ::globfree(&found);
         return path;
     }
+    void find_user() {
+        if (::getuid() != 0) return;
+        const passwd* const nobody = ::getpwnam("nobody");
+        REQUIRE(nobody != nullptr);
+        user_ = nobody->pw_uid;
+        group_ = nobody->pw_gid;
+    }
     void become_user() const {
         ::setsid();
         const int out = ::open((directory_ / "log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -122,7 +147,7 @@ private:
         ::execvp(argv[0], argv.data());
         ::_exit(127);
     }
-    [[nodiscard]] int run(std::vector<std::string> words) {
+    [[nodiscard]] int run(std::vector<std::string> words) const {
         const std::vector<char*> argv = argv_of(words);
         const pid_t child = ::fork();
         if (child == 0) become_user(), exec(argv);

@@ -117,10 +117,14 @@ public:
                 return connection_.failed(postgres::Errc::connection_lost);
             while (!changed_.empty()) {
                 const std::string id = *changed_.begin();
-                if (PersistenceError e = read(id, readers, found)) return e;
+                if (PersistenceError e = read(id, readers, found)) {
+                    if (connection_.get() == nullptr) return e;
+                    note_unreadable(id, std::move(e));
+                }
                 changed_.erase(id);
             }
             const Instant now = SteadyClock{}.now();
+            if (found.empty() && unreadable_) return std::exchange(unreadable_, {});
             if (!found.empty() || woken_by_user() || now >= until) return found;
             sleep(elapsed(now, smaller(until, polls_at_)));
         }
@@ -213,6 +217,12 @@ private:
             if (reader.waits && !same.contains(id)) changed_.insert(id);
         return {};
     }
+    /// An error that concerns only rooms is reported when there is nothing else to report.
+    void note_unreadable(const std::string& id, PersistenceError error) {
+        const std::error_code code = error.code;
+        if (!unreadable_) unreadable_ = std::move(error);
+        unreadable_.rooms.emplace_back(id, code);
+    }
     /// Reads the entries of a room.
     [[nodiscard]] PersistenceError read(const std::string& id, const part::RoomReaders& readers,
                                         Found& found) {
@@ -268,6 +278,7 @@ private:
     PostgresConnection connection_;
     posix::detail::WakeupFd wakeup_{};
     std::set<std::string> changed_{};
+    PersistenceError unreadable_{};   // of the rooms that could not be read
     std::map<int, Bytes> partial_{};  // of each connection that publishes
     std::uint64_t pieces_ = 0;
     Instant polls_at_ = always;

@@ -307,11 +307,14 @@ private:
     void merge(Result<std::optional<StoredRoom>, PersistenceError>& found) {
         if (!found || !*found) return;
         Document document{rooms_.empty_document()};
-        if (replication_.take_parts({}, document, **found))
+        if (replication_.take_parts({}, document, **found)) {
             found = PersistenceError{
                 RoomErrc::malformed_update, {}, "the stored data is not a document"};
-        else
-            found = document_of({(*found)->epoch, (*found)->position}, document);
+            return;
+        }
+        PersistenceError loss = std::move((*found)->loss);
+        found = document_of({(*found)->epoch, (*found)->position}, document);
+        (*found)->loss = std::move(loss);
     }
     [[nodiscard]] static Result<std::optional<StoredRoom>, PersistenceError> document_of(
         const RoomHistory& history, Document& document) {

@@ -47,6 +47,11 @@ public:
                      Completion<PersistenceError> done) {
         if (!answers_.accept(room_id, done)) return;
         const AdminAnswers::Beginning beginning{answers_};
+        if (content.loss) {
+            content.loss.cure =
+                "import another copy, or clear StoredRoom::loss to import what is left";
+            return answers_.answer(done, std::move(content.loss));
+        }
         std::error_code error;
         auto* const room = rooms_.find_or_make(room_id, error, owner_of_server_loads);
         if (room == nullptr) return answers_.answer_error(done, error);
