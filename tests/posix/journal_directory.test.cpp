@@ -301,7 +301,7 @@ TEST_CASE("Journal whose lock file is deleted rejects a second opening, and lose
             const auto second = posix::Journal::open(dir / "q", files_of_4k);
             REQUIRE_FALSE(second);
             REQUIRE(second.error().code == QueueErrc::already_locked);
-            REQUIRE(second.error().path.ends_with(".journal"));
+            REQUIRE(second.error().where.ends_with(".journal"));
             REQUIRE(journal.append(as_bytes(text_for(journal.last() + 1))));
             REQUIRE_FALSE(journal.commit());
         }

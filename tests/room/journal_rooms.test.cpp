@@ -165,7 +165,7 @@ TEST_CASE("JournalRooms returns an error for a snapshot that is damaged at any b
         disk.put(rooms.file("a"), bytes);
         const PersistenceError error = loaded(*rooms, "a").error();
         CHECK((error.code == RoomErrc::snapshot_damaged || error.code == QueueErrc::other_version));
-        CHECK(error.path == rooms.file("a"));
+        CHECK(error.where == rooms.file("a"));
         bytes.resize(i);
         disk.put(rooms.file("a"), bytes);
         CHECK(loaded(*rooms, "a").error().code == RoomErrc::snapshot_damaged);

@@ -32,7 +32,7 @@ using JournalRoomsOnDisk = belay::JournalRooms<DiskJournal, belay::sim::Disk>;
     belay::sim::Disk& disk, belay::JournalRoomsOptions options = {}, std::uint64_t seed = 1) {
     auto journal = DiskJournal::open(disk, "log", small_log(seed));
     if (!journal) {
-        return belay::PersistenceError{journal.error().code, journal.error().path, "the journal"};
+        return belay::PersistenceError{journal.error().code, journal.error().where, "the journal"};
     }
     return JournalRoomsOnDisk::open(disk, "rooms", std::move(*journal), options);
 }

@@ -138,7 +138,7 @@ inline constexpr unsigned redis_sequence_bits = 20;
     if (code == redis::Errc::rejected || code == redis::Errc::wrong_type)
         return "check that no other program writes to the keys of the prefix, and that Redis is "
                "6.2 or later";
-    return redis::Error{code, {}, {}}.advice();
+    return RedisWords::of(code);
 }
 
 /// Thread safety: one thread.   Blocks: every call, on Redis.

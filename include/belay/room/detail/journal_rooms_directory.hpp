@@ -132,7 +132,7 @@ public:
         Result<SnapshotFile, PersistenceError> found = read_snapshot(*file, id);
         if (found) return found;
         PersistenceError error = found.error();
-        error.path = path;
+        error.where = path;
         return error;
     }
     /// To be made durable by `sync`.   Errors: those of the disk; none if there was none.
