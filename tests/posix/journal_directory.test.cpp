@@ -282,7 +282,7 @@ TEST_CASE("Journal that was opened by a relative path stays where it is",
         }
         const auto first = journal->read(1);
         return first && as_text(*first) == text_for(1) && !journal->ack(150) &&
-               journal->explain({}).path == dir / "./q";
+               journal->explain({}).where == dir / "./q";
     }));
     auto journal = posix::Journal::open(dir / "q", files_of_4k);
     REQUIRE(journal);

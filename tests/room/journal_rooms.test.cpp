@@ -304,7 +304,7 @@ TEST_CASE("JournalRooms does not open with the log of other rooms, or without a 
     disk.restore(late);
     disk.put("rooms/log-of-these.room-log", Bytes(3));
     CHECK(opening_error(disk).code == RoomErrc::log_misplaced);
-    CHECK(opening_error(disk).path == "rooms/log-of-these.room-log");
+    CHECK(opening_error(disk).where == "rooms/log-of-these.room-log");
     CHECK(!opening_error(disk, {.adopt = true}));
     disk.restore(late);
     CHECK(!opening_error(disk));

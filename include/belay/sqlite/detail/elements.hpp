@@ -64,41 +64,33 @@ private:
 class SqliteElements {
 public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each) {
-        bool is_new = false;
-        std::error_code error = db_.open(path);
-        if (!error) error = db_.recognise({0x62656C73, 6}, is_new);
-        if (!error) error = db_.configure(flushes_each);
-        if (!error && is_new) error = create();
-        const auto prepare = [&](const char* sql, SqliteStatement& into) {
-            if (!error) error = db_.prepare(sql, into);
-        };
-        prepare("SELECT crc, wall, counter, origin, value FROM element WHERE session=? AND id=?",
-                find_);
-        // Includes tombstones: one may be an element whose value is damaged.
-        prepare(
-            "SELECT crc, wall, counter, origin, value, id FROM element WHERE session=? ORDER BY id",
-            list_);
-        prepare("INSERT OR REPLACE INTO element VALUES (?, ?, ?, ?, ?, ?, ?, ?)", put_);
-        prepare(
-            "UPDATE element SET crc=?3, wall=?4, counter=?5, origin=?6, value=?7, change=?8 "
-            "WHERE session=?1 AND id=?2 AND value IS NOT NULL",
-            update_);
-        prepare(
-            "SELECT crc, wall, counter, origin, value, id, change FROM element WHERE session=? AND "
-            "change>? ORDER BY change",
-            changed_);
-        prepare("INSERT INTO applied (id, hash, decision) VALUES (?, ?, ?)", remember_);
-        prepare("SELECT hash, decision FROM applied WHERE id=?", applied_);
-        prepare("DELETE FROM applied WHERE number<=?", forget_);
-        prepare(
-            "INSERT OR REPLACE INTO replaced (id, crc, wall, counter, origin, value) VALUES (?, ?, "
-            "?, ?, ?, ?)",
-            note_replaced_);
-        prepare("SELECT crc, wall, counter, origin, value FROM replaced WHERE id=?", replaced_);
-        prepare("DELETE FROM replaced WHERE number<=?", forget_replaced_);
-        prepare("INSERT OR REPLACE INTO epoch (first, number) VALUES (?, ?)", begin_epoch_);
-        prepare("SELECT crc, value FROM note WHERE name=?", note_);
-        prepare("INSERT OR REPLACE INTO note VALUES (?, ?, ?)", set_note_);
+        std::error_code error = db_.open(path, {0x62656C73, 6}, schema, flushes_each);
+        if (!error)
+            error = db_.prepare(
+                {{"SELECT crc, wall, counter, origin, value FROM element WHERE session=? AND id=?",
+                  find_},
+                 // Includes tombstones: one may be an element whose value is damaged.
+                 {"SELECT crc, wall, counter, origin, value, id FROM element WHERE session=? ORDER "
+                  "BY id",
+                  list_},
+                 {"INSERT OR REPLACE INTO element VALUES (?, ?, ?, ?, ?, ?, ?, ?)", put_},
+                 {"UPDATE element SET crc=?3, wall=?4, counter=?5, origin=?6, value=?7, change=?8 "
+                  "WHERE session=?1 AND id=?2 AND value IS NOT NULL",
+                  update_},
+                 {"SELECT crc, wall, counter, origin, value, id, change FROM element WHERE "
+                  "session=? AND change>? ORDER BY change",
+                  changed_},
+                 {"INSERT INTO applied (id, hash, decision) VALUES (?, ?, ?)", remember_},
+                 {"SELECT hash, decision FROM applied WHERE id=?", applied_},
+                 {"DELETE FROM applied WHERE number<=?", forget_},
+                 {"INSERT OR REPLACE INTO replaced (id, crc, wall, counter, origin, value) VALUES "
+                  "(?, ?, ?, ?, ?, ?)",
+                  note_replaced_},
+                 {"SELECT crc, wall, counter, origin, value FROM replaced WHERE id=?", replaced_},
+                 {"DELETE FROM replaced WHERE number<=?", forget_replaced_},
+                 {"INSERT OR REPLACE INTO epoch (first, number) VALUES (?, ?)", begin_epoch_},
+                 {"SELECT crc, value FROM note WHERE name=?", note_},
+                 {"INSERT OR REPLACE INTO note VALUES (?, ?, ?)", set_note_}});
         std::int64_t found[4] = {};
         if (!error) {
             error = db_.ask(
@@ -116,32 +108,31 @@ public:
 
     /// Returns the element, and its value's bytes if it is live.
     [[nodiscard]] Result<part::ElementState> find(const part::ElementKey& key, Bytes* value) {
-        const SqliteRun run{find_};
-        run.bind(1, as_bytes(key.session));
-        run.bind(2, as_bytes(key.id));
-        const int answer = run.step();
-        if (answer == SQLITE_DONE) return part::ElementState{};
-        if (answer != SQLITE_ROW) return read_failed(answer);
         BytesView bytes;
-        const Result<part::ElementState> found = read_row(run, key, bytes);
-        if (found && value != nullptr) value->assign(bytes.begin(), bytes.end());
+        Result<part::ElementState> found = part::ElementState{};
+        const auto take = [&](const SqliteRun& run) {
+            found = read_row(run, key, bytes);
+            if (found && value != nullptr) value->assign(bytes.begin(), bytes.end());
+            return std::error_code{};
+        };
+        const auto error = db_.row(find_, take, as_bytes(key.session), as_bytes(key.id));
+        if (error) return read_failed(error);
         return found;
     }
     /// Calls `visit(id, stamp, bytes)` for each live element.
     template <class Visit>
     [[nodiscard]] std::error_code for_each(std::string_view session, Visit visit) {
-        const SqliteRun run{list_};
-        run.bind(1, as_bytes(session));
-        int answer = SQLITE_ROW;
-        while ((answer = run.step()) == SQLITE_ROW) {
+        std::error_code damaged;
+        const auto take = [&](const SqliteRun& run) {
             const std::string_view id = as_text(run.bytes(5));
             BytesView bytes;
             const Result<part::ElementState> found = read_row(run, {session, id}, bytes);
-            if (!found) return found.error();
-            if (found->presence != part::Presence::live) continue;
-            visit(id, found->stamp, bytes);
-        }
-        return answer == SQLITE_DONE ? std::error_code{} : read_failed(answer);
+            if (!found) return damaged = found.error();
+            if (found->presence == part::Presence::live) visit(id, found->stamp, bytes);
+            return std::error_code{};
+        };
+        const std::error_code error = db_.each_row(list_, take, as_bytes(session));
+        return damaged || !error ? error : read_failed(error);
     }
     /// Fills a page of changes; see StoreLike. Calls `take(id, stamp, bytes)`, which returns a
     /// std::error_code, for each change; a removal has no bytes.
@@ -157,8 +148,7 @@ public:
             !follows || std::max(since.changes, since.copied_at) < number(forgotten_);
         if (page.begins_copy) page.next = {id_, 0, number(changes_), 0, 0};
         const SqliteRun run{changed_};
-        run.bind(1, as_bytes(session));
-        run.bind(2, static_cast<std::int64_t>(page.next.changes));
+        run.bind_all(as_bytes(session), static_cast<std::int64_t>(page.next.changes));
         int answer = SQLITE_DONE;
         while (!page.more && page.next.changes < number(changes_) &&
                (answer = run.step()) == SQLITE_ROW) {
@@ -178,7 +168,7 @@ public:
             }
             page.next.changes = change;
         }
-        if (answer != SQLITE_DONE && answer != SQLITE_ROW) return read_failed(answer);
+        if (answer != SQLITE_DONE && answer != SQLITE_ROW) return read_failed(db_.code_of(answer));
         if (!page.more) page.next.changes = number(changes_);
         page.next.seen = number(changes_);
         page.next.epoch = epochs_.of(page.next.seen);
@@ -190,9 +180,9 @@ public:
                                       const std::optional<BytesView>& value,
                                       const part::WriteMark& mark) {
         return in_one_piece([&]() -> std::error_code {
-            if (const std::error_code error = keep_replaced(key, mark)) return error;
-            const int answer = write(put_, key, value, mark);
-            return answer == SQLITE_DONE ? remember_id(mark) : failed(answer);
+            if (const std::error_code kept = keep_replaced(key, mark)) return kept;
+            const std::error_code error = write(put_, key, value, mark);
+            return error ? error : remember_id(mark);
         });
     }
     /// Like put(), for a live element.   Errors: store_disagrees: it is not live.
@@ -200,8 +190,7 @@ public:
                                          const part::WriteMark& mark) {
         return in_one_piece([&]() -> std::error_code {
             if (const std::error_code error = keep_replaced(key, mark)) return error;
-            const int answer = write(update_, key, value, mark);
-            if (answer != SQLITE_DONE) return failed(answer);
+            if (const auto error = write(update_, key, value, mark)) return error;
             if (db_.changes() == 1) return remember_id(mark);
             --changes_;
             return SyncErrc::store_disagrees;
@@ -211,48 +200,50 @@ public:
         return in_one_piece([&] { return remember_id(mark); });
     }
     [[nodiscard]] Result<std::optional<part::AppliedMark>> applied(const Id& operation) {
-        const SqliteRun run{applied_};
-        run.bind(1, BytesView{operation});
-        const int answer = run.step();
-        if (answer == SQLITE_DONE) return std::optional<part::AppliedMark>{};
-        if (answer != SQLITE_ROW) return read_failed(answer);
-        const std::int64_t decision = run.number(1);
-        const bool is_known = decision > 0 && decision <= decisions;
-        return std::optional{part::AppliedMark{
-            static_cast<std::uint64_t>(run.number(0)),
-            is_known ? static_cast<part::Decision>(decision) : part::Decision::unknown}};
+        std::optional<part::AppliedMark> mark;
+        const auto take = [&](const SqliteRun& run) {
+            const std::int64_t decision = run.number(1);
+            const bool is_known = decision > 0 && decision <= decisions;
+            mark = part::AppliedMark{
+                static_cast<std::uint64_t>(run.number(0)),
+                is_known ? static_cast<part::Decision>(decision) : part::Decision::unknown};
+            return std::error_code{};
+        };
+        if (const auto error = db_.row(applied_, take, BytesView{operation}))
+            return read_failed(error);
+        return mark;
     }
     /// Returns the version that an operation replaced unseen, and its value's bytes if it had one.
     /// It is absent if it is not remembered.
     [[nodiscard]] Result<part::ElementState> replaced(const Id& operation, Bytes& value) {
-        const SqliteRun run{replaced_};
-        run.bind(1, BytesView{operation});
-        const int answer = run.step();
-        if (answer == SQLITE_DONE) return part::ElementState{};
-        if (answer != SQLITE_ROW) return read_failed(answer);
-        BytesView bytes;
-        const Result<part::ElementState> found = read_row(run, key_of_replaced(operation), bytes);
-        if (found) value.assign(bytes.begin(), bytes.end());
+        Result<part::ElementState> found = part::ElementState{};
+        const auto take = [&](const SqliteRun& run) {
+            BytesView bytes;
+            found = read_row(run, key_of_replaced(operation), bytes);
+            if (found) value.assign(bytes.begin(), bytes.end());
+            return std::error_code{};
+        };
+        if (const auto error = db_.row(replaced_, take, BytesView{operation}))
+            return read_failed(error);
         return found;
     }
     [[nodiscard]] Result<Bytes> note(std::string_view name) {
-        const SqliteRun run{note_};
-        run.bind(1, as_bytes(name));
-        const int answer = run.step();
-        if (answer == SQLITE_DONE) return Bytes{};
-        if (answer != SQLITE_ROW) return read_failed(answer);
-        const BytesView bytes = run.bytes(1);
-        if (run.number(0) != check(name, bytes)) return make_error_code(QueueErrc::corrupt);
-        return Bytes{bytes.begin(), bytes.end()};
+        Result<Bytes> note = Bytes{};
+        const auto take = [&](const SqliteRun& run) {
+            const BytesView bytes = run.bytes(1);
+            if (run.number(0) == check(name, bytes)) {
+                note->assign(bytes.begin(), bytes.end());
+            } else {
+                note = make_error_code(QueueErrc::corrupt);
+            }
+            return std::error_code{};
+        };
+        if (const auto error = db_.row(note_, take, as_bytes(name))) return read_failed(error);
+        return note;
     }
     [[nodiscard]] std::error_code set_note(std::string_view name, BytesView bytes) {
-        return in_one_piece([&]() -> std::error_code {
-            const SqliteRun run{set_note_};
-            run.bind(1, as_bytes(name));
-            run.bind(2, std::int64_t{check(name, bytes)});
-            run.bind(3, bytes);
-            const int answer = run.step();
-            return answer == SQLITE_DONE ? std::error_code{} : failed(answer);
+        return in_one_piece([&] {
+            return put_row(set_note_, as_bytes(name), std::int64_t{check(name, bytes)}, bytes);
         });
     }
     /// Removes the tombstones from before `until`.
@@ -319,19 +310,23 @@ private:
     // At most this many more than requested are remembered before the oldest are removed.
     static constexpr std::int64_t forgotten_at_once = 1024;
 
-    [[nodiscard]] static std::uint32_t check(const part::ElementKey& key, const Stamp& stamp,
-                                             BytesView value, bool live) noexcept {
+    [[nodiscard]] static std::int64_t check(const part::ElementKey& key, const Stamp& stamp,
+                                            const std::optional<BytesView>& value) noexcept {
         std::byte head[29];
-        store_le(head, static_cast<std::uint64_t>(stamp.wall.time_since_epoch().count()));
+        store_le(head, static_cast<std::uint64_t>(wall_of(stamp)));
         store_le(head + 8, stamp.counter);
         std::copy(stamp.origin.begin(), stamp.origin.end(), head + 12);
-        head[28] = std::byte{live};
-        return part::crc32c(value,
-                            part::crc32c(as_bytes(key.id),
-                                         part::crc32c(as_bytes(key.session), part::crc32c(head))));
+        head[28] = std::byte{value.has_value()};
+        return std::int64_t{
+            part::crc32c(value.value_or(BytesView{}),
+                         part::crc32c(as_bytes(key.id),
+                                      part::crc32c(as_bytes(key.session), part::crc32c(head))))};
     }
     [[nodiscard]] static std::uint32_t check(std::string_view name, BytesView note) noexcept {
         return part::crc32c(note, part::crc32c(as_bytes(name)));
+    }
+    [[nodiscard]] static std::int64_t wall_of(const Stamp& stamp) noexcept {
+        return stamp.wall.time_since_epoch().count();
     }
     /// Reads the row of an element: crc, wall, counter, origin, value.
     [[nodiscard]] static Result<part::ElementState> read_row(const SqliteRun& run,
@@ -344,91 +339,79 @@ private:
             WallTime{Duration{run.number(1)}}, static_cast<std::uint32_t>(run.number(2)), {}};
         if (origin.size() != stamp.origin.size()) return make_error_code(QueueErrc::corrupt);
         std::copy(origin.begin(), origin.end(), stamp.origin.begin());
-        if (run.number(0) != check(key, stamp, value, live)) {
+        if (run.number(0) != check(key, stamp, live ? std::optional{value} : std::nullopt)) {
             return make_error_code(QueueErrc::corrupt);
         }
         return part::ElementState{live ? part::Presence::live : part::Presence::removed, stamp};
     }
-    [[nodiscard]] std::error_code create() noexcept {
-        return db_.execute(
-            "BEGIN; CREATE TABLE element (session BLOB NOT NULL, id BLOB NOT NULL, crc INTEGER NOT "
-            "NULL, wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value "
-            "BLOB, change INTEGER NOT NULL, PRIMARY KEY (session, id)) WITHOUT ROWID; CREATE INDEX "
-            "tombstone ON element (wall) WHERE value IS NULL; CREATE INDEX changed ON element "
-            "(session, change); CREATE TABLE applied (number INTEGER PRIMARY KEY, id BLOB "
-            "NOT NULL UNIQUE, hash INTEGER NOT NULL, decision INTEGER NOT NULL DEFAULT 0); CREATE "
-            "TABLE past (horizon INTEGER NOT NULL, store BLOB NOT NULL, forgotten INTEGER NOT "
-            "NULL); INSERT INTO past VALUES (-9223372036854775808, randomblob(16), 0); CREATE "
-            "TABLE epoch (first INTEGER PRIMARY KEY, number INTEGER NOT NULL); CREATE TABLE "
-            "replaced (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, crc INTEGER NOT NULL, "
-            "wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value BLOB); "
-            "CREATE TABLE note (name BLOB PRIMARY KEY, crc INTEGER NOT NULL, value BLOB NOT NULL) "
-            "WITHOUT ROWID; PRAGMA application_id=0x62656C73; PRAGMA user_version=6; COMMIT");
-    }
+    static constexpr const char* schema =
+        "BEGIN; CREATE TABLE element (session BLOB NOT NULL, id BLOB NOT NULL, crc INTEGER NOT "
+        "NULL, wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value "
+        "BLOB, change INTEGER NOT NULL, PRIMARY KEY (session, id)) WITHOUT ROWID; CREATE INDEX "
+        "tombstone ON element (wall) WHERE value IS NULL; CREATE INDEX changed ON element "
+        "(session, change); CREATE TABLE applied (number INTEGER PRIMARY KEY, id BLOB "
+        "NOT NULL UNIQUE, hash INTEGER NOT NULL, decision INTEGER NOT NULL DEFAULT 0); CREATE "
+        "TABLE past (horizon INTEGER NOT NULL, store BLOB NOT NULL, forgotten INTEGER NOT "
+        "NULL); INSERT INTO past VALUES (-9223372036854775808, randomblob(16), 0); CREATE "
+        "TABLE epoch (first INTEGER PRIMARY KEY, number INTEGER NOT NULL); CREATE TABLE "
+        "replaced (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, crc INTEGER NOT NULL, "
+        "wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value BLOB); "
+        "CREATE TABLE note (name BLOB PRIMARY KEY, crc INTEGER NOT NULL, value BLOB NOT NULL) "
+        "WITHOUT ROWID; PRAGMA application_id=0x62656C73; PRAGMA user_version=6; COMMIT";
     [[nodiscard]] std::error_code read_epochs() {
         SqliteStatement statement;
         const auto error = db_.prepare("SELECT first, number FROM epoch ORDER BY first", statement);
         if (error) return error;
-        const SqliteRun run{statement};
-        int answer = SQLITE_DONE;
-        while ((answer = run.step()) == SQLITE_ROW) {
+        const auto take = [&](const SqliteRun& run) {
             epochs_.add({static_cast<std::uint64_t>(run.number(0)),
                          static_cast<std::uint32_t>(run.number(1))});
-        }
+            return std::error_code{};
+        };
+        const std::error_code failure = db_.each_row(statement, take);
         former_epochs_ = epochs_.size();
-        return answer == SQLITE_DONE ? std::error_code{} : db_.code_of(answer);
+        return failure;
     }
     /// Begins the epoch of this opening with the next change.
-    [[nodiscard]] int begin_epoch() {
+    [[nodiscard]] std::error_code begin_epoch() {
         const auto number = static_cast<std::uint32_t>(Random{}() | 1U);
         epochs_.add({static_cast<std::uint64_t>(changes_ + 1), number});
-        int answer = SQLITE_DONE;
-        {
-            const SqliteRun run{begin_epoch_};
-            run.bind(1, changes_ + 1);
-            run.bind(2, std::int64_t{number});
-            answer = run.step();
-        }
-        if (answer == SQLITE_DONE && former_epochs_ >= StoreEpochs::most) {
+        std::error_code error = put_row(begin_epoch_, changes_ + 1, std::int64_t{number});
+        if (!error && former_epochs_ >= StoreEpochs::most) {
             static const std::string forget =
                 "DELETE FROM epoch WHERE first<(SELECT first FROM epoch ORDER BY first DESC LIMIT "
                 "1 OFFSET " +
                 std::to_string(StoreEpochs::most - 1) + ")";
-            if (db_.execute(forget.c_str())) answer = SQLITE_IOERR;
+            error = db_.execute(forget.c_str());
+            if (error) broken_ = error;
         }
-        if (answer != SQLITE_DONE) epochs_.remove_last();
-        return answer;
+        if (error) epochs_.remove_last();
+        return error;
     }
     [[nodiscard]] std::error_code read_id() {
         SqliteStatement statement;
         if (const auto error = db_.prepare("SELECT store FROM past", statement)) return error;
-        const SqliteRun run{statement};
-        if (const int answer = run.step(); answer != SQLITE_ROW) return db_.code_of(answer);
-        const BytesView id = run.bytes(0);
-        if (id.size() != id_.size()) return make_error_code(QueueErrc::corrupt);
-        std::copy(id.begin(), id.end(), id_.begin());
-        return {};
+        const auto take = [&](const SqliteRun& run) -> std::error_code {
+            const BytesView id = run.bytes(0);
+            if (id.size() != id_.size()) return QueueErrc::corrupt;
+            std::copy(id.begin(), id.end(), id_.begin());
+            return {};
+        };
+        return db_.row(statement, take);
     }
-    [[nodiscard]] int write(const SqliteStatement& statement, const part::ElementKey& key,
-                            const std::optional<BytesView>& value, const part::WriteMark& mark) {
+    [[nodiscard]] std::error_code write(const SqliteStatement& statement,
+                                        const part::ElementKey& key,
+                                        const std::optional<BytesView>& value,
+                                        const part::WriteMark& mark) {
         if (epochs_.size() == former_epochs_) {
-            if (const int answer = begin_epoch(); answer != SQLITE_DONE) return answer;
+            if (const std::error_code error = begin_epoch()) return error;
         }
-        const Stamp& stamp = mark.stamp;
-        const SqliteRun run{statement};
-        run.bind(1, as_bytes(key.session));
-        run.bind(2, as_bytes(key.id));
-        run.bind(3,
-                 std::int64_t{check(key, stamp, value.value_or(BytesView{}), value.has_value())});
-        run.bind(4, std::int64_t{stamp.wall.time_since_epoch().count()});
-        run.bind(5, std::int64_t{stamp.counter});
-        run.bind(6, BytesView{stamp.origin});
-        if (value) run.bind(7, *value);
-        run.bind(8, changes_ + 1);
-        const int answer = run.step();
+        const std::error_code error = put_row(statement, as_bytes(key.session), as_bytes(key.id),
+                                              check(key, mark.stamp, value), wall_of(mark.stamp),
+                                              std::int64_t{mark.stamp.counter},
+                                              BytesView{mark.stamp.origin}, value, changes_ + 1);
         // If the transaction is undone, so is this.
-        if (answer == SQLITE_DONE) ++changes_;
-        return answer;
+        if (!error) ++changes_;
+        return error;
     }
     [[nodiscard]] static part::ElementKey key_of_replaced(const Id& operation) noexcept {
         return {{}, as_text(BytesView{operation})};
@@ -440,51 +423,41 @@ private:
         const Result<part::ElementState> found = find(key, &bytes_);
         if (!found) return found.error();
         if (found->presence == part::Presence::absent) return {};
-        const bool live = found->presence == part::Presence::live;
-        const BytesView value = live ? BytesView{bytes_} : BytesView{};
+        std::optional<BytesView> value;
+        if (found->presence == part::Presence::live) value = bytes_;
         const Stamp& stamp = found->stamp;
-        {
-            const SqliteRun run{note_replaced_};
-            run.bind(1, BytesView{mark.operation});
-            run.bind(2, std::int64_t{check(key_of_replaced(mark.operation), stamp, value, live)});
-            run.bind(3, std::int64_t{stamp.wall.time_since_epoch().count()});
-            run.bind(4, std::int64_t{stamp.counter});
-            run.bind(5, BytesView{stamp.origin});
-            if (live) run.bind(6, value);
-            if (const int answer = run.step(); answer != SQLITE_DONE) return failed(answer);
-        }
-        const SqliteRun run{forget_replaced_};
-        run.bind(1, db_.last_number() - replaced_most_);
-        const int answer = run.step();
-        return answer == SQLITE_DONE ? std::error_code{} : failed(answer);
+        const std::error_code error =
+            put_row(note_replaced_, BytesView{mark.operation},
+                    check(key_of_replaced(mark.operation), stamp, value), wall_of(stamp),
+                    std::int64_t{stamp.counter}, BytesView{stamp.origin}, value);
+        return error ? error : put_row(forget_replaced_, db_.last_number() - replaced_most_);
     }
     [[nodiscard]] std::error_code remember_id(const part::WriteMark& mark) {
         if (mark.operation == no_id) return {};
-        {
-            const SqliteRun run{remember_};
-            run.bind(1, BytesView{mark.operation});
-            run.bind(2, static_cast<std::int64_t>(mark.hash));
-            run.bind(3, static_cast<std::int64_t>(mark.decision));
-            if (const int answer = run.step(); answer != SQLITE_DONE) return failed(answer);
+        if (const std::error_code error =
+                put_row(remember_, BytesView{mark.operation}, static_cast<std::int64_t>(mark.hash),
+                        static_cast<std::int64_t>(mark.decision))) {
+            return error;
         }
         const std::int64_t last = db_.last_number();
         if (last - first_ < most_ + forgotten_at_once) return {};
-        const SqliteRun run{forget_};
-        run.bind(1, last - most_);
-        if (const int answer = run.step(); answer != SQLITE_DONE) return failed(answer);
+        if (const std::error_code error = put_row(forget_, last - most_)) return error;
         first_ = last - most_ + 1;
         return {};
     }
-    /// Returns the error of a read. A read that fails for lack of memory, or by the disk, ends the
+    /// Returns the error of a read. One that fails for lack of memory, or by the disk, ends the
     /// transaction under way. Later writes would then be committed one by one.
-    [[nodiscard]] std::error_code read_failed(int answer) noexcept {
-        const std::error_code error = db_.code_of(answer);
+    [[nodiscard]] std::error_code read_failed(const std::error_code& error) noexcept {
         if (inside_ && !db_.in_transaction()) broken_ = error;
         return error;
     }
-    [[nodiscard]] std::error_code failed(int answer) noexcept {
-        broken_ = db_.code_of_write(answer);
-        return broken_;
+    /// Runs a statement of the transaction, which cannot be committed after an error.
+    template <class... V>
+    [[nodiscard]] std::error_code put_row(const SqliteStatement& statement,
+                                          const V&... values) noexcept {
+        const std::error_code error = db_.write(statement, values...);
+        if (error) broken_ = error;
+        return error;
     }
     /// Runs in the transaction that is under way, or in a new one.
     template <class Body>

@@ -27,27 +27,22 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 class SqliteRoomTables {
 public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each) {
-        bool is_new = false;
-        std::error_code error = db_.open(path);
-        if (!error) error = db_.recognise({0x62656C72, 1}, is_new);
-        if (!error) error = db_.configure(flushes_each);
-        if (!error && is_new) error = create();
-        const auto prepare = [&](const char* sql, SqliteStatement& into) {
-            if (!error) error = db_.prepare(sql, into);
-        };
-        prepare("SELECT crc, epoch, covers, last, parts, updates FROM room WHERE id=?", head_);
-        prepare("INSERT OR REPLACE INTO room VALUES (?, ?, ?, ?, ?, ?, ?)", put_head_);
-        prepare("SELECT crc, body FROM snapshot WHERE id=? ORDER BY number", parts_);
-        prepare("SELECT crc, position, body FROM room_update WHERE id=? ORDER BY position",
-                updates_);
-        prepare("INSERT INTO snapshot (id, number, crc, body) VALUES (?, ?, ?, ?)", add_part_);
-        prepare("INSERT INTO room_update (id, position, crc, body) VALUES (?, ?, ?, ?)",
-                add_update_);
-        prepare("DELETE FROM room WHERE id=?", drop_head_);
-        prepare("DELETE FROM snapshot WHERE id=?", drop_parts_);
-        prepare("DELETE FROM room_update WHERE id=? AND position<=?", drop_updates_);
-        prepare("UPDATE past SET last=?", put_last_);
-        prepare("SELECT id FROM room WHERE id>? ORDER BY id LIMIT ?", list_);
+        std::error_code error = db_.open(path, {0x62656C72, 1}, schema, flushes_each);
+        if (!error)
+            error = db_.prepare(
+                {{"SELECT crc, epoch, covers, last, parts, updates FROM room WHERE id=?", head_},
+                 {"INSERT OR REPLACE INTO room VALUES (?, ?, ?, ?, ?, ?, ?)", put_head_},
+                 {"SELECT crc, body FROM snapshot WHERE id=? ORDER BY number", parts_},
+                 {"SELECT crc, position, body FROM room_update WHERE id=? ORDER BY position",
+                  updates_},
+                 {"INSERT INTO snapshot (id, number, crc, body) VALUES (?, ?, ?, ?)", add_part_},
+                 {"INSERT INTO room_update (id, position, crc, body) VALUES (?, ?, ?, ?)",
+                  add_update_},
+                 {"DELETE FROM room WHERE id=?", drop_head_},
+                 {"DELETE FROM snapshot WHERE id=?", drop_parts_},
+                 {"DELETE FROM room_update WHERE id=? AND position<=?", drop_updates_},
+                 {"UPDATE past SET last=?", put_last_},
+                 {"SELECT id FROM room WHERE id>? ORDER BY id LIMIT ?", list_}});
         std::int64_t found[1] = {};
         if (!error) error = db_.ask("SELECT last FROM past", found);
         last_ = found[0];
@@ -64,28 +59,21 @@ public:
         if (!head) return head.error();
         if (!*head) return std::optional<StoredRoom>{};
         StoredRoom room{(*head)->epoch, {}, {}, static_cast<std::uint64_t>((*head)->last)};
-        {
-            const SqliteRun run{parts_};
-            run.bind(1, as_bytes(id));
-            for (std::int64_t number = 0;; ++number) {
-                const int answer = run.step();
-                if (answer == SQLITE_DONE) break;
-                if (answer != SQLITE_ROW) return db_.code_of(answer);
-                const BytesView body = run.bytes(1);
-                if (run.number(0) != check(id, number, body)) return damaged();
-                room.snapshot.emplace_back(body.begin(), body.end());
-            }
-        }
-        const SqliteRun run{updates_};
-        run.bind(1, as_bytes(id));
-        for (;;) {
-            const int answer = run.step();
-            if (answer == SQLITE_DONE) break;
-            if (answer != SQLITE_ROW) return db_.code_of(answer);
+        std::int64_t number = 0;
+        const auto take_part = [&](const SqliteRun& run) -> std::error_code {
+            const BytesView body = run.bytes(1);
+            if (run.number(0) != check(id, number++, body)) return damaged();
+            room.snapshot.emplace_back(body.begin(), body.end());
+            return {};
+        };
+        const auto take_update = [&](const SqliteRun& run) -> std::error_code {
             const BytesView body = run.bytes(2);
             if (run.number(0) != check(id, run.number(1), body)) return damaged();
             room.updates.emplace_back(body.begin(), body.end());
-        }
+            return {};
+        };
+        if (const auto error = db_.each_row(parts_, take_part, as_bytes(id))) return error;
+        if (const auto error = db_.each_row(updates_, take_update, as_bytes(id))) return error;
         // A missing row would be a missing edit.
         if (static_cast<std::int64_t>(room.snapshot.size()) != (*head)->parts ||
             static_cast<std::int64_t>(room.updates.size()) != (*head)->updates) {
@@ -151,16 +139,15 @@ public:
     }
     [[nodiscard]] Result<std::vector<std::string>> list(std::string_view after, std::size_t count) {
         std::vector<std::string> ids;
-        const SqliteRun run{list_};
-        run.bind(1, as_bytes(after));
-        run.bind(2,
-                 static_cast<std::int64_t>(smaller(std::uint64_t{count}, std::uint64_t{1} << 40U)));
-        for (;;) {
-            const int answer = run.step();
-            if (answer == SQLITE_DONE) return ids;
-            if (answer != SQLITE_ROW) return db_.code_of(answer);
+        const auto take = [&](const SqliteRun& run) {
             ids.emplace_back(as_text(run.bytes(0)));
-        }
+            return std::error_code{};
+        };
+        const std::uint64_t most = smaller(std::uint64_t{count}, std::uint64_t{1} << 40U);
+        const std::error_code error =
+            db_.each_row(list_, take, as_bytes(after), static_cast<std::int64_t>(most));
+        if (error) return error;
+        return ids;
     }
     /// Returns SQLite's text for its last failure; "" if there was none.
     [[nodiscard]] const char* last_words() const noexcept { return db_.last_words(); }
@@ -194,30 +181,27 @@ private:
         return std::int64_t{
             part::crc32c(BytesView{head.epoch}, part::crc32c(as_bytes(id), part::crc32c(numbers)))};
     }
-    [[nodiscard]] std::error_code create() noexcept {
-        return db_.execute(
-            "BEGIN; CREATE TABLE room (id BLOB PRIMARY KEY, crc INTEGER NOT NULL, epoch BLOB NOT "
-            "NULL, covers INTEGER NOT NULL, last INTEGER NOT NULL, parts INTEGER NOT NULL, updates "
-            "INTEGER NOT NULL) WITHOUT ROWID; CREATE TABLE snapshot (id BLOB NOT NULL, number "
-            "INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL, UNIQUE (id, number)); "
-            "CREATE TABLE room_update (position INTEGER PRIMARY KEY, id BLOB NOT NULL, crc INTEGER "
-            "NOT NULL, body BLOB NOT NULL); CREATE INDEX room_update_of ON room_update (id, "
-            "position); CREATE TABLE past (last INTEGER NOT NULL); INSERT INTO past VALUES (0); "
-            "PRAGMA application_id=0x62656C72; PRAGMA user_version=1; COMMIT");
-    }
+    static constexpr const char* schema =
+        "BEGIN; CREATE TABLE room (id BLOB PRIMARY KEY, crc INTEGER NOT NULL, epoch BLOB NOT "
+        "NULL, covers INTEGER NOT NULL, last INTEGER NOT NULL, parts INTEGER NOT NULL, updates "
+        "INTEGER NOT NULL) WITHOUT ROWID; CREATE TABLE snapshot (id BLOB NOT NULL, number "
+        "INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL, UNIQUE (id, number)); "
+        "CREATE TABLE room_update (position INTEGER PRIMARY KEY, id BLOB NOT NULL, crc INTEGER "
+        "NOT NULL, body BLOB NOT NULL); CREATE INDEX room_update_of ON room_update (id, "
+        "position); CREATE TABLE past (last INTEGER NOT NULL); INSERT INTO past VALUES (0); "
+        "PRAGMA application_id=0x62656C72; PRAGMA user_version=1; COMMIT";
 
     [[nodiscard]] Result<std::optional<Head>> read_head(std::string_view id) {
-        const SqliteRun run{head_};
-        run.bind(1, as_bytes(id));
-        const int answer = run.step();
-        if (answer == SQLITE_DONE) return std::optional<Head>{};
-        if (answer != SQLITE_ROW) return db_.code_of(answer);
-        const BytesView epoch = run.bytes(1);
-        Head head{{}, run.number(2), run.number(3), run.number(4), run.number(5)};
-        if (epoch.size() != head.epoch.size()) return damaged();
-        std::copy(epoch.begin(), epoch.end(), head.epoch.begin());
-        if (run.number(0) != check(id, head)) return damaged();
-        return std::optional{head};
+        std::optional<Head> head;
+        const auto take = [&](const SqliteRun& run) -> std::error_code {
+            const BytesView epoch = run.bytes(1);
+            head = Head{{}, run.number(2), run.number(3), run.number(4), run.number(5)};
+            if (epoch.size() != head->epoch.size()) return damaged();
+            std::copy(epoch.begin(), epoch.end(), head->epoch.begin());
+            return run.number(0) == check(id, *head) ? std::error_code{} : damaged();
+        };
+        if (const std::error_code error = db_.row(head_, take, as_bytes(id))) return error;
+        return head;
     }
     [[nodiscard]] std::error_code write_head(std::string_view id, const Head& head) {
         return db_.write(put_head_, as_bytes(id), check(id, head), BytesView{head.epoch},

@@ -18,14 +18,11 @@ public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each,
                                        NumberRange& range) {
         flushes_each_ = flushes_each;
-        bool is_new = false;
-        std::error_code error = db_.open(path);
-        if (!error) error = db_.recognise({0x62656C71, 1}, is_new);
-        if (!error) error = db_.configure(flushes_each);
-        if (!error && is_new) error = create();
-        if (!error) error = db_.prepare("INSERT INTO queue VALUES (?, ?, ?)", insert_);
-        if (!error) error = db_.prepare("SELECT crc, body FROM queue WHERE number = ?", select_);
-        if (!error) error = db_.prepare("DELETE FROM queue WHERE number = ?", remove_);
+        std::error_code error = db_.open(path, {0x62656C71, 1}, schema, flushes_each);
+        if (!error)
+            error = db_.prepare({{"INSERT INTO queue VALUES (?, ?, ?)", insert_},
+                                 {"SELECT crc, body FROM queue WHERE number = ?", select_},
+                                 {"DELETE FROM queue WHERE number = ?", remove_}});
         return error ? error : take_stock(range);
     }
 
@@ -77,11 +74,9 @@ private:
         return code;
     }
 
-    [[nodiscard]] std::error_code create() noexcept {
-        return db_.execute(
-            "BEGIN; CREATE TABLE queue (number INTEGER PRIMARY KEY, crc INTEGER NOT NULL, body "
-            "BLOB NOT NULL); PRAGMA application_id=0x62656C71; PRAGMA user_version=1; COMMIT");
-    }
+    static constexpr const char* schema =
+        "BEGIN; CREATE TABLE queue (number INTEGER PRIMARY KEY, crc INTEGER NOT NULL, body "
+        "BLOB NOT NULL); PRAGMA application_id=0x62656C71; PRAGMA user_version=1; COMMIT";
     [[nodiscard]] std::error_code take_stock(NumberRange& range) noexcept {
         std::int64_t found[3] = {};
         if (const std::error_code error =
