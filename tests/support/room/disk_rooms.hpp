@@ -71,7 +71,7 @@ public:
         return **found;
     }
     [[nodiscard]] static std::string file(std::string_view id) {
-        return "rooms/" + belay::detail::hex_of(id) + ".room";
+        return "rooms/" + belay::detail::hex_of(belay::as_bytes(id)) + ".room";
     }
 
 private:

@@ -13,6 +13,7 @@
 #include <vector>       // std::vector
 
 #include <belay/core/bytes.hpp>
+#include <belay/core/detail/hex.hpp>
 #include <belay/http/detail/http_text.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -245,11 +246,9 @@ private:
         /// Reads `u` and four hexadecimal digits.
         [[nodiscard]] bool read_unit(unsigned& unit) {
             if (!take("u") || rest_.size() < 4) return false;
-            constexpr std::string_view digits = "0123456789abcdef0123456789ABCDEF";
             for (const char c : rest_.substr(0, 4)) {
-                const auto value = digits.find(c);
-                if (value == std::string_view::npos) return false;
-                unit = unit << 4U | static_cast<unsigned>(value % 16);
+                if (hex_value(c) < 0) return false;
+                unit = unit << 4U | static_cast<unsigned>(hex_value(c));
             }
             rest_.remove_prefix(4);
             return true;

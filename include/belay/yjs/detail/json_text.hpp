@@ -7,6 +7,7 @@
 #include <string_view>  // std::string_view
 
 #include <belay/core/assert.hpp>
+#include <belay/core/detail/hex.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -109,12 +110,8 @@ private:
         const char c = peek();
         ++at_;
         if (c != 'u') return c != '\0' && std::string_view{"\"\\/bfnrt"}.find(c) != text_.npos;
-        for (int i = 0; i < 4; ++i, ++at_) {
-            const char h = peek();
-            const bool hex =
-                (h >= '0' && h <= '9') || (h >= 'a' && h <= 'f') || (h >= 'A' && h <= 'F');
-            if (!hex) return false;
-        }
+        for (int i = 0; i < 4; ++i, ++at_)
+            if (hex_value(peek()) < 0) return false;
         return true;
     }
 
