@@ -6,6 +6,7 @@
 /// Tools for damaged journals are in belay/journal/journal_inspect.hpp and journal_salvage.hpp.
 #pragma once
 
+#include <belay/journal/advised_error.hpp>
 #include <belay/journal/check.hpp>
 #include <belay/journal/file_system_like.hpp>
 #include <belay/journal/id.hpp>

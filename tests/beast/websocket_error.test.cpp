@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: each error has a text, and the cause by which policies decide. Method: all values.
-#include <belay/beast/websocket_error.hpp>
+#include <belay/beast/websocket_options.hpp>
 
 #include "support/catch.hpp"
 

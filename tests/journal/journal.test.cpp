@@ -401,7 +401,7 @@ TEST_CASE("Journal::open fails while the journal is open elsewhere", "[journal][
         const auto second = SimJournal::open(disk, "q");
         REQUIRE_FALSE(second);
         CHECK(second.error().code == QueueErrc::already_locked);
-        CHECK(second.error().path == "q/lock");
+        CHECK(second.error().where == "q/lock");
         fill(first, 1);
     }
     CHECK(open(disk).last() == 1);

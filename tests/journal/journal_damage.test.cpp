@@ -78,7 +78,7 @@ struct Outcome {
 Outcome open_image(sim::Disk& disk) {
     auto journal = SimJournal::open(disk, "q", verify_everything());
     if (!journal) {
-        const bool explained = !journal.error().path.empty() && !journal.error().message().empty();
+        const bool explained = !journal.error().where.empty() && !journal.error().message().empty();
         return {.error = journal.error().code, .right = explained, .reported = true};
     }
     Outcome outcome{.base = journal->base(),
@@ -224,7 +224,7 @@ TEST_CASE("Journal::open reports the place of damage in the middle", "[journal][
     const auto journal = SimJournal::open(disk, "q", verify_everything());
     REQUIRE_FALSE(journal);
     CHECK(journal.error().code == QueueErrc::corrupt);
-    CHECK(journal.error().path == segment_file(1));
+    CHECK(journal.error().where == segment_file(1));
     CHECK(journal.error().offset == journal_format::segment_header_bytes);
     CHECK(journal.error().message().find("restore the directory") != std::string::npos);
 }
@@ -260,7 +260,7 @@ TEST_CASE("Journal::open fails when a file is missing", "[journal][journal][faul
     const auto journal = SimJournal::open(disk, "q");
     REQUIRE_FALSE(journal);
     CHECK(journal.error().code == QueueErrc::corrupt);
-    CHECK(journal.error().path == segment_file(missing));
+    CHECK(journal.error().where == segment_file(missing));
 }
 
 TEST_CASE("Journal::open fails when a file is cut short", "[journal][journal][fault]") {
@@ -275,7 +275,7 @@ TEST_CASE("Journal::open fails when a file is cut short", "[journal][journal][fa
         const auto journal = SimJournal::open(disk, "q");
         REQUIRE_FALSE(journal);
         CHECK(journal.error().code == QueueErrc::corrupt);
-        CHECK(journal.error().path == segment_file(index));
+        CHECK(journal.error().where == segment_file(index));
     }
 }
 
@@ -287,7 +287,7 @@ TEST_CASE("Journal::open rejects files that are not its own", "[journal][journal
         const auto journal = SimJournal::open(disk, "q");
         REQUIRE_FALSE(journal);
         CHECK(journal.error().code == QueueErrc::foreign_file);
-        CHECK(journal.error().path == segment_file(4));
+        CHECK(journal.error().where == segment_file(4));
     }
     SECTION("a segment of another journal") {
         sim::Disk other;
@@ -300,14 +300,14 @@ TEST_CASE("Journal::open rejects files that are not its own", "[journal][journal
         const auto journal = SimJournal::open(disk, "q");
         REQUIRE_FALSE(journal);
         CHECK(journal.error().code == QueueErrc::foreign_file);
-        CHECK(journal.error().path == segment_file(2));
+        CHECK(journal.error().where == segment_file(2));
     }
     SECTION("an older copy of one of its own segments") {
         disk.put(segment_file(3), disk.contents(segment_file(2)));
         const auto journal = SimJournal::open(disk, "q");
         REQUIRE_FALSE(journal);
         CHECK(journal.error().code == QueueErrc::corrupt);
-        CHECK(journal.error().path == segment_file(3));
+        CHECK(journal.error().where == segment_file(3));
     }
     SECTION("files with other names are ignored") {
         disk.put("q/README", Bytes(3));
@@ -550,7 +550,7 @@ TEST_CASE("Journal::open detects damage in a note that a segment was made with",
             INFO("byte " << at);
             REQUIRE_FALSE(journal);
             CHECK(journal.error().code == QueueErrc::corrupt);
-            CHECK(journal.error().path == segment_file(2));
+            CHECK(journal.error().where == segment_file(2));
             CHECK(journal.error().offset == 128);
         }
     }
@@ -629,7 +629,7 @@ TEST_CASE("Journal::open fails when a sealed file is cut short, also where files
         if (journal) REQUIRE(length + journal_format::alignment > size);
         if (!journal) {
             CHECK(journal.error().code == QueueErrc::corrupt);
-            CHECK(journal.error().path == segment_file(1));
+            CHECK(journal.error().where == segment_file(1));
         }
     }
 }

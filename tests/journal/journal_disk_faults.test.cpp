@@ -289,7 +289,7 @@ TEST_CASE("Journal::open does not need released files that it cannot read",
         REQUIRE(journal.has_value() == (bad != 4));
         if (bad == 4) {
             CHECK(journal.error().code == std::errc::io_error);
-            CHECK(journal.error().path == segment_file(4));
+            CHECK(journal.error().where == segment_file(4));
             CHECK(disk.image() == before);  // nothing was changed
             continue;
         }
@@ -334,7 +334,7 @@ TEST_CASE("Journal::open does not need damaged files whose operations are all ac
         REQUIRE(journal.has_value() == (bad != 4));
         if (bad == 4) {
             CHECK(journal.error().code == QueueErrc::corrupt);
-            CHECK(journal.error().path == segment_file(4));
+            CHECK(journal.error().where == segment_file(4));
             CHECK(disk.image() == before);  // nothing was changed
             continue;
         }
@@ -386,7 +386,7 @@ TEST_CASE("Journal::open needs the file before one that a change of segments lef
     }
     const auto journal = BadFilesJournal::open(disk, "q", small_journal(2));
     REQUIRE_FALSE(journal);
-    CHECK(journal.error().path == segment_file(1));
+    CHECK(journal.error().where == segment_file(1));
 }
 
 TEST_CASE("Journal::open with a damaged header loses nothing after any loss of power",

@@ -104,7 +104,7 @@ TEST_CASE("tool::inspect_journal reports the reason if it cannot inspect",
     sim::Disk disk;
     const auto none = tool::inspect_journal(disk, "nowhere", [](std::uint64_t, BytesView) {});
     REQUIRE_FALSE(none);
-    CHECK(none.error().path == "nowhere");
+    CHECK(none.error().where == "nowhere");
 
     REQUIRE_FALSE(disk.create_directory("empty"));
     const auto empty = tool::inspect_journal(disk, "empty", [](std::uint64_t, BytesView) {});
@@ -121,7 +121,7 @@ TEST_CASE("tool::inspect_journal reports the reason if it cannot inspect",
         const auto found = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
         REQUIRE_FALSE(found);
         CHECK(found.error().code == QueueErrc::other_version);
-        CHECK(found.error().path == segment_file(2));
+        CHECK(found.error().where == segment_file(2));
         CHECK(found.error().what == "it has version " + std::to_string(version) +
                                         ", and this program reads only version 2");
     }
@@ -419,7 +419,7 @@ TEST_CASE("tool::inspect_journal reports as whole exactly the journals that open
     REQUIRE(observed);
     CHECK_FALSE(observed->inspection.is_whole());
     REQUIRE(observed->inspection.damages.size() == 1);
-    CHECK(observed->inspection.damages[0].path == opened.error().path);
+    CHECK(observed->inspection.damages[0].path == opened.error().where);
     CHECK(observed->inspection.damages[0].offset == opened.error().offset);
 }
 

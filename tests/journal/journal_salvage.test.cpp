@@ -95,14 +95,14 @@ TEST_CASE("tool::salvage_journal does not overwrite a journal, and fails without
     const auto there = tool::salvage_journal(disk, "q", "new", small_journal(2));
     REQUIRE_FALSE(there);
     CHECK(there.error().code == std::errc::file_exists);
-    CHECK(there.error().path == "new");
+    CHECK(there.error().where == "new");
     CHECK(tool::salvage_journal(disk, "q", "q", small_journal(2)).error().code ==
           std::errc::file_exists);
     CHECK(disk.image() == before);
 
     const auto none = tool::salvage_journal(disk, "nowhere", "other", small_journal(2));
     REQUIRE_FALSE(none);
-    CHECK(none.error().path == "nowhere");
+    CHECK(none.error().where == "nowhere");
     CHECK(disk.list("other")->empty());
 }
 

@@ -310,8 +310,13 @@ TEST_CASE("jwt::Verifier accepts only tokens in strict form", "[openssl][jwt_ver
     // A parser in C may end at the NUL byte.
     using namespace std::string_literals;
     CHECK(verdict_of("{\"sub\":\"ann\",\"exp\":1500000100}\0,\"exp\":1}"s) == jwt::Errc::malformed);
-    CHECK(verdict_of(R"({"a":)" + std::string(1400, '[') + std::string(1400, ']') + "}") ==
-          jwt::Errc::expired);
+    // An object and 127 arrays; one more is too deep.
+    const auto nested = [&](std::size_t arrays) {
+        return verdict_of(R"({"a":)" + std::string(arrays, '[') + std::string(arrays, ']') + "}");
+    };
+    CHECK(nested(127) == jwt::Errc::expired);
+    CHECK(nested(128) == jwt::Errc::malformed);
+    CHECK(nested(1400) == jwt::Errc::malformed);
 }
 
 TEST_CASE("jwt::Verifier compares times to the second, with the given leeway",

@@ -137,7 +137,7 @@ TEST_CASE("Journal::open reports a path that is a file, or has no parent",
     const auto below = posix::Journal::open(dir / "file/q");
     REQUIRE_FALSE(below);
     CHECK(below.error().code == std::errc::not_a_directory);
-    CHECK(below.error().path == dir / "file/q");
+    CHECK(below.error().where == dir / "file/q");
     CHECK(below.error().message().find("choose a path that is a directory") != std::string::npos);
     const auto orphan = posix::Journal::open(dir / "no/q");
     REQUIRE_FALSE(orphan);

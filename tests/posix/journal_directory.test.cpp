@@ -282,7 +282,7 @@ TEST_CASE("Journal that was opened by a relative path stays where it is",
         }
         const auto first = journal->read(1);
         return first && as_text(*first) == text_for(1) && !journal->ack(150) &&
-               journal->explain({}).path == dir / "./q";
+               journal->explain({}).where == dir / "./q";
     }));
     auto journal = posix::Journal::open(dir / "q", files_of_4k);
     REQUIRE(journal);
@@ -301,7 +301,7 @@ TEST_CASE("Journal whose lock file is deleted rejects a second opening, and lose
             const auto second = posix::Journal::open(dir / "q", files_of_4k);
             REQUIRE_FALSE(second);
             REQUIRE(second.error().code == QueueErrc::already_locked);
-            REQUIRE(second.error().path.ends_with(".journal"));
+            REQUIRE(second.error().where.ends_with(".journal"));
             REQUIRE(journal.append(as_bytes(text_for(journal.last() + 1))));
             REQUIRE_FALSE(journal.commit());
         }

@@ -92,7 +92,7 @@ TEST_CASE("Journal::open rejects links, pipes and directories in the place of it
     std::filesystem::create_symlink(dir / "moved", path);
     const auto link = posix::Journal::open(dir / "q", files_of_4k);
     REQUIRE_FALSE(link);
-    CHECK(link.error().path == path);
+    CHECK(link.error().where == path);
     CHECK(link.error().message().find("does not follow a link") != std::string::npos);
     if (name != "lock") CHECK_FALSE(look()->is_whole());
     std::filesystem::remove(path);
@@ -101,7 +101,7 @@ TEST_CASE("Journal::open rejects links, pipes and directories in the place of it
     const auto pipe = posix::Journal::open(dir / "q", files_of_4k);
     REQUIRE_FALSE(pipe);
     CHECK(pipe.error().code == QueueErrc::foreign_file);
-    CHECK(pipe.error().path == path);
+    CHECK(pipe.error().where == path);
     CHECK(pipe.error().message().find("move the file out of the directory") != std::string::npos);
     if (name != "lock") CHECK_FALSE(look()->is_whole());
     std::filesystem::remove(path);
@@ -110,7 +110,7 @@ TEST_CASE("Journal::open rejects links, pipes and directories in the place of it
     const auto directory = posix::Journal::open(dir / "q", files_of_4k);
     REQUIRE_FALSE(directory);
     CHECK(directory.error().code == std::errc::is_a_directory);
-    CHECK(directory.error().path == path);
+    CHECK(directory.error().where == path);
     if (name != "lock") CHECK_FALSE(look()->is_whole());
     std::filesystem::remove(path);
 

@@ -83,7 +83,7 @@ private:
 bool refused_at(const std::string& journal, const std::string& path) {
     const auto opened = posix::Journal::open(journal, files_of_4k);
     return !opened && opened.error().code == std::errc::permission_denied &&
-           opened.error().path == path &&
+           opened.error().where == path &&
            opened.error().message().find("allow this user") != std::string::npos;
 }
 

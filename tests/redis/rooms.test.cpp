@@ -365,7 +365,7 @@ TEST_CASE("redis::Rooms: entries of other programs are passed on, and bounded",
     const Result<part::FanoutBatch, PersistenceError> wrong = receive(one, at);
     REQUIRE_FALSE(wrong);
     CHECK(wrong.error().code == redis::Errc::bad_reply);
-    CHECK(wrong.error().path == "belay:{board}:room");
+    CHECK(wrong.error().where == "belay:{board}:room");
     CHECK(one.status().outages == 0);
 }
 

@@ -165,7 +165,7 @@ TEST_CASE("JournalRooms returns an error for a snapshot that is damaged at any b
         disk.put(rooms.file("a"), bytes);
         const PersistenceError error = loaded(*rooms, "a").error();
         CHECK((error.code == RoomErrc::snapshot_damaged || error.code == QueueErrc::other_version));
-        CHECK(error.path == rooms.file("a"));
+        CHECK(error.where == rooms.file("a"));
         bytes.resize(i);
         disk.put(rooms.file("a"), bytes);
         CHECK(loaded(*rooms, "a").error().code == RoomErrc::snapshot_damaged);
@@ -304,7 +304,7 @@ TEST_CASE("JournalRooms does not open with the log of other rooms, or without a 
     disk.restore(late);
     disk.put("rooms/log-of-these.room-log", Bytes(3));
     CHECK(opening_error(disk).code == RoomErrc::log_misplaced);
-    CHECK(opening_error(disk).path == "rooms/log-of-these.room-log");
+    CHECK(opening_error(disk).where == "rooms/log-of-these.room-log");
     CHECK(!opening_error(disk, {.adopt = true}));
     disk.restore(late);
     CHECK(!opening_error(disk));

@@ -670,7 +670,7 @@ WORLD_MUTANTS = (
               "        forgotten_ = std::max(forgotten_, std::uint64_t{entry.change});\n", "")),
     # a cursor of a lost history counts as one of this history
     replicas("compares_no_epochs", 'eventually "devices and server are in step, and no edit waits"',
-             ("belay/sqlite/detail/elements.hpp", "of(cursor.seen) == cursor.epoch", "true")),
+             ("belay/sqlite/store.hpp", "of(cursor.seen) == cursor.epoch", "true")),
     # a cursor counts as one of the history up to its own change
     Mutant("replica_sees_up_to_its_change",
            (Change("belay/sync/detail/replica_copy.hpp", "? page.next.seen : no_history",

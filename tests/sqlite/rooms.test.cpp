@@ -268,7 +268,7 @@ TEST_CASE("sqlite::Rooms detects damage of a room, keeps the others, and can res
         const part::LoadedRoom room = loaded(rooms, "a");
         REQUIRE_FALSE(room);
         CHECK(room.error().code == QueueErrc::corrupt);
-        CHECK(room.error().path == dir / "r");
+        CHECK(room.error().where == dir / "r");
         if (damage.find("'62'") == std::string::npos) {
             CHECK(text_of(**loaded(rooms, "b")) == "|b");
         }

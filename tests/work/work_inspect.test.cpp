@@ -140,7 +140,7 @@ TEST_CASE("tool::inspect_work_queue reports the reason if it cannot inspect",
     const auto nothing = [](const WorkItem&) {};
     const auto none = tool::inspect_work_queue(disk, "nowhere", start, nothing);
     REQUIRE_FALSE(none);
-    CHECK(none.error().path == "nowhere");
+    CHECK(none.error().where == "nowhere");
     CHECK_FALSE(tool::is_work_queue(disk, "nowhere"));
     {
         auto other = SimJournal::open(disk, "other", small_journal(1));
@@ -151,7 +151,7 @@ TEST_CASE("tool::inspect_work_queue reports the reason if it cannot inspect",
     CHECK_FALSE(*tool::is_work_queue(disk, "other"));
     const auto foreign = tool::inspect_work_queue(disk, "other", start, nothing);
     REQUIRE_FALSE(foreign);
-    CHECK(foreign.error().path == "other");
+    CHECK(foreign.error().where == "other");
     CHECK(foreign.error().what.find("entry 1: ") == 0);
 }
 

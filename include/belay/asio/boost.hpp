@@ -33,8 +33,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// The names of Boost.Asio.
 template <>
-struct AsioOf<boost::asio::io_context> {
+struct AsioNames<boost::asio::io_context> {
     using Context = boost::asio::io_context;
     using Timer = boost::asio::steady_timer;
     using Work = boost::asio::executor_work_guard<Context::executor_type>;
@@ -43,43 +44,7 @@ struct AsioOf<boost::asio::io_context> {
     using Local = boost::asio::local::stream_protocol;
 #endif
     using Error = boost::system::error_code;
-
-    template <class F>
-    static void post(Context& context, F&& f) {
-        boost::asio::post(context, std::decay_t<F>(std::forward<F>(f)));
-    }
-    template <class Bytes>
-    [[nodiscard]] static auto buffer(Bytes bytes) noexcept {
-        return boost::asio::buffer(bytes.data(), bytes.size());
-    }
-
-    [[nodiscard]] static auto address(const std::string& text, Error& error) {
-        return boost::asio::ip::make_address(text, error);
-    }
-    [[nodiscard]] static bool ended(const Error& e) noexcept {
-        return e == boost::asio::error::eof;
-    }
-    [[nodiscard]] static bool would_block(const Error& e) noexcept {
-        return e == boost::asio::error::would_block || e == boost::asio::error::try_again;
-    }
-    /// Returns whether a name was not resolved; an unknown name may be known later.
-    [[nodiscard]] static bool unresolved(const Error& e) noexcept {
-        return e.category() == boost::asio::error::get_netdb_category() ||
-               e.category() == boost::asio::error::get_addrinfo_category();
-    }
-    /// Returns an error of the system in the category of the standard library. The conditions of
-    /// asio's own category cover only a few errors.
-    [[nodiscard]] static std::error_code standard(const Error& e) noexcept {
-        if (e.category() == boost::asio::error::get_system_category()) {
-            return {e.value(), std::system_category()};
-        }
-        return e;
-    }
-
     using ExecutionContext = boost::asio::execution_context;
-
-    // ---- for sim::AsioNet ----------------------------------------------------------------------
-
     using Executor = boost::asio::any_io_executor;
     using Blocking = boost::asio::execution::blocking_t;
     using Tracked = boost::asio::execution::outstanding_work_t::tracked_t;
@@ -90,54 +55,43 @@ struct AsioOf<boost::asio::io_context> {
     using MutableBuffer = boost::asio::mutable_buffer;
     using ConstBuffer = boost::asio::const_buffer;
 
+    [[nodiscard]] static Error end_of_stream() noexcept { return boost::asio::error::eof; }
+    [[nodiscard]] static Error would_block_error() noexcept {
+        return boost::asio::error::would_block;
+    }
+    [[nodiscard]] static Error try_again_error() noexcept { return boost::asio::error::try_again; }
+    [[nodiscard]] static Error aborted() noexcept { return boost::asio::error::operation_aborted; }
+    [[nodiscard]] static Error host_not_found() noexcept {
+        return boost::asio::error::host_not_found;
+    }
+    [[nodiscard]] static Error service_not_found() noexcept {
+        return boost::asio::error::service_not_found;
+    }
+    [[nodiscard]] static Error no_endpoint() noexcept { return boost::asio::error::not_found; }
+    [[nodiscard]] static Error already_open() noexcept { return boost::asio::error::already_open; }
+    static auto& system_category() noexcept { return boost::asio::error::get_system_category(); }
+    static auto& names_category() noexcept { return boost::asio::error::get_netdb_category(); }
+    static auto& info_category() noexcept { return boost::asio::error::get_addrinfo_category(); }
+    [[noreturn]] static void raise(const Error& error, const char* what) {
+        throw boost::system::system_error{error, what};
+    }
+
+    template <class F>
+    static void post_on(auto&& executor, F&& f) {
+        boost::asio::post(executor, std::forward<F>(f));
+    }
+    template <class Bytes>
+    [[nodiscard]] static auto buffer(Bytes bytes) noexcept {
+        return boost::asio::buffer(bytes.data(), bytes.size());
+    }
+    [[nodiscard]] static auto address(const std::string& text, Error& error) {
+        return boost::asio::ip::make_address(text, error);
+    }
+    [[nodiscard]] static auto v4(std::uint32_t address) {
+        return boost::asio::ip::address{boost::asio::ip::address_v4{address}};
+    }
     [[nodiscard]] static ExecutionContext& context_of(const Executor& executor) {
         return boost::asio::query(executor, boost::asio::execution::context);
-    }
-#if defined(_WIN32) || defined(BOOST_ASIO_HAS_IO_URING_AS_DEFAULT)
-    static void add_idle_scheduler(ExecutionContext&) noexcept {}
-    [[nodiscard]] static bool has_io_objects(ExecutionContext&) noexcept { return false; }
-    [[nodiscard]] static const char* used_io_object(ExecutionContext&) noexcept { return nullptr; }
-#else
-    /// Gives a context a scheduler that nothing runs. Without it, the first I/O object of asio that
-    /// is made for the context starts a thread, which runs its handlers in real time.
-    static void add_idle_scheduler(ExecutionContext& context) {
-        using Scheduler = boost::asio::detail::scheduler;
-        if constexpr (std::is_constructible_v<Scheduler, ExecutionContext&, int, bool>) {
-            boost::asio::add_service(context, new Scheduler{context, 0, false});
-        } else {
-            boost::asio::add_service(context, new Scheduler{context, false});
-        }
-    }
-    /// Returns whether an I/O object of asio was made for the context.
-    [[nodiscard]] static bool has_io_objects(ExecutionContext& context) {
-        return has<boost::asio::detail::reactor, boost::asio::detail::resolver_service<Tcp>,
-                   boost::asio::detail::resolver_service<boost::asio::ip::udp>>(context);
-    }
-    /// Returns the kind of an I/O object of asio that was made for the context; null if there is
-    /// none. Timers count when they wait: the TLS streams of asio have some that do not.
-    [[nodiscard]] static const char* used_io_object(ExecutionContext& context) {
-        namespace detail = boost::asio::detail;
-        using Udp = boost::asio::ip::udp;
-        if (!has_io_objects(context)) return nullptr;
-        if (has<detail::resolver_service<Tcp>, detail::resolver_service<Udp>>(context)) {
-            return "a resolver";
-        }
-        if (has<detail::reactive_socket_service<Tcp>>(context)) return "an ip::tcp socket";
-        if (has<detail::reactive_socket_service<Udp>>(context)) return "an ip::udp socket";
-        if (has<detail::signal_set_service>(context)) return "a signal_set";
-        auto& scheduler = boost::asio::use_service<detail::scheduler>(context);
-        Error error;
-        scheduler.restart();
-        // It is stopped if nothing waits.
-        if (scheduler.poll(error) == 0 && scheduler.stopped()) return nullptr;
-        if (has<TimersOf<std::chrono::steady_clock>>(context)) return "a steady_timer";
-        if (has<TimersOf<std::chrono::system_clock>>(context)) return "a system_timer";
-        return "an I/O object";
-    }
-#endif
-    template <class F>
-    static void post_on(const auto& executor, F&& f) {
-        boost::asio::post(executor, std::forward<F>(f));
     }
     template <class Signature, class Token, class Initiation>
     static auto initiate(Initiation&& initiation, std::remove_reference_t<Token>& token) {
@@ -148,58 +102,44 @@ struct AsioOf<boost::asio::io_context> {
     [[nodiscard]] static auto executor_of(const Handler& handler, const Executor& otherwise) {
         return boost::asio::get_associated_executor(handler, otherwise);
     }
-    /// Calls `cancel()` when the handler's cancellation slot is signalled; never in a version of
-    /// asio that has no slots.
-    template <class Handler, class F>
-    static void on_cancel(const Handler& handler, F&& cancel) {
 #if __has_include(<boost/asio/associated_cancellation_slot.hpp>)
-        auto slot = boost::asio::get_associated_cancellation_slot(handler);
-        if (!slot.is_connected()) return;
-        using Type = boost::asio::cancellation_type;
-        slot.assign([f = std::forward<F>(cancel)](Type type) mutable {
-            if ((type & Type::all) != Type::none) f();
-        });
-#else
-        static_cast<void>(handler);
-        static_cast<void>(cancel);
-#endif
+    [[nodiscard]] static auto slot_of(const auto& handler) {
+        return boost::asio::get_associated_cancellation_slot(handler);
     }
+#endif
     template <class Buffers, class F>
     static void for_each_buffer(const Buffers& buffers, F&& f) {
         const auto end = boost::asio::buffer_sequence_end(buffers);
         for (auto at = boost::asio::buffer_sequence_begin(buffers); at != end; ++at) f(*at);
     }
-    [[nodiscard]] static Error error_of(std::errc error) noexcept {
-        return error == std::errc{}
-                   ? Error{}
-                   : Error{static_cast<int>(error), boost::asio::error::get_system_category()};
-    }
-    [[nodiscard]] static Error end_of_stream() noexcept { return boost::asio::error::eof; }
-    [[nodiscard]] static Error aborted() noexcept { return boost::asio::error::operation_aborted; }
-    [[nodiscard]] static Error host_not_found() noexcept {
-        return boost::asio::error::host_not_found;
-    }
-    [[nodiscard]] static Error service_not_found() noexcept {
-        return boost::asio::error::service_not_found;
-    }
-    [[nodiscard]] static Error no_endpoint() noexcept { return boost::asio::error::not_found; }
-    [[nodiscard]] static Error already_open() noexcept { return boost::asio::error::already_open; }
-    [[noreturn]] static void raise(const Error& error, const char* what) {
-        throw boost::system::system_error{error, what};
-    }
-    [[nodiscard]] static auto v4(std::uint32_t address) {
-        return boost::asio::ip::address{boost::asio::ip::address_v4{address}};
-    }
 
 #if !defined(_WIN32) && !defined(BOOST_ASIO_HAS_IO_URING_AS_DEFAULT)
-private:
-    template <class... Services>
-    [[nodiscard]] static bool has(ExecutionContext& context) {
-        return (boost::asio::has_service<Services>(context) || ...);
+    struct Services {
+        using Scheduler = boost::asio::detail::scheduler;
+        using Reactor = boost::asio::detail::reactor;
+        using TcpResolver = boost::asio::detail::resolver_service<Tcp>;
+        using UdpResolver = boost::asio::detail::resolver_service<boost::asio::ip::udp>;
+        using TcpSockets = boost::asio::detail::reactive_socket_service<Tcp>;
+        using UdpSockets = boost::asio::detail::reactive_socket_service<boost::asio::ip::udp>;
+        using Signals = boost::asio::detail::signal_set_service;
+        template <class Clock>
+        using TimersOf = boost::asio::detail::deadline_timer_service<
+            boost::asio::detail::chrono_time_traits<Clock, boost::asio::wait_traits<Clock>>>;
+        using SteadyTimers = TimersOf<std::chrono::steady_clock>;
+        using SystemTimers = TimersOf<std::chrono::system_clock>;
+    };
+    template <class Service>
+    static void add(ExecutionContext& context, Service* service) {
+        boost::asio::add_service(context, service);
     }
-    template <class Clock>
-    using TimersOf = boost::asio::detail::deadline_timer_service<
-        boost::asio::detail::chrono_time_traits<Clock, boost::asio::wait_traits<Clock>>>;
+    template <class Service>
+    [[nodiscard]] static Service& use(ExecutionContext& context) {
+        return boost::asio::use_service<Service>(context);
+    }
+    template <class... Kinds>
+    [[nodiscard]] static bool has(ExecutionContext& context) {
+        return (boost::asio::has_service<Kinds>(context) || ...);
+    }
 #endif
 };
 

@@ -15,7 +15,6 @@
 #include <belay/asio/boost.hpp>
 #include <belay/asio/loop.hpp>
 #include <belay/beast/detail/any_connection.hpp>
-#include <belay/beast/detail/listener_hooks.hpp>
 #include <belay/beast/listener_counters.hpp>
 #include <belay/beast/listener_options.hpp>
 #include <belay/core/bytes.hpp>

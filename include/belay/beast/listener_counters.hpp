@@ -11,6 +11,7 @@
 #include <system_error>  // std::error_code
 
 #include <belay/core/assert.hpp>
+#include <belay/core/observer.hpp>
 #include <belay/room/room_stats.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace beast {
@@ -131,3 +132,23 @@ struct ListenerCounters {
 };
 
 }}}  // namespace belay::beast
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The hooks that a listener calls.
+struct ListenerHooks {
+    using Rejected = Hook<OnRejected, const NoMachine, const beast::RejectedUpgrade&>;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(Rejected::template right<O>,
+                      "beast::Listener: the observer's on_rejected must be 'on_rejected(const "
+                      "belay::beast::RejectedUpgrade&)'");
+        static_assert(has_any_hook_of<O, Rejected>,
+                      "beast::Listener: the observer has no hook: it needs on_rejected. Derive an "
+                      "observer without hooks from belay::NoObserver");
+        return true;
+    }
+};
+
+}}}  // namespace belay::detail

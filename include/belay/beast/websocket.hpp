@@ -3,14 +3,321 @@
 /// beast::WebSocket: a transport over WebSockets of Boost.Beast; needs Boost 1.74 or later.
 #pragma once
 
-#include <memory>       // std::make_shared
+#include <memory>       // std::make_shared, std::shared_ptr
+#include <optional>     // std::optional
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <utility>      // std::move; before asio, which in Boost 1.74 uses std::exchange without
+#include <vector>       // std::vector
 
-#include <belay/beast/detail/connection.hpp>
-#include <belay/beast/detail/connector.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/message.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/version.hpp>
+#include <boost/beast/websocket/rfc6455.hpp>
+
+#include <belay/asio/detail/asio_of.hpp>
+#include <belay/beast/detail/stream.hpp>
+#include <belay/beast/websocket_options.hpp>
+#include <belay/core/clocks.hpp>
+#include <belay/http/detail/http_text.hpp>
+#include <belay/http/http_message.hpp>
 #include <belay/link/transport_like.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The texts of a request. make() checks each text that the caller supplies.
+struct BeastRequest {
+    std::string host;    ///< with the port, unless it is the usual one
+    std::string target;  ///< with the token, if it is part of the query
+    std::string token;   ///< the value of the token's header, if it is sent in one
+
+    using Fields = boost::beast::websocket::request_type;
+
+    /// Fills in the texts.   Returns: the reason why they must not be sent; no error if they may.
+    [[nodiscard]] std::error_code make(const posix::Endpoint& server,
+                                       const beast::WebSocketOptions& options,
+                                       const std::string* secret, unsigned usual_port) {
+        bool sound = is_one_word(server.host) && is_one_word(options.target) &&
+                     options.target.front() == '/' && is_header_value(options.subprotocol) &&
+                     is_header_value(options.proxy_authorization);
+        for (const auto& [name, value] : options.headers) {
+            sound = sound && is_header_name(name) && is_header_value(value);
+        }
+        host = server.host.find(':') != std::string::npos ? "[" + server.host + "]" : server.host;
+        if (server.port != usual_port) host += ':' + std::to_string(server.port);
+        target = options.target;
+        if (secret != nullptr && !options.token_query.empty()) {
+            target += options.target.find('?') == std::string::npos ? '?' : '&';
+            target += percent_encoded(options.token_query) + "=" + percent_encoded(*secret);
+        } else if (secret != nullptr) {
+            sound = sound && is_header_name(options.token_header);
+            token = options.token_prefix + *secret;
+            sound = sound && is_header_value(token);
+        }
+        return sound ? std::error_code{} : make_error_code(beast::WebSocketErrc::bad_text);
+    }
+
+    /// Adds the headers that are not part of the handshake.
+    void decorate(Fields& request, const beast::WebSocketOptions& options) const {
+        namespace http = boost::beast::http;
+        request.set(http::field::user_agent, "belay");
+        // They replace existing headers, for example `Host`. A name may occur more than once.
+        for (const auto& [name, value] : options.headers) request.erase(name);
+        for (const auto& [name, value] : options.headers) request.insert(name, value);
+        if (!options.subprotocol.empty()) {
+            request.set(http::field::sec_websocket_protocol, options.subprotocol);
+        }
+        if (!token.empty()) request.set(options.token_header, token);
+    }
+
+    /// Returns the request to a proxy.
+    [[nodiscard]] static std::string connect_to(const posix::Endpoint& server,
+                                                const beast::WebSocketOptions& options) {
+        const std::string there = server.to_string();
+        std::string text = "CONNECT " + there + " HTTP/1.1\r\nHost: " + there + "\r\n";
+        if (!options.proxy_authorization.empty()) {
+            text += "Proxy-Authorization: " + options.proxy_authorization + "\r\n";
+        }
+        return text + "\r\n";
+    }
+};
+
+/// The answers of the servers that one transport has dialled. A copy of a transport is another one,
+/// and begins without them.
+///
+/// Thread safety: that of the transport.
+class BeastHistory {
+public:
+    struct Entry {
+        posix::Endpoint server;
+        HttpRejections rejections{};
+    };
+
+    BeastHistory() noexcept = default;
+    BeastHistory(const BeastHistory&) noexcept {}
+    BeastHistory(BeastHistory&&) noexcept = default;
+    BeastHistory& operator=(BeastHistory other) noexcept {
+        entries_ = std::move(other.entries_);
+        return *this;
+    }
+    ~BeastHistory() = default;
+
+    /// Returns the answers of one server. They may outlive the transport.   Throws: std::bad_alloc.
+    [[nodiscard]] std::shared_ptr<Entry> of(const posix::Endpoint& server) {
+        for (const auto& entry : entries_) {
+            if (entry->server == server) return entry;
+        }
+        if (entries_.size() == entries_max) entries_.erase(entries_.begin());
+        return entries_.emplace_back(std::make_shared<Entry>(Entry{server}));
+    }
+
+private:
+    static constexpr std::size_t entries_max = 64;
+
+    std::vector<std::shared_ptr<Entry>> entries_;  // the oldest first
+};
+
+/// Returns the failure for an HTTP answer of a server or a proxy that did not do what was
+/// requested.   Throws: std::bad_alloc.
+template <class Message>
+[[nodiscard]] Failure rejection_of(const Message& answer, const HttpRequest& request,
+                                   const HttpHistory& history,
+                                   const beast::WebSocketOptions& options) {
+    const auto text = [](const auto& part) { return std::string{part.data(), part.size()}; };
+    HttpResponse response{.status = static_cast<int>(answer.result_int())};
+    for (const auto& field : answer) {
+        response.headers.add({text(field.name_string()), text(field.value())});
+    }
+    response.received = SystemClock{}.now();
+    if constexpr (requires { response.body = answer.body(); }) response.body = answer.body();
+    const HttpVerdict verdict = verdict_by(options.classify_upgrade, request, response, history);
+    return failure_by(verdict, response, std::chrono::minutes{1});
+}
+
+/// A connection of beast::WebSocket, from the look-up of the name to the answer to its upgrade.
+template <class Stream>
+class BeastConnector : public BeastStream<Stream> {
+    using Parent = BeastStream<Stream>;
+    using Asio = AsioOf<boost::asio::io_context>;
+    using Error = Asio::Error;
+    using Tcp = Asio::Tcp;
+    using Dial = typename Parent::Dial;
+    using Parent::is_tls;
+
+public:
+    template <class... A>
+    BeastConnector(boost::asio::io_context& runs_in,
+                   std::shared_ptr<const beast::WebSocketOptions> options, const Link<Bytes>& link,
+                   A&... stream)
+        : Parent{runs_in, std::move(options), link, runs_in, stream...} {}
+
+    /// `memory` and `history` are those of the transport.
+    void dial(const posix::Endpoint& server, const std::string* token, const Link<Bytes>& link,
+              OwnDialMemory& memory, BeastHistory& history) {
+        server_ = server;
+        answers_ = history.of(server);
+        // When the machine began this attempt, by its own clock.
+        began_ = link.published().status.since;
+        has_token_ = token != nullptr;
+        if (const auto wrong = request_.make(server, *this->options_, token, is_tls ? 443 : 80)) {
+            return this->end(Failure::from(wrong));
+        }
+        const posix::Endpoint& next = has_proxy() ? this->options_->proxy : server_;
+        Error error;
+        const auto address = Asio::address(next.host, error);
+        if (error) {
+            this->dial_ = std::make_shared<Dial>(this->context_, link, memory.get(),
+                                                 this->options_->silent_for);
+            return this->dial_->begin(next, this->options_->resolver);
+        }
+        const Tcp::endpoint to{address, next.port};
+        open_to_dial<Error>(this->socket(), to);
+        this->socket().async_connect(to, on([](auto& self, const Error& e) {
+                                         const Failure failure = Dial::failure_of(self.socket(), e);
+                                         if (failure.cause != Cause::none)
+                                             return self.end_dial_with(failure);
+                                         self.connected();
+                                     }));
+    }
+    [[nodiscard]] Instant deadline() const noexcept {
+        return this->dial_ ? this->dial_->deadline() : never;
+    }
+    /// Continues the dial of a name.
+    void advance(Instant now) {
+        if (!this->dial_ || !this->dial_->advance(now)) return;
+        if (!this->dial_->socket()) return end_dial_with(this->dial_->failure());
+        this->socket() = std::move(*this->dial_->socket());
+        this->end_dial();
+        connected();
+    }
+
+private:
+    template <class F>
+    [[nodiscard]] auto on(F f) {
+        return Parent::on_of(*this, f);
+    }
+    [[nodiscard]] bool has_proxy() const noexcept { return !this->options_->proxy.host.empty(); }
+
+    // A proxy that is not there is a failure of this side.
+    void end_dial_with(Failure failure) {
+        if (has_proxy()) failure.origin = FailureOrigin::local;
+        this->end(std::move(failure));
+    }
+    void connected() {
+        Error error;
+        this->socket().set_option(Tcp::no_delay{true}, error);
+        if constexpr (!is_tls) {
+            const bool stays_here =
+                !has_proxy() && this->socket().remote_endpoint(error).address().is_loopback();
+            if (has_token_ && !stays_here) {
+                return this->end(
+                    Failure::from(make_error_code(beast::WebSocketErrc::token_in_clear)));
+            }
+        }
+        has_proxy() ? send_connect() : secure();
+    }
+    void send_connect() {
+        text_ = BeastRequest::connect_to(server_, *this->options_);
+        boost::asio::async_write(this->socket(), boost::asio::buffer(text_),
+                                 on([](auto& self, const Error& e, std::size_t) {
+                                     e ? self.end(BeastFailure::of_dial(e))
+                                       : self.read_proxy_answer();
+                                 }));
+    }
+    void read_proxy_answer() {
+        answer_.emplace();
+        answer_->skip(true);  // the bytes after the header belong to the server
+        boost::beast::http::async_read_header(
+            this->socket(), this->input_, *answer_, on([](auto& self, const Error& e, std::size_t) {
+                if (e) return self.end(BeastFailure::of_handshake(e));
+                const auto& answer = self.answer_->get();
+                if (answer.result_int() / 100 != 2) return self.reject(answer);
+                // The server has received no request yet, so these bytes are no answer.
+                if (self.input_.size() != 0) return self.end(BeastFailure::garbage());
+                self.secure();
+            }));
+    }
+    void secure() {
+        if constexpr (is_tls) {
+            using Tls = BeastTls<Stream>;
+            Stream& stream = this->ws_.next_layer().next_layer();
+            if (const auto wrong =
+                    Tls::prepare(stream, server_.host, this->options_->insecure_no_verify)) {
+                return this->end(Failure::from(wrong));
+            }
+            Tls::handshake(stream, on([](auto& self, const Error& e) {
+                               e ? self.end(Tls::failure(self.ws_.next_layer().next_layer(),
+                                                         Asio::standard(e)))
+                                 : self.send_upgrade();
+                           }));
+        } else {
+            send_upgrade();
+        }
+    }
+    void send_upgrade() {
+        namespace websocket = boost::beast::websocket;
+        this->ws_.set_option(
+            websocket::stream_base::decorator([this](websocket::request_type& request) {
+                request_.decorate(request, *this->options_);
+            }));
+        websocket::permessage_deflate deflate;
+        deflate.client_enable = this->options_->deflate;
+        this->configure(deflate);
+        this->ws_.async_handshake(response_, request_.host, request_.target,
+                                  on([](auto& self, const Error& e) { self.answered(e); }));
+    }
+    void answered(const Error& error) {
+        namespace websocket = boost::beast::websocket;
+        request_ = {};  // holds the token, so it is cleared early
+        if (error == websocket::error::upgrade_declined) return reject(response_);
+        if (error) {
+            Failure failure = BeastFailure::of_handshake(error);
+            if constexpr (is_tls) {
+                if (BeastTls<Stream>::is_alert(error)) failure.origin = FailureOrigin::answered;
+            }
+            return this->end(failure);
+        }
+        const auto chosen = response_[boost::beast::http::field::sec_websocket_protocol];
+        if (this->options_->subprotocol != std::string_view{chosen.data(), chosen.size()}) {
+            return this->end(
+                Failure::from(make_error_code(beast::WebSocketErrc::subprotocol_rejected)));
+        }
+        static_cast<void>(note(101));
+        response_ = {}, this->input_ = {};
+        this->begin();
+    }
+    HttpHistory note(int status) noexcept {
+        constexpr int switching_protocols = 101;
+        return answers_->rejections.take(status, status == switching_protocols, began_,
+                                         this->options_->patience);
+    }
+    template <class Message>
+    void reject(const Message& answer) {
+        const HttpHistory history = note(static_cast<int>(answer.result_int()));
+        this->guarded([&] {
+            const beast::WebSocketOptions& options = *this->options_;
+            HttpRequest request{
+                .url = (is_tls ? "https://" : "http://") + server_.to_string() + options.target,
+                .headers = {{"Upgrade", "websocket"}}};
+            for (const auto& [name, value] : options.headers) request.headers.add({name, value});
+            this->end(rejection_of(answer, request, history, options));
+        });
+    }
+
+    bool has_token_ = false;
+    posix::Endpoint server_;
+    std::shared_ptr<BeastHistory::Entry> answers_;
+    Instant began_ = always;
+    BeastRequest request_;
+    std::string text_;
+    std::optional<boost::beast::http::response_parser<boost::beast::http::empty_body>> answer_;
+    boost::beast::websocket::response_type response_;
+};
+
+}}}  // namespace belay::detail
 
 namespace belay { inline namespace BELAY_ABI { namespace beast {
 

@@ -74,11 +74,19 @@ public:
     }
 };
 
-/// One line of a component's error table: a message for people, and the kind of failure.
+/// One line of a component's error table: a message for people, the kind of failure, and advice as
+/// a sentence without its full stop, or null.
 struct ErrorText {
+    constexpr ErrorText(const char* message, Cause kind,
+                        FailureOrigin from = FailureOrigin::unset) noexcept
+        : text{message}, cause{kind}, origin{from} {}
+    constexpr ErrorText(const char* message, Cause kind, const char* todo) noexcept
+        : text{message}, cause{kind}, advice{todo} {}
+
     const char* text;
     Cause cause;
     FailureOrigin origin = FailureOrigin::unset;
+    const char* advice = nullptr;
 };
 
 /// Returns the category of FailureOrigin as an error condition.
@@ -127,6 +135,11 @@ public:
             return std::error_category::equivalent(value, condition);
         }
         return known(value) && static_cast<int>(table_[value - 1].origin) == condition.value();
+    }
+    /// Returns the table's advice for a code of this category; else null.
+    [[nodiscard]] const char* advice(const std::error_code& code) const noexcept {
+        return code.category() == *this && known(code.value()) ? table_[code.value() - 1].advice
+                                                               : nullptr;
     }
 
 private:

@@ -15,6 +15,7 @@
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/crc32c.hpp>
+#include <belay/core/detail/hex.hpp>
 #include <belay/core/result.hpp>
 #include <belay/journal/id.hpp>
 #include <belay/queue/queue_errc.hpp>
@@ -322,9 +323,8 @@ struct Seal {
 
 /// Returns the file name of a segment: its index in 16 hexadecimal digits, and ".journal".
 [[nodiscard]] inline std::string segment_name(std::uint64_t index) {
-    constexpr char digits[] = "0123456789abcdef";
     std::string name(16, '0');
-    for (std::size_t i = 16; i-- > 0; index >>= 4) name[i] = digits[index & 15];
+    for (std::size_t i = 16; i-- > 0; index >>= 4) name[i] = detail::hex_digits[index & 15];
     return name.append(segment_suffix);
 }
 
@@ -333,9 +333,9 @@ struct Seal {
     if (name.size() != 16 + segment_suffix.size() || !name.ends_with(segment_suffix)) return 0;
     std::uint64_t index = 0;
     for (const char c : name.substr(0, 16)) {
-        const bool digit = c >= '0' && c <= '9';
-        if (!digit && (c < 'a' || c > 'f')) return 0;
-        index = index << 4 | static_cast<std::uint64_t>(digit ? c - '0' : c - 'a' + 10);
+        const std::size_t value = detail::hex_digits.find(c);
+        if (value == detail::hex_digits.npos) return 0;
+        index = index << 4 | std::uint64_t{value};
     }
     return index;
 }

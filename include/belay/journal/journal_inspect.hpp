@@ -664,11 +664,11 @@ private:
             JournalRecovery<FileSystem> opening{fs_, path_, options};
             if (opening.look()) return;
             const JournalError& now = opening.error;
-            if (i != 0 && (now.path != rejection.path || now.offset != rejection.offset)) return;
+            if (i != 0 && (now.where != rejection.where || now.offset != rejection.offset)) return;
             rejection = now;
         }
         std::string what = rejection.what.empty() ? rejection.code.message() : rejection.what;
-        found_.damages.push_back({rejection.path, rejection.offset, 0, std::move(what)});
+        found_.damages.push_back({rejection.where, rejection.offset, 0, std::move(what)});
     }
 
     FileSystem& fs_;

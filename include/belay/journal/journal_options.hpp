@@ -10,76 +10,77 @@
 #include <string>        // std::string, std::to_string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
+#include <utility>       // std::move
 
 #include <belay/core/random.hpp>
-#include <belay/journal/detail/file_advice.hpp>
+#include <belay/journal/advised_error.hpp>
 #include <belay/journal/journal_format.hpp>
 #include <belay/queue/queue_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
+namespace detail {
+/// The words of a JournalError.
+struct JournalWords {
+    static constexpr const char* nowhere = "an empty path";
+    template <class Error>
+    [[nodiscard]] static const char* advice(const Error& error) noexcept {
+        const std::error_code& code = error.code;
+        if (error.where.empty()) return "pass the path of a directory";
+        // A journal that must not be made was not found.
+        if (code == std::errc::no_such_file_or_directory && !error.what.empty()) {
+            return "pass the path of a journal: a directory with files that end in .journal";
+        }
+        constexpr const char* other_path =
+            "choose a path that is a directory or does not exist yet";
+        return advice_in(
+            {{QueueErrc::already_locked,
+              "end the other process that has it open, or open it only once in this process; the "
+              "lock ends with its process, so do not delete the lock file"},
+             {QueueErrc::corrupt,
+              "restore the directory from a backup, or copy the readable operations into a new "
+              "journal with tool::salvage_journal, which reports what is lost"},
+             {QueueErrc::foreign_file,
+              "move the file out of the directory, or choose a directory that only this journal "
+              "uses"},
+             {QueueErrc::displaced,
+              "move the directory back, and call again; or restart the program and open the "
+              "journal at its new path, which also has the unconfirmed operations"},
+             {QueueErrc::queue_full,
+              "send the operations in it, and open a new journal in another directory"},
+             {QueueErrc::bad_options, "see JournalOptions for the allowed values"},
+             {std::errc::is_a_directory,
+              "move that directory away, because a journal's directory contains only its own "
+              "files"},
+             {std::errc::not_a_directory, other_path},
+             {std::errc::file_exists, other_path}},
+            code, file_advice(code));
+    }
+};
+}  // namespace detail
+
 /// The error of opening a journal: what is wrong, where, and what to do.
 ///
 /// Nothing was changed in the journal, except that a torn tail may have been cleared.
 /// Thread safety: a plain value.
-struct JournalError {
-    /// The error of the file system, or of the journal.
-    std::error_code code;
-    /// The file or directory that the error is about.
-    std::string path;
+struct JournalError : part::AdvisedError<detail::JournalWords> {
+    JournalError() = default;
+    JournalError(std::error_code error, std::string path, std::uint64_t at = 0,
+                 std::string words = {}) noexcept
+        : AdvisedError{error, std::move(path), std::move(words)}, offset{at} {}
+
     /// The offset in the file; 0 if the error is not about a place.
     std::uint64_t offset = 0;
-    /// A description of this case; may be empty.
-    std::string what;
-
-    /// Returns what the reader can do, as a sentence without its full stop.   Complexity: O(1).
-    [[nodiscard]] const char* advice() const noexcept {
-        if (path.empty()) return "pass the path of a directory";
-        // A journal that must not be made was not found.
-        if (code == std::errc::no_such_file_or_directory && !what.empty()) {
-            return "pass the path of a journal: a directory with files that end in .journal";
-        }
-        if (code == QueueErrc::already_locked) {
-            return "end the other process that has it open, or open it only once in this process; "
-                   "the lock ends with its process, so do not delete the lock file";
-        }
-        if (code == QueueErrc::corrupt) {
-            return "restore the directory from a backup, or copy the readable operations into a "
-                   "new journal with tool::salvage_journal, which reports what is lost";
-        }
-        if (code == QueueErrc::foreign_file) {
-            return "move the file out of the directory, or choose a directory that only this "
-                   "journal uses";
-        }
-        if (code == QueueErrc::displaced) {
-            return "move the directory back, and call again; or restart the program and open the "
-                   "journal at its new path, which also has the unconfirmed operations";
-        }
-        if (code == QueueErrc::queue_full) {
-            return "send the operations in it, and open a new journal in another directory";
-        }
-        if (code == QueueErrc::bad_options) return "see JournalOptions for the allowed values";
-        if (code == std::errc::is_a_directory) {
-            return "move that directory away, because a journal's directory contains only its own "
-                   "files";
-        }
-        if (code == std::errc::not_a_directory || code == std::errc::file_exists) {
-            return "choose a path that is a directory or does not exist yet";
-        }
-        return detail::file_advice(code);
-    }
 
     /// Returns the error as a sentence: "outbox/0000000000000001.journal at byte 128: the stored
     /// data is damaged (…): put the …".
     ///
     /// Allocates; throws std::bad_alloc.
     [[nodiscard]] std::string message() const {
-        const std::string place = offset == 0 ? "" : " at byte " + std::to_string(offset);
-        return detail::error_message(path + place, code, what, advice());
+        if (offset == 0) return AdvisedError::message();
+        return detail::error_message(where + " at byte " + std::to_string(offset), code.message(),
+                                     what, advice());
     }
-
-    operator std::error_code() const noexcept { return code; }
-    explicit operator bool() const noexcept { return static_cast<bool>(code); }
 };
 
 /// A report of what opening a journal found and did.

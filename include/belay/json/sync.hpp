@@ -37,6 +37,7 @@
 /// nlohmann/json does the parsing, and sets its limits.
 #pragma once
 
+#include <algorithm>     // std::copy
 #include <charconv>      // std::from_chars
 #include <concepts>      // std::default_initializable, std::same_as, std::unsigned_integral
 #include <cstdint>       // std::int64_t
@@ -46,6 +47,7 @@
 #include <system_error>  // std::error_code
 #include <utility>       // std::in_range, std::move
 
+#include <belay/core/detail/hex.hpp>
 #include <belay/queue/queue_errc.hpp>
 #include <belay/sync/changes.hpp>
 #include <belay/sync/operation.hpp>
@@ -99,31 +101,14 @@ template <class T>
     return value;
 }
 
-[[nodiscard]] inline std::string json_of_id(const Id& id) {
-    static constexpr char digits[] = "0123456789abcdef";
-    std::string text;
-    for (const std::byte b : id) {
-        text += digits[std::to_integer<unsigned>(b) >> 4U];
-        text += digits[std::to_integer<unsigned>(b) & 15U];
-    }
-    return text;
-}
+[[nodiscard]] inline std::string json_of_id(const Id& id) { return hex_of(id); }
 [[nodiscard]] inline Id id_of_json(const Json& json) {
     const auto& text = json.get_ref<const std::string&>();
-    if (text.size() != 2 * Id{}.size()) reject_json("an id must have 32 hexadecimal digits", json);
+    const std::optional<Bytes> bytes = bytes_of_hex(text);
     Id id{};
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const char c = text[i];
-        unsigned digit = 0;
-        if (c >= '0' && c <= '9') {
-            digit = static_cast<unsigned>(c - '0');
-        } else if (c >= 'a' && c <= 'f') {
-            digit = static_cast<unsigned>(c - 'a') + 10;
-        } else {
-            reject_json("an id must have 32 hexadecimal digits", json);
-        }
-        id[i / 2] = static_cast<std::byte>(std::to_integer<unsigned>(id[i / 2]) << 4U | digit);
-    }
+    if (!bytes || bytes->size() != id.size())
+        reject_json("an id must have 32 hexadecimal digits", json);
+    std::copy(bytes->begin(), bytes->end(), id.begin());
     return id;
 }
 

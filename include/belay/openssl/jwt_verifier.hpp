@@ -4,16 +4,197 @@
 /// later. Link belay::openssl or -lcrypto.
 #pragma once
 
+#include <openssl/bio.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/pem.h>
+
+#include <memory>       // std::unique_ptr
+#include <optional>     // std::optional
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
 #include <variant>      // std::variant
 #include <vector>       // std::vector
 
+#include <belay/core/assert.hpp>
+#include <belay/core/instant.hpp>
 #include <belay/core/result.hpp>
-#include <belay/openssl/detail/jwt_key.hpp>
-#include <belay/openssl/detail/jwt_text.hpp>
+#include <belay/openssl/detail/jwt_json.hpp>
 #include <belay/openssl/jwt_error.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Decodes base64 for URLs, without padding (RFC 7515, section 2). Unused bits must be 0, so that
+/// each sequence of bytes has only one text.
+[[nodiscard]] inline std::optional<std::string> from_base64url(std::string_view text) {
+    constexpr std::string_view digits =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    if (text.size() % 4 == 1) return std::nullopt;
+    std::string out;
+    out.reserve(text.size() * 3 / 4);
+    unsigned bits = 0;
+    unsigned count = 0;
+    for (const char c : text) {
+        const auto value = digits.find(c);
+        if (value == std::string_view::npos) return std::nullopt;
+        bits = bits << 6U | static_cast<unsigned>(value);
+        if ((count += 6) >= 8) {
+            count -= 8;
+            out += static_cast<char>(static_cast<unsigned char>(bits >> count));
+            bits &= (1U << count) - 1;
+        }
+    }
+    return bits == 0 ? std::optional{std::move(out)} : std::nullopt;
+}
+
+/// The three parts, and the signed text: the first two with the dot between them.
+struct JwtParts {
+    std::string_view header;
+    std::string_view payload;
+    std::string_view signature;
+    std::string_view signed_part;
+
+    [[nodiscard]] static std::optional<JwtParts> of(std::string_view token) noexcept {
+        const auto first = token.find('.');
+        const auto last = token.rfind('.');
+        if (first == std::string_view::npos || first == last) return std::nullopt;
+        JwtParts parts{token.substr(0, first), token.substr(first + 1, last - first - 1),
+                       token.substr(last + 1), token.substr(0, last)};
+        if (parts.payload.find('.') != std::string_view::npos) return std::nullopt;
+        return parts;
+    }
+};
+
+/// Converts seconds since 1970, which need not be whole (RFC 7519, section 2). A time beyond the
+/// range of WallTime becomes its minimum or maximum.
+[[nodiscard]] inline std::optional<WallTime> jwt_time(const JwtValue& value) {
+    if (!value.is_number()) return std::nullopt;
+    std::string_view text{value.text};
+    const auto number = JwtNumber::read(text);
+    if (!number) return std::nullopt;
+    if (number->negative || number->digits.empty()) return WallTime{};
+    constexpr std::int64_t most = 9'200'000'000;
+    if (number->point > 10) return WallTime::max();
+    const std::int64_t whole = number->point > 0 ? number->digits_from(0, number->point) : 0;
+    if (whole >= most) return WallTime::max();
+    return WallTime{std::chrono::seconds{whole} + Duration{number->digits_from(number->point, 9)}};
+}
+
+/// Whether `text` is a number in its only form: no sign, no leading zero, at most 2^63 - 1.
+[[nodiscard]] inline bool is_strict_decimal(std::string_view text) noexcept {
+    constexpr std::string_view most = "9223372036854775807";
+    if (text.empty() || text.size() > most.size()) return false;
+    for (const char c : text) {
+        if (c < '0' || c > '9') return false;
+    }
+    if (text.front() == '0' && text.size() > 1) return false;
+    return text.size() < most.size() || text <= most;
+}
+
+enum class Verified : unsigned char { yes, no, failed };
+
+/// A signed text, and the signature that it comes with.
+struct Signed {
+    std::string_view text;
+    std::string_view signature;
+
+    [[nodiscard]] const unsigned char* bytes() const noexcept {
+        return reinterpret_cast<const unsigned char*>(text.data());
+    }
+};
+
+/// The secret of HS256. RFC 7518, section 3.2, requires at least the length of the hash.
+class HmacKey {
+public:
+    static constexpr std::size_t least_bytes = 32;
+
+    /// Returns what is wrong with a secret, and what to do; empty if nothing is.
+    [[nodiscard]] static std::string why_not(std::string_view secret) {
+        // The PEM text of another kind of key is not a secret.
+        if (secret.find("-----BEGIN") != std::string_view::npos) {
+            return "it is a PEM text and not a secret: choose jwt::Algorithm::rs256 for tokens "
+                   "that are signed by RS256";
+        }
+        if (secret.size() >= least_bytes) return {};
+        return "it has " + std::to_string(secret.size()) + " bytes, but HS256 needs at least " +
+               std::to_string(least_bytes) +
+               " bytes: generate a secret with 'openssl rand -base64 48', and use it here and "
+               "where tokens are signed";
+    }
+    explicit HmacKey(std::string secret) : secret_{std::move(secret)} {}
+
+    [[nodiscard]] Verified verify(const Signed& what) const noexcept {
+        unsigned char mac[EVP_MAX_MD_SIZE];
+        unsigned size = 0;
+        const bool done = HMAC(EVP_sha256(), secret_.data(), static_cast<int>(secret_.size()),
+                               what.bytes(), what.text.size(), mac, &size) != nullptr;
+        if (!done) return ERR_clear_error(), Verified::failed;
+        // Compares in constant time, so that the time does not reveal how much of it is right.
+        const bool same =
+            what.signature.size() == size && CRYPTO_memcmp(mac, what.signature.data(), size) == 0;
+        return same ? Verified::yes : Verified::no;
+    }
+
+private:
+    std::string secret_;
+};
+
+/// The public key of RS256. RFC 7518, section 3.3, requires at least 2048 bits.
+class RsaKey {
+public:
+    static constexpr int least_bits = 2048;
+    static constexpr int most_bits = 16384;
+
+    /// Reads `pem`, a public key that starts with "-----BEGIN PUBLIC KEY-----".
+    /// Errors: an empty key, and `wrong` contains what is wrong and what to do.
+    [[nodiscard]] static RsaKey read(const std::string& pem, std::string& wrong) {
+        RsaKey out;
+        const std::unique_ptr<BIO, int (*)(BIO*)> text{
+            BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &BIO_free};
+        if (text) out.key_.reset(PEM_read_bio_PUBKEY(text.get(), nullptr, nullptr, nullptr));
+        ERR_clear_error();  // TLS uses the error queue of the thread, too
+        if (out.key_ && EVP_PKEY_base_id(out.key_.get()) != EVP_PKEY_RSA) out.key_.reset();
+        if (!out.key_) {
+            wrong =
+                "it is not a public RSA key as PEM (-----BEGIN PUBLIC KEY-----): print one from a "
+                "private key with 'openssl rsa -pubout'";
+            return out;
+        }
+        const int bits = EVP_PKEY_bits(out.key_.get());
+        if (bits >= least_bits && bits <= most_bits) return out;
+        wrong = "it has " + std::to_string(bits) + " bits, but RS256 needs " +
+                std::to_string(least_bits) + " to " + std::to_string(most_bits) +
+                " bits: let the issuer sign with a new key, 'openssl genrsa 2048'";
+        out.key_.reset();
+        return out;
+    }
+    [[nodiscard]] explicit operator bool() const noexcept { return key_ != nullptr; }
+
+    [[nodiscard]] Verified verify(const Signed& what) const noexcept {
+        const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context{EVP_MD_CTX_new(),
+                                                                         &EVP_MD_CTX_free};
+        if (!context ||
+            EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, key_.get()) != 1) {
+            return ERR_clear_error(), Verified::failed;
+        }
+        const int right = EVP_DigestVerify(
+            context.get(), reinterpret_cast<const unsigned char*>(what.signature.data()),
+            what.signature.size(), what.bytes(), what.text.size());
+        ERR_clear_error();
+        return right == 1 ? Verified::yes : Verified::no;
+    }
+
+private:
+    struct Free {
+        void operator()(EVP_PKEY* key) const noexcept { EVP_PKEY_free(key); }
+    };
+    std::unique_ptr<EVP_PKEY, Free> key_;
+};
+
+}}}  // namespace belay::detail
 
 namespace belay { inline namespace BELAY_ABI { namespace jwt {
 

@@ -33,20 +33,31 @@ enum class Errc {
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 inline constexpr ErrorText postgres_error_texts[] = {
-    {"there is no connection to PostgreSQL", Cause::lost},
-    {"PostgreSQL did not answer in time", Cause::timed_out},
-    {"PostgreSQL does not accept the user, the password or the certificate", Cause::unauthorized},
-    {"PostgreSQL does not allow this to the user", Cause::forbidden},
-    {"PostgreSQL is not ready", Cause::overloaded},
-    {"PostgreSQL has no space", Cause::overloaded},
-    {"this PostgreSQL server is read-only", Cause::refused},
-    {"the tables of the rooms do not exist", Cause::refused},
-    {"the tables of the rooms are those of another version", Cause::permanent},
-    {"PostgreSQL rejected the command", Cause::permanent},
+    {"there is no connection to PostgreSQL", Cause::lost,
+     "start PostgreSQL, or correct RoomsOptions::connection; the next call connects again"},
+    {"PostgreSQL did not answer in time", Cause::timed_out,
+     "wait; if it stays, find out what PostgreSQL waits for, or raise "
+     "RoomsOptions::command_timeout"},
+    {"PostgreSQL does not accept the user, the password or the certificate", Cause::unauthorized,
+     "correct user and password in RoomsOptions::connection, or pg_hba.conf"},
+    {"PostgreSQL does not allow this to the user", Cause::forbidden,
+     "allow the user to create tables in the schema, and to use them"},
+    {"PostgreSQL is not ready", Cause::overloaded,
+     "wait, or raise max_connections: each server uses two"},
+    {"PostgreSQL has no space", Cause::overloaded,
+     "free space on the disk of PostgreSQL; nothing is lost"},
+    {"this PostgreSQL server is read-only", Cause::refused,
+     "connect to the primary: add target_session_attrs=read-write"},
+    {"the tables of the rooms do not exist", Cause::refused,
+     "find out why the tables are gone; the servers restore the rooms that they have"},
+    {"the tables of the rooms are those of another version", Cause::permanent,
+     "use the version of belay that has made the tables, or a newer one"},
+    {"PostgreSQL rejected the command", Cause::permanent,
+     "read the words of PostgreSQL in this message"},
 };
 
 /// Returns the category "belay.postgres".
-[[nodiscard]] inline const std::error_category& postgres_category() noexcept {
+[[nodiscard]] inline const TableCategory& postgres_category() noexcept {
     static const TableCategory category{"belay.postgres", postgres_error_texts};
     return category;
 }
@@ -83,35 +94,6 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     for (const Row& row : rows)
         if (state.starts_with(row.begins)) return row.code;
     return Errc::rejected;
-}
-/// Returns advice as a sentence without its full stop.
-[[nodiscard]] inline const char* advice_for_postgres(postgres::Errc code) noexcept {
-    using postgres::Errc;
-    switch (code) {
-        case Errc::connection_lost:
-            return "start PostgreSQL, or correct RoomsOptions::connection; the next call connects "
-                   "again";
-        case Errc::no_answer:
-            return "wait; if it stays, find out what PostgreSQL waits for, or raise "
-                   "RoomsOptions::command_timeout";
-        case Errc::unauthorized:
-            return "correct user and password in RoomsOptions::connection, or pg_hba.conf";
-        case Errc::forbidden:
-            return "allow the user to create tables in the schema, and to use them";
-        case Errc::not_ready:
-            return "wait, or raise max_connections: each server uses two";
-        case Errc::no_space:
-            return "free space on the disk of PostgreSQL; nothing is lost";
-        case Errc::read_only:
-            return "connect to the primary: add target_session_attrs=read-write";
-        case Errc::no_tables:
-            return "find out why the tables are gone; the servers restore the rooms that they have";
-        case Errc::other_version:
-            return "use the version of belay that has made the tables, or a newer one";
-        case Errc::rejected:
-            break;
-    }
-    return "read the words of PostgreSQL in this message";
 }
 
 }}}  // namespace belay::detail

@@ -218,7 +218,7 @@ private:
                         some[0].kind == Kind::append ? append(some, room) : turn(some[0], room))
                     return e;
             }
-            notified += (notified.empty() ? "{c" : ",c") + detail::postgres_digits(as_bytes(id));
+            notified += (notified.empty() ? "{c" : ",c") + detail::hex_of(as_bytes(id));
             stored.push_back(std::move(room));
         }
         if (PersistenceError e = ask("SELECT pg_notify('$_changes', t) FROM unnest($1::text[]) t",

@@ -3,13 +3,10 @@
 /// redis::Errc and redis::Error: the errors of queues in Redis, with advice.
 #pragma once
 
-#include <cstddef>       // std::size_t
-#include <iterator>      // std::size
-#include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code, std::is_error_code_enum
 
-#include <belay/journal/detail/file_advice.hpp>
+#include <belay/journal/advised_error.hpp>
 #include <belay/openssl/tls_error.hpp>
 #include <belay/queue/queue_errc.hpp>
 
@@ -45,29 +42,47 @@ enum class Errc {
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 inline constexpr ErrorText redis_error_texts[] = {
-    {"the connection to Redis was lost", Cause::lost},
-    {"Redis did not answer in time", Cause::timed_out},
-    {"Redis sent a malformed reply", Cause::protocol},
-    {"the key does not hold a stream", Cause::permanent},
-    {"Redis does not accept the user or the password", Cause::unauthorized},
-    {"Redis does not allow this command to the user", Cause::forbidden},
-    {"Redis is not ready", Cause::overloaded},
-    {"Redis is out of memory", Cause::overloaded},
-    {"this Redis server is a read-only replica", Cause::refused},
+    {"the connection to Redis was lost", Cause::lost,
+     "call again, which connects again; a push may have been stored, and would then be stored "
+     "twice"},
+    {"Redis did not answer in time", Cause::timed_out,
+     "check that Redis runs, or raise command_timeout if it is slow, and call again; a push may "
+     "have been stored, and would then be stored twice"},
+    {"Redis sent a malformed reply", Cause::protocol,
+     "check that the server at this address is Redis"},
+    {"the key does not hold a stream", Cause::permanent, "choose a key that only this queue uses"},
+    {"Redis does not accept the user or the password", Cause::unauthorized,
+     "set user and password to the values that the server expects"},
+    {"Redis does not allow this command to the user", Cause::forbidden,
+     "allow the user EVAL, XADD, XLEN, XGROUP, XINFO, XREADGROUP, XPENDING, XCLAIM, XAUTOCLAIM, "
+     "XACK and XDEL on this key"},
+    {"Redis is not ready", Cause::overloaded, "wait, and call again; nothing is lost"},
+    {"Redis is out of memory", Cause::overloaded,
+     "take operations from the queue, or raise maxmemory; nothing is lost if maxmemory-policy is "
+     "noeviction"},
+    {"this Redis server is a read-only replica", Cause::refused, "connect to the master"},
     {"Redis cannot write its data to disk or to its replicas, and rejects writes",
-     Cause::overloaded},
-    {"the stream or its group was deleted", Cause::permanent},
-    {"another group already reads the stream", Cause::permanent},
-    {"the stream is on another node of the cluster", Cause::permanent},
-    {"this Redis lacks a command", Cause::permanent},
-    {"Redis rejected the command", Cause::permanent},
+     Cause::overloaded, "check the disk of the server and its replicas; nothing is lost"},
+    {"the stream or its group was deleted", Cause::permanent,
+     "open again, which creates them again; find out why they were deleted, because the server may "
+     "have lost its data"},
+    {"another group already reads the stream", Cause::permanent,
+     "use one group for each stream, because an acknowledgement removes the entry for all groups"},
+    {"the stream is on another node of the cluster", Cause::permanent,
+     "connect to the node that has the key; belay does not follow redirections of a cluster"},
+    {"this Redis lacks a command", Cause::permanent,
+     "use Redis 6.2 or later, and do not rename its commands"},
+    {"Redis rejected the command", Cause::permanent, "read the reply of Redis in this message"},
     {"this Redis server is a node of a cluster, over which rooms cannot be spread",
-     Cause::permanent},
-    {"the reply of Redis is too long", Cause::permanent},
+     Cause::permanent,
+     "use a server that is not part of a cluster, with replicas and Sentinel if it must not be the "
+     "only one"},
+    {"the reply of Redis is too long", Cause::permanent,
+     "raise record_bytes_max, or remove the entry that is so long"},
 };
 
 /// Returns the category "belay.redis".
-[[nodiscard]] inline const std::error_category& redis_category() noexcept {
+[[nodiscard]] inline const TableCategory& redis_category() noexcept {
     static const TableCategory category{"belay.redis", redis_error_texts};
     return category;
 }
@@ -129,97 +144,50 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return make_error_code(redis::Errc::rejected);
 }
 
+/// The words of a redis::Error.
+struct RedisWords {
+    static constexpr const char* nowhere = "an empty path";
+    template <class Error>
+    [[nodiscard]] static const char* advice(const Error& error) noexcept {
+        return of(error.code);
+    }
+    [[nodiscard]] static const char* of(const std::error_code& code) noexcept {
+        if (const char* known = redis_category().advice(code)) return known;
+        if (code.category() == redis_category()) return redis_error_texts[14].advice;
+        if (code.category() == tls_error_category())
+            return "see redis::TlsOptions; the next call connects again";
+        constexpr const char* more_files =
+            "close some files, or raise the limit of open files (ulimit -n)";
+        return advice_in(
+            {{QueueErrc::bad_options, "see redis::Options for the allowed values"},
+             {QueueErrc::queue_empty,
+              "wait until a client pushes or returns an operation, or a lease ends"},
+             {QueueErrc::too_large, "raise record_bytes_max, or push smaller operations"},
+             {QueueErrc::bad_encoding,
+              "another program pushed this entry: find that program; ack() deletes the entry"},
+             {QueueErrc::lease_ended,
+              "make the lease longer than the work, or call renew() during the work"},
+             {std::errc::permission_denied, "allow this user to write to the socket"},
+             {std::errc::timed_out,
+              "check that Redis runs, the host and the port, and that no firewall blocks them"},
+             {std::errc::too_many_files_open, more_files},
+             {std::errc::too_many_files_open_in_system, more_files},
+             {std::errc::host_unreachable, "correct the name of the host"}},
+            code,
+            "start Redis, or correct the host and port or the path of the "
+            "socket; the next call connects again");
+    }
+};
+
 }}}  // namespace belay::detail
 
 namespace belay { inline namespace BELAY_ABI { namespace redis {
 
 /// The reason why a queue in Redis could not be opened or used: what, where, and what to do about
-/// it.
+/// it. The place is the server and the stream.
 ///
 /// Thread safety: a plain value.
-struct Error {
-    /// The error.
-    std::error_code code;
-    /// The server and the stream.
-    std::string where;
-    /// The details, in the words of Redis or of belay; may be empty.
-    std::string what;
-
-    /// Returns advice as a sentence without its full stop.   Complexity: O(1).
-    [[nodiscard]] const char* advice() const noexcept {
-        if (code.category() == detail::redis_category())
-            return advice(static_cast<Errc>(code.value()));
-        if (code.category() == detail::tls_error_category())
-            return "see redis::TlsOptions; the next call connects again";
-        if (code == QueueErrc::bad_options) return "see redis::Options for the allowed values";
-        if (code == QueueErrc::queue_empty) {
-            return "wait until a client pushes or returns an operation, or a lease ends";
-        }
-        if (code == QueueErrc::too_large)
-            return "raise record_bytes_max, or push smaller operations";
-        if (code == QueueErrc::bad_encoding) {
-            return "another program pushed this entry: find that program; ack() deletes the entry";
-        }
-        if (code == QueueErrc::lease_ended) {
-            return "make the lease longer than the work, or call renew() during the work";
-        }
-        if (code == std::errc::permission_denied) return "allow this user to write to the socket";
-        if (code == std::errc::timed_out) {
-            return "check that Redis runs, the host and the port, and that no firewall blocks them";
-        }
-        if (code == std::errc::too_many_files_open ||
-            code == std::errc::too_many_files_open_in_system) {
-            return "close some files, or raise the limit of open files (ulimit -n)";
-        }
-        if (code == std::errc::host_unreachable) return "correct the name of the host";
-        return "start Redis, or correct the host and port or the path of the socket; the next call "
-               "connects again";
-    }
-
-    /// Returns a message such as "127.0.0.1:6379, stream outbox: Redis is not ready (LOADING Redis
-    /// is …): wait, ….".
-    ///
-    /// Allocates; throws std::bad_alloc.
-    [[nodiscard]] std::string message() const {
-        return detail::error_message(where, code, what, advice());
-    }
-
-    operator std::error_code() const noexcept { return code; }
-    explicit operator bool() const noexcept { return static_cast<bool>(code); }
-
-private:
-    [[nodiscard]] static const char* advice(Errc code) noexcept {
-        constexpr const char* words[] = {
-            ("call again, which connects again; a push may have been stored, and would "
-             "then be stored twice"),
-            ("check that Redis runs, or raise command_timeout if it is slow, and call "
-             "again; a push may have been stored, and would then be stored twice"),
-            "check that the server at this address is Redis",
-            "choose a key that only this queue uses",
-            "set user and password to the values that the server expects",
-            ("allow the user EVAL, XADD, XLEN, XGROUP, XINFO, XREADGROUP, XPENDING, "
-             "XCLAIM, XAUTOCLAIM, XACK and XDEL on this key"),
-            "wait, and call again; nothing is lost",
-            ("take operations from the queue, or raise maxmemory; nothing is lost if "
-             "maxmemory-policy is noeviction"),
-            "connect to the master",
-            "check the disk of the server and its replicas; nothing is lost",
-            ("open again, which creates them again; find out why they were deleted, "
-             "because the server may have lost its data"),
-            ("use one group for each stream, because an acknowledgement removes the "
-             "entry for all groups"),
-            ("connect to the node that has the key; belay does not follow redirections "
-             "of a cluster"),
-            "use Redis 6.2 or later, and do not rename its commands",
-            "read the reply of Redis in this message",
-            ("use a server that is not part of a cluster, with replicas and Sentinel if "
-             "it must not be the only one"),
-            "raise record_bytes_max, or remove the entry that is so long",
-        };
-        const auto i = static_cast<std::size_t>(code) - 1;
-        return words[i < std::size(words) ? i : static_cast<std::size_t>(Errc::rejected) - 1];
-    }
-};
+using Error = part::AdvisedError<detail::RedisWords>;
 
 }}}  // namespace belay::redis
 

@@ -172,7 +172,7 @@ private:
             if (!error || error.code == RoomErrc::snapshot_damaged) {
                 error.code = RoomErrc::log_misplaced;
             }
-            if (error.path.empty()) error.path = directory_.path();
+            if (error.where.empty()) error.where = directory_.path();
             return error;
         }
         for (const std::string& id : directory_.found()) {

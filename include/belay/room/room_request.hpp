@@ -8,6 +8,7 @@
 #include <utility>      // std::exchange
 
 #include <belay/core/assert.hpp>
+#include <belay/core/detail/hex.hpp>
 #include <belay/room/persistence_like.hpp>
 #include <belay/yjs/detail/utf8.hpp>
 
@@ -39,14 +40,6 @@ struct RoomRequest {
 };
 
 namespace detail {
-
-/// Returns the value of a hexadecimal digit; negative if it is none.
-[[nodiscard]] constexpr int hex_value(char c) noexcept {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
 
 /// Decodes %XX, once. In a query, + stands for a space.   Returns: false if it is malformed.
 [[nodiscard]] inline bool percent_decode(std::string_view text, bool query, std::string& out) {

@@ -8,8 +8,9 @@
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
+#include <utility>       // std::move
 
-#include <belay/journal/detail/file_advice.hpp>
+#include <belay/journal/advised_error.hpp>
 #include <belay/queue/queue_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -43,6 +44,20 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     }
 }
 
+/// The words of a sqlite::Error.
+struct SqliteWords {
+    static constexpr const char* nowhere = "an empty path";
+    template <class Error>
+    [[nodiscard]] static const char* advice(const Error& error) noexcept {
+        return advice_in(
+            {{QueueErrc::corrupt,
+              "restore the file from a backup; or save the output of '.recover' of the sqlite3 "
+              "program, and open a new file"},
+             {QueueErrc::bad_options, "see sqlite::Options for the allowed values"}},
+            error.code, file_advice(error.code));
+    }
+};
+
 }}}  // namespace belay::detail
 
 namespace belay { inline namespace BELAY_ABI { namespace sqlite {
@@ -51,26 +66,17 @@ namespace belay { inline namespace BELAY_ABI { namespace sqlite {
 /// and what to do about it.
 ///
 /// Thread safety: a plain value.
-struct Error {
-    /// The error.
-    std::error_code code;
-    /// The file.
-    std::string path;
-    /// The details, in the words of SQLite or of belay; may be empty.
-    std::string what;
+struct Error : part::AdvisedError<detail::SqliteWords> {
+    Error() = default;
+    Error(std::error_code error, std::string path, std::string words,
+          const char* content = "journal", const char* its_options = "sqlite::Options") noexcept
+        : AdvisedError{error, std::move(path), std::move(words)},
+          holds{content},
+          options{its_options} {}
+
     /// The name of the content of the file, and of its options; for message().
     const char* holds = "journal";
     const char* options = "sqlite::Options";
-
-    /// Returns advice as a sentence without its full stop.   Complexity: O(1).
-    [[nodiscard]] const char* advice() const noexcept {
-        if (code == QueueErrc::corrupt) {
-            return "restore the file from a backup; or save the output of '.recover' of the "
-                   "sqlite3 program, and open a new file";
-        }
-        if (code == QueueErrc::bad_options) return "see sqlite::Options for the allowed values";
-        return detail::file_advice(code);
-    }
 
     /// Returns a message such as "notes.db: the store is already open (database is locked): end
     /// the other …".
@@ -86,11 +92,9 @@ struct Error {
         }
         if (std::string_view{holds} != "journal") replace(todo, "queue", holds);
         replace(todo, "sqlite::Options", options);
-        return detail::error_message(path, reason, what, todo.c_str());
+        return detail::error_message(where.empty() ? detail::SqliteWords::nowhere : where, reason,
+                                     what, todo.c_str());
     }
-
-    operator std::error_code() const noexcept { return code; }
-    explicit operator bool() const noexcept { return static_cast<bool>(code); }
 
 private:
     static void replace(std::string& text, std::string_view word, std::string_view by) {

@@ -205,54 +205,41 @@ private:
             db_.handle(), [](void* applies) { return *static_cast<bool*>(applies) ? 1 : 0; },
             applies_.get());
         // Without a write-ahead log, a reader could make the commit fail after a weaker lock.
-        std::error_code error = db_.prepare("BEGIN EXCLUSIVE", begin_);
-        if (!error) error = db_.prepare("COMMIT", commit_);
-        if (!error) error = db_.prepare("SAVEPOINT belay_operation", mark_);
-        if (!error) error = db_.prepare("RELEASE belay_operation", release_);
-        if (!error)
-            error = db_.prepare("INSERT INTO belay_progress VALUES (?, ?, ?, ?, ?)", insert_);
-        // Only what this ledger has read or written itself is replaced.
-        constexpr const char* update =
-            "UPDATE belay_progress SET journal = ?2, attach = ?3, applied = ?4, \"check\" = ?5 "
-            "WHERE sender = ?1 AND journal = ?6 AND attach = ?7 AND applied = ?8 AND \"check\" = "
-            "?9";
-        return error ? error : db_.prepare(update, update_);
+        return db_.prepare(
+            {{"BEGIN EXCLUSIVE", begin_},
+             {"COMMIT", commit_},
+             {"SAVEPOINT belay_operation", mark_},
+             {"RELEASE belay_operation", release_},
+             {"INSERT INTO belay_progress VALUES (?, ?, ?, ?, ?)", insert_},
+             // Only what this ledger has read or written itself is replaced.
+             {"UPDATE belay_progress SET journal = ?2, attach = ?3, applied = ?4, \"check\" = ?5 "
+              "WHERE sender = ?1 AND journal = ?6 AND attach = ?7 AND applied = ?8 AND \"check\" = "
+              "?9",
+              update_}});
     }
     [[nodiscard]] std::error_code load() {
-        detail::SqliteStatement statement;
-        if (const std::error_code error =
-                db_.prepare("SELECT version, id FROM belay_ledger", statement)) {
-            return error;
-        }
-        {
-            const detail::SqliteRun run{statement};
-            if (const int answer = run.step(); answer != SQLITE_ROW) return damaged(answer);
-            if (run.number(0) != 1) return make_error_code(QueueErrc::other_version);
-            if (!read_id(run, 1, store_id_) || detail::is_no_id(store_id_)) {
-                return make_error_code(QueueErrc::corrupt);
-            }
-        }
-        constexpr const char* all =
-            "SELECT sender, journal, attach, applied, \"check\" FROM belay_progress";
-        if (const std::error_code error = db_.prepare(all, statement)) return error;
-        const detail::SqliteRun run{statement};
-        for (;;) {
-            const int answer = run.step();
-            if (answer == SQLITE_DONE) return {};
+        detail::SqliteStatement own;
+        detail::SqliteStatement all;
+        std::error_code error = db_.prepare(
+            {{"SELECT version, id FROM belay_ledger", own},
+             {"SELECT sender, journal, attach, applied, \"check\" FROM belay_progress", all}});
+        const auto take_own = [&](const detail::SqliteRun& run) -> std::error_code {
+            if (run.number(0) != 1) return QueueErrc::other_version;
+            return read_id(run, 1, store_id_) ? std::error_code{} : QueueErrc::corrupt;
+        };
+        const auto take_progress = [&](const detail::SqliteRun& run) -> std::error_code {
             Id sender{};
             Progress p;
-            if (answer != SQLITE_ROW || !read_id(run, 0, sender) || !read_id(run, 1, p.journal)) {
-                return damaged(answer);
-            }
+            if (!read_id(run, 0, sender) || !read_id(run, 1, p.journal)) return QueueErrc::corrupt;
             p.attach = static_cast<std::uint64_t>(run.number(2));
             p.applied = static_cast<std::uint64_t>(run.number(3));
             p.check = static_cast<std::uint64_t>(run.number(4));
             progress_.emplace(sender, p);
-        }
-    }
-    [[nodiscard]] std::error_code damaged(int answer) const noexcept {
-        return answer == SQLITE_ROW || answer == SQLITE_DONE ? make_error_code(QueueErrc::corrupt)
-                                                             : db_.code_of(answer);
+            return {};
+        };
+        if (!error) error = db_.row(own, take_own);
+        if (!error && detail::is_no_id(store_id_)) error = QueueErrc::corrupt;
+        return error ? error : db_.each_row(all, take_progress);
     }
     [[nodiscard]] static bool read_id(const detail::SqliteRun& run, int column, Id& id) noexcept {
         const BytesView bytes = run.bytes(column);

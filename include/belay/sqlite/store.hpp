@@ -4,17 +4,504 @@
 /// Link belay::sqlite or -lsqlite3.
 #pragma once
 
+#include <algorithm>    // std::max, std::upper_bound, std::copy
 #include <concepts>     // std::same_as
+#include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint32_t, std::uint64_t, std::int64_t
+#include <optional>     // std::optional
 #include <string>       // std::string
 #include <string_view>  // std::string_view
-#include <utility>      // std::move
+#include <utility>      // std::move, std::exchange
+#include <vector>       // std::vector
 
+#include <belay/core/crc32c.hpp>
+#include <belay/core/detail/scope_exit.hpp>
+#include <belay/core/random.hpp>
+#include <belay/core/result.hpp>
 #include <belay/queue/codec_like.hpp>
-#include <belay/sqlite/detail/elements.hpp>
+#include <belay/sqlite/detail/database.hpp>
 #include <belay/sqlite/error.hpp>
+#include <belay/sync/changes.hpp>
 #include <belay/sync/operation.hpp>
 #include <belay/sync/store_like.hpp>
 #include <belay/sync/sync_errc.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The epochs of a store's changes.
+///
+/// Each opening of a store that makes a change begins an epoch, with a random number. A backup that
+/// is restored is opened again, so the changes that it makes have another epoch than the lost ones
+/// of the same numbers. The method is that of Kafka's leader epochs (KIP-101).
+class StoreEpochs {
+public:
+    struct Epoch {
+        std::uint64_t first = 0;   ///< the number of its first change
+        std::uint32_t number = 0;  ///< above 0
+    };
+    /// The most epochs that a store remembers: daily openings of 27 years.
+    static constexpr std::size_t most = 10'000;
+
+    /// Pre: epoch.first is above those of all others.   Throws: std::bad_alloc.
+    void add(const Epoch& epoch) { epochs_.push_back(epoch); }
+    /// Undoes the last add().
+    void remove_last() noexcept { epochs_.pop_back(); }
+
+    /// Returns the epoch of a change; 0: unknown.
+    [[nodiscard]] std::uint32_t of(std::uint64_t change) const noexcept {
+        const auto after = std::upper_bound(
+            epochs_.begin(), epochs_.end(), change,
+            [](std::uint64_t number, const Epoch& epoch) { return number < epoch.first; });
+        return after == epochs_.begin() ? 0 : (after - 1)->number;
+    }
+    /// Returns whether the history of a store with this last change includes that of a cursor.
+    [[nodiscard]] bool include(const part::StoreCursor& cursor, std::uint64_t last) const noexcept {
+        return std::max(cursor.changes, cursor.seen) <= last &&
+               (cursor.epoch == 0 || cursor.seen == 0 || of(cursor.seen) == cursor.epoch);
+    }
+    [[nodiscard]] std::size_t size() const noexcept { return epochs_.size(); }
+
+private:
+    std::vector<Epoch> epochs_;
+};
+
+/// The SQL statements of a sqlite::Store. See there for the format.
+class SqliteElements {
+public:
+    [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each) {
+        std::error_code error = db_.open(path, {0x62656C73, 6}, schema, flushes_each);
+        if (!error)
+            error = db_.prepare(
+                {{"SELECT crc, wall, counter, origin, value FROM element WHERE session=? AND id=?",
+                  find_},
+                 // Includes tombstones: one may be an element whose value is damaged.
+                 {"SELECT crc, wall, counter, origin, value, id FROM element WHERE session=? ORDER "
+                  "BY id",
+                  list_},
+                 {"INSERT OR REPLACE INTO element VALUES (?, ?, ?, ?, ?, ?, ?, ?)", put_},
+                 {"UPDATE element SET crc=?3, wall=?4, counter=?5, origin=?6, value=?7, change=?8 "
+                  "WHERE session=?1 AND id=?2 AND value IS NOT NULL",
+                  update_},
+                 {"SELECT crc, wall, counter, origin, value, id, change FROM element WHERE "
+                  "session=? AND change>? ORDER BY change",
+                  changed_},
+                 {"INSERT INTO applied (id, hash, decision) VALUES (?, ?, ?)", remember_},
+                 {"SELECT hash, decision FROM applied WHERE id=?", applied_},
+                 {"DELETE FROM applied WHERE number<=?", forget_},
+                 {"INSERT OR REPLACE INTO replaced (id, crc, wall, counter, origin, value) VALUES "
+                  "(?, ?, ?, ?, ?, ?)",
+                  note_replaced_},
+                 {"SELECT crc, wall, counter, origin, value FROM replaced WHERE id=?", replaced_},
+                 {"DELETE FROM replaced WHERE number<=?", forget_replaced_},
+                 {"INSERT OR REPLACE INTO epoch (first, number) VALUES (?, ?)", begin_epoch_},
+                 {"SELECT crc, value FROM note WHERE name=?", note_},
+                 {"INSERT OR REPLACE INTO note VALUES (?, ?, ?)", set_note_}});
+        std::int64_t found[4] = {};
+        if (!error) {
+            error = db_.ask(
+                "SELECT horizon, ifnull((SELECT min(number) FROM applied), 1), forgotten, "
+                "max(forgotten, ifnull((SELECT max(change) FROM element), 0)) FROM past",
+                found);
+        }
+        horizon_ = WallTime{Duration{found[0]}};
+        first_ = found[1];
+        forgotten_ = found[2];
+        changes_ = found[3];
+        if (!error) error = read_epochs();
+        return error ? error : read_id();
+    }
+
+    /// Returns the element, and its value's bytes if it is live.
+    [[nodiscard]] Result<part::ElementState> find(const part::ElementKey& key, Bytes* value) {
+        BytesView bytes;
+        Result<part::ElementState> found = part::ElementState{};
+        const auto take = [&](const SqliteRun& run) {
+            found = read_row(run, key, bytes);
+            if (found && value != nullptr) value->assign(bytes.begin(), bytes.end());
+            return std::error_code{};
+        };
+        const auto error = db_.row(find_, take, as_bytes(key.session), as_bytes(key.id));
+        if (error) return read_failed(error);
+        return found;
+    }
+    /// Calls `visit(id, stamp, bytes)` for each live element.
+    template <class Visit>
+    [[nodiscard]] std::error_code for_each(std::string_view session, Visit visit) {
+        std::error_code damaged;
+        const auto take = [&](const SqliteRun& run) {
+            const std::string_view id = as_text(run.bytes(5));
+            BytesView bytes;
+            const Result<part::ElementState> found = read_row(run, {session, id}, bytes);
+            if (!found) return damaged = found.error();
+            if (found->presence == part::Presence::live) visit(id, found->stamp, bytes);
+            return std::error_code{};
+        };
+        const std::error_code error = db_.each_row(list_, take, as_bytes(session));
+        return damaged || !error ? error : read_failed(error);
+    }
+    /// Fills a page of changes; see StoreLike. Calls `take(id, stamp, bytes)`, which returns a
+    /// std::error_code, for each change; a removal has no bytes.
+    template <class Page, class Take>
+    [[nodiscard]] std::error_code changes_since(std::string_view session,
+                                                const part::StoreCursor& since, std::size_t most,
+                                                Page& page, Take take) {
+        const auto number = [](std::int64_t n) { return static_cast<std::uint64_t>(n); };
+        page.next = since;
+        const bool follows = since.store == id_ && epochs_.include(since, number(changes_));
+        page.other_history = !follows && since.store != no_id;
+        page.begins_copy =
+            !follows || std::max(since.changes, since.copied_at) < number(forgotten_);
+        if (page.begins_copy) page.next = {id_, 0, number(changes_), 0, 0};
+        const SqliteRun run{changed_};
+        run.bind_all(as_bytes(session), static_cast<std::int64_t>(page.next.changes));
+        int answer = SQLITE_DONE;
+        while (!page.more && page.next.changes < number(changes_) &&
+               (answer = run.step()) == SQLITE_ROW) {
+            const std::uint64_t change = number(run.number(6));
+            // A reader that has nothing from before the copy needs no removals from before it.
+            if (run.is_null(4) && change <= page.next.copied_at) continue;
+            page.more = page.changes.size() == most;
+            if (page.more) break;
+            const std::string_view id = as_text(run.bytes(5));
+            BytesView bytes;
+            const Result<part::ElementState> found = read_row(run, {session, id}, bytes);
+            if (!found) return found.error();
+            const bool live = found->presence == part::Presence::live;
+            if (const std::error_code error =
+                    take(id, found->stamp, live ? std::optional{bytes} : std::nullopt)) {
+                return error;
+            }
+            page.next.changes = change;
+        }
+        if (answer != SQLITE_DONE && answer != SQLITE_ROW) return read_failed(db_.code_of(answer));
+        if (!page.more) page.next.changes = number(changes_);
+        page.next.seen = number(changes_);
+        page.next.epoch = epochs_.of(page.next.seen);
+        return {};
+    }
+    /// Makes the element live with this value, also if it was deleted. Without a value it becomes a
+    /// tombstone.
+    [[nodiscard]] std::error_code put(const part::ElementKey& key,
+                                      const std::optional<BytesView>& value,
+                                      const part::WriteMark& mark) {
+        return in_one_piece([&]() -> std::error_code {
+            if (const std::error_code kept = keep_replaced(key, mark)) return kept;
+            const std::error_code error = write(put_, key, value, mark);
+            return error ? error : remember_id(mark);
+        });
+    }
+    /// Like put(), for a live element.   Errors: store_disagrees: it is not live.
+    [[nodiscard]] std::error_code update(const part::ElementKey& key, BytesView value,
+                                         const part::WriteMark& mark) {
+        return in_one_piece([&]() -> std::error_code {
+            if (const std::error_code error = keep_replaced(key, mark)) return error;
+            if (const auto error = write(update_, key, value, mark)) return error;
+            if (db_.changes() == 1) return remember_id(mark);
+            --changes_;
+            return SyncErrc::store_disagrees;
+        });
+    }
+    [[nodiscard]] std::error_code remember(const part::WriteMark& mark) {
+        return in_one_piece([&] { return remember_id(mark); });
+    }
+    [[nodiscard]] Result<std::optional<part::AppliedMark>> applied(const Id& operation) {
+        std::optional<part::AppliedMark> mark;
+        const auto take = [&](const SqliteRun& run) {
+            const std::int64_t decision = run.number(1);
+            const bool is_known = decision > 0 && decision <= decisions;
+            mark = part::AppliedMark{
+                static_cast<std::uint64_t>(run.number(0)),
+                is_known ? static_cast<part::Decision>(decision) : part::Decision::unknown};
+            return std::error_code{};
+        };
+        if (const auto error = db_.row(applied_, take, BytesView{operation}))
+            return read_failed(error);
+        return mark;
+    }
+    /// Returns the version that an operation replaced unseen, and its value's bytes if it had one.
+    /// It is absent if it is not remembered.
+    [[nodiscard]] Result<part::ElementState> replaced(const Id& operation, Bytes& value) {
+        Result<part::ElementState> found = part::ElementState{};
+        const auto take = [&](const SqliteRun& run) {
+            BytesView bytes;
+            found = read_row(run, key_of_replaced(operation), bytes);
+            if (found) value.assign(bytes.begin(), bytes.end());
+            return std::error_code{};
+        };
+        if (const auto error = db_.row(replaced_, take, BytesView{operation}))
+            return read_failed(error);
+        return found;
+    }
+    [[nodiscard]] Result<Bytes> note(std::string_view name) {
+        Result<Bytes> note = Bytes{};
+        const auto take = [&](const SqliteRun& run) {
+            const BytesView bytes = run.bytes(1);
+            if (run.number(0) == check(name, bytes)) {
+                note->assign(bytes.begin(), bytes.end());
+            } else {
+                note = make_error_code(QueueErrc::corrupt);
+            }
+            return std::error_code{};
+        };
+        if (const auto error = db_.row(note_, take, as_bytes(name))) return read_failed(error);
+        return note;
+    }
+    [[nodiscard]] std::error_code set_note(std::string_view name, BytesView bytes) {
+        return in_one_piece([&] {
+            return put_row(set_note_, as_bytes(name), std::int64_t{check(name, bytes)}, bytes);
+        });
+    }
+    /// Removes the tombstones from before `until`.
+    [[nodiscard]] std::error_code expire(WallTime until) {
+        const std::string before = std::to_string(until.time_since_epoch().count());
+        const std::string gone = "FROM element WHERE value IS NULL AND wall<" + before;
+        const WallTime was = horizon_;
+        const std::int64_t had_forgotten = forgotten_;
+        const std::error_code error = in_one_piece([&] {
+            const std::string sql = "UPDATE past SET horizon=" + before +
+                                    ", forgotten=max(forgotten, ifnull((SELECT max(change) " +
+                                    gone + "), 0)); DELETE " + gone;
+            std::error_code failure = db_.execute(sql.c_str());
+            std::int64_t found[1] = {forgotten_};
+            if (!failure) failure = db_.ask("SELECT forgotten FROM past", found);
+            forgotten_ = found[0];
+            if (failure) broken_ = failure;
+            horizon_ = until;
+            return failure;
+        });
+        if (error) {
+            horizon_ = was;
+            forgotten_ = had_forgotten;
+        }
+        return error;
+    }
+    [[nodiscard]] WallTime horizon() const noexcept { return horizon_; }
+    /// Sets how many operations are remembered, and how many replaced versions. At least one each,
+    /// because SQLite numbers the rows of an empty table from 1 again.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of the options
+    void remembers(std::int64_t operations, std::int64_t replaced) noexcept {
+        most_ = std::max(operations, std::int64_t{1});
+        replaced_most_ = replaced;
+    }
+
+    /// Runs `body` in a transaction of SQLite, and undoes it if it cannot be committed.
+    template <class Body>
+    [[nodiscard]] std::error_code transaction(Body& body) {
+        if (inside_) return SyncErrc::store_disagrees;
+        const FlagScope inside{inside_};
+        ScopeExit undo{[this, horizon = horizon_, first = first_, forgotten = forgotten_,
+                        changes = changes_, epochs = epochs_.size()] {
+            horizon_ = horizon;
+            first_ = first;
+            forgotten_ = forgotten;
+            changes_ = changes;
+            if (epochs_.size() != epochs) epochs_.remove_last();
+        }};
+        broken_ = {};
+        const std::error_code error = db_.in_one_piece([&] {
+            const std::error_code failure = body();
+            // A failed statement may have ended the transaction, or left half of its effect.
+            return failure ? failure : broken_;
+        });
+        if (!error) undo.release();
+        return error;
+    }
+    /// Returns SQLite's text for its last failure; "" if there was none.
+    [[nodiscard]] const char* last_words() const noexcept { return db_.last_words(); }
+
+private:
+    static constexpr std::int64_t decisions =
+        static_cast<int>(part::Decision::overwrote_concurrent);
+    // At most this many more than requested are remembered before the oldest are removed.
+    static constexpr std::int64_t forgotten_at_once = 1024;
+
+    [[nodiscard]] static std::int64_t check(const part::ElementKey& key, const Stamp& stamp,
+                                            const std::optional<BytesView>& value) noexcept {
+        std::byte head[29];
+        store_le(head, static_cast<std::uint64_t>(wall_of(stamp)));
+        store_le(head + 8, stamp.counter);
+        std::copy(stamp.origin.begin(), stamp.origin.end(), head + 12);
+        head[28] = std::byte{value.has_value()};
+        return std::int64_t{
+            part::crc32c(value.value_or(BytesView{}),
+                         part::crc32c(as_bytes(key.id),
+                                      part::crc32c(as_bytes(key.session), part::crc32c(head))))};
+    }
+    [[nodiscard]] static std::uint32_t check(std::string_view name, BytesView note) noexcept {
+        return part::crc32c(note, part::crc32c(as_bytes(name)));
+    }
+    [[nodiscard]] static std::int64_t wall_of(const Stamp& stamp) noexcept {
+        return stamp.wall.time_since_epoch().count();
+    }
+    /// Reads the row of an element: crc, wall, counter, origin, value.
+    [[nodiscard]] static Result<part::ElementState> read_row(const SqliteRun& run,
+                                                             const part::ElementKey& key,
+                                                             BytesView& value) {
+        const BytesView origin = run.bytes(3);
+        const bool live = !run.is_null(4);
+        if (live) value = run.bytes(4);
+        Stamp stamp{
+            WallTime{Duration{run.number(1)}}, static_cast<std::uint32_t>(run.number(2)), {}};
+        if (origin.size() != stamp.origin.size()) return make_error_code(QueueErrc::corrupt);
+        std::copy(origin.begin(), origin.end(), stamp.origin.begin());
+        if (run.number(0) != check(key, stamp, live ? std::optional{value} : std::nullopt)) {
+            return make_error_code(QueueErrc::corrupt);
+        }
+        return part::ElementState{live ? part::Presence::live : part::Presence::removed, stamp};
+    }
+    static constexpr const char* schema =
+        "BEGIN; CREATE TABLE element (session BLOB NOT NULL, id BLOB NOT NULL, crc INTEGER NOT "
+        "NULL, wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value "
+        "BLOB, change INTEGER NOT NULL, PRIMARY KEY (session, id)) WITHOUT ROWID; CREATE INDEX "
+        "tombstone ON element (wall) WHERE value IS NULL; CREATE INDEX changed ON element "
+        "(session, change); CREATE TABLE applied (number INTEGER PRIMARY KEY, id BLOB "
+        "NOT NULL UNIQUE, hash INTEGER NOT NULL, decision INTEGER NOT NULL DEFAULT 0); CREATE "
+        "TABLE past (horizon INTEGER NOT NULL, store BLOB NOT NULL, forgotten INTEGER NOT "
+        "NULL); INSERT INTO past VALUES (-9223372036854775808, randomblob(16), 0); CREATE "
+        "TABLE epoch (first INTEGER PRIMARY KEY, number INTEGER NOT NULL); CREATE TABLE "
+        "replaced (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, crc INTEGER NOT NULL, "
+        "wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value BLOB); "
+        "CREATE TABLE note (name BLOB PRIMARY KEY, crc INTEGER NOT NULL, value BLOB NOT NULL) "
+        "WITHOUT ROWID; PRAGMA application_id=0x62656C73; PRAGMA user_version=6; COMMIT";
+    [[nodiscard]] std::error_code read_epochs() {
+        SqliteStatement statement;
+        const auto error = db_.prepare("SELECT first, number FROM epoch ORDER BY first", statement);
+        if (error) return error;
+        const auto take = [&](const SqliteRun& run) {
+            epochs_.add({static_cast<std::uint64_t>(run.number(0)),
+                         static_cast<std::uint32_t>(run.number(1))});
+            return std::error_code{};
+        };
+        const std::error_code failure = db_.each_row(statement, take);
+        former_epochs_ = epochs_.size();
+        return failure;
+    }
+    /// Begins the epoch of this opening with the next change.
+    [[nodiscard]] std::error_code begin_epoch() {
+        const auto number = static_cast<std::uint32_t>(Random{}() | 1U);
+        epochs_.add({static_cast<std::uint64_t>(changes_ + 1), number});
+        std::error_code error = put_row(begin_epoch_, changes_ + 1, std::int64_t{number});
+        if (!error && former_epochs_ >= StoreEpochs::most) {
+            static const std::string forget =
+                "DELETE FROM epoch WHERE first<(SELECT first FROM epoch ORDER BY first DESC LIMIT "
+                "1 OFFSET " +
+                std::to_string(StoreEpochs::most - 1) + ")";
+            error = db_.execute(forget.c_str());
+            if (error) broken_ = error;
+        }
+        if (error) epochs_.remove_last();
+        return error;
+    }
+    [[nodiscard]] std::error_code read_id() {
+        SqliteStatement statement;
+        if (const auto error = db_.prepare("SELECT store FROM past", statement)) return error;
+        const auto take = [&](const SqliteRun& run) -> std::error_code {
+            const BytesView id = run.bytes(0);
+            if (id.size() != id_.size()) return QueueErrc::corrupt;
+            std::copy(id.begin(), id.end(), id_.begin());
+            return {};
+        };
+        return db_.row(statement, take);
+    }
+    [[nodiscard]] std::error_code write(const SqliteStatement& statement,
+                                        const part::ElementKey& key,
+                                        const std::optional<BytesView>& value,
+                                        const part::WriteMark& mark) {
+        if (epochs_.size() == former_epochs_) {
+            if (const std::error_code error = begin_epoch()) return error;
+        }
+        const std::error_code error = put_row(statement, as_bytes(key.session), as_bytes(key.id),
+                                              check(key, mark.stamp, value), wall_of(mark.stamp),
+                                              std::int64_t{mark.stamp.counter},
+                                              BytesView{mark.stamp.origin}, value, changes_ + 1);
+        // If the transaction is undone, so is this.
+        if (!error) ++changes_;
+        return error;
+    }
+    [[nodiscard]] static part::ElementKey key_of_replaced(const Id& operation) noexcept {
+        return {{}, as_text(BytesView{operation})};
+    }
+    /// Remembers the version that an operation replaces unseen, before it does.
+    [[nodiscard]] std::error_code keep_replaced(const part::ElementKey& key,
+                                                const part::WriteMark& mark) {
+        if (!part::overwrites(mark.decision)) return {};
+        const Result<part::ElementState> found = find(key, &bytes_);
+        if (!found) return found.error();
+        if (found->presence == part::Presence::absent) return {};
+        std::optional<BytesView> value;
+        if (found->presence == part::Presence::live) value = bytes_;
+        const Stamp& stamp = found->stamp;
+        const std::error_code error =
+            put_row(note_replaced_, BytesView{mark.operation},
+                    check(key_of_replaced(mark.operation), stamp, value), wall_of(stamp),
+                    std::int64_t{stamp.counter}, BytesView{stamp.origin}, value);
+        return error ? error : put_row(forget_replaced_, db_.last_number() - replaced_most_);
+    }
+    [[nodiscard]] std::error_code remember_id(const part::WriteMark& mark) {
+        if (mark.operation == no_id) return {};
+        if (const std::error_code error =
+                put_row(remember_, BytesView{mark.operation}, static_cast<std::int64_t>(mark.hash),
+                        static_cast<std::int64_t>(mark.decision))) {
+            return error;
+        }
+        const std::int64_t last = db_.last_number();
+        if (last - first_ < most_ + forgotten_at_once) return {};
+        if (const std::error_code error = put_row(forget_, last - most_)) return error;
+        first_ = last - most_ + 1;
+        return {};
+    }
+    /// Returns the error of a read. One that fails for lack of memory, or by the disk, ends the
+    /// transaction under way. Later writes would then be committed one by one.
+    [[nodiscard]] std::error_code read_failed(const std::error_code& error) noexcept {
+        if (inside_ && !db_.in_transaction()) broken_ = error;
+        return error;
+    }
+    /// Runs a statement of the transaction, which cannot be committed after an error.
+    template <class... V>
+    [[nodiscard]] std::error_code put_row(const SqliteStatement& statement,
+                                          const V&... values) noexcept {
+        const std::error_code error = db_.write(statement, values...);
+        if (error) broken_ = error;
+        return error;
+    }
+    /// Runs in the transaction that is under way, or in a new one.
+    template <class Body>
+    [[nodiscard]] std::error_code in_one_piece(Body body) {
+        if (!inside_) return transaction(body);
+        return broken_ ? broken_ : body();
+    }
+
+    // Declared first, because the statements must be destroyed before the database.
+    SqliteDatabase db_;
+    SqliteStatement find_;
+    SqliteStatement list_;
+    SqliteStatement changed_;
+    SqliteStatement put_;
+    SqliteStatement update_;
+    SqliteStatement remember_;
+    SqliteStatement applied_;
+    SqliteStatement forget_;
+    SqliteStatement note_replaced_;
+    SqliteStatement replaced_;
+    SqliteStatement forget_replaced_;
+    SqliteStatement begin_epoch_;
+    SqliteStatement note_;
+    SqliteStatement set_note_;
+    WallTime horizon_ = WallTime::min();
+    std::int64_t first_ = 1;  // of the ids that are remembered
+    std::int64_t most_ = 0;
+    std::int64_t replaced_most_ = 0;
+    std::int64_t changes_ = 0;    // the number of the last change
+    std::int64_t forgotten_ = 0;  // that of the last removal that is forgotten
+    Id id_{};
+    StoreEpochs epochs_;
+    std::size_t former_epochs_ = 0;  // of earlier openings
+    Bytes bytes_{};                  // of a version that is being replaced
+    bool inside_ = false;            // a transaction is under way
+    std::error_code broken_{};       // the transaction under way cannot be committed
+};
+
+}}}  // namespace belay::detail
 
 namespace belay { inline namespace BELAY_ABI { namespace sqlite {
 

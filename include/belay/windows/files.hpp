@@ -12,8 +12,7 @@
 
 #include <belay/journal/file_system_like.hpp>
 #include <belay/queue/queue_errc.hpp>
-#include <belay/windows/detail/handle.hpp>
-#include <belay/windows/detail/wide_path.hpp>
+#include <belay/windows/detail/win32.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace windows {
 

@@ -32,7 +32,7 @@ using JournalRoomsOnDisk = belay::JournalRooms<DiskJournal, belay::sim::Disk>;
     belay::sim::Disk& disk, belay::JournalRoomsOptions options = {}, std::uint64_t seed = 1) {
     auto journal = DiskJournal::open(disk, "log", small_log(seed));
     if (!journal) {
-        return belay::PersistenceError{journal.error().code, journal.error().path, "the journal"};
+        return belay::PersistenceError{journal.error().code, journal.error().where, "the journal"};
     }
     return JournalRoomsOnDisk::open(disk, "rooms", std::move(*journal), options);
 }
@@ -71,7 +71,7 @@ public:
         return **found;
     }
     [[nodiscard]] static std::string file(std::string_view id) {
-        return "rooms/" + belay::detail::hex_of(id) + ".room";
+        return "rooms/" + belay::detail::hex_of(belay::as_bytes(id)) + ".room";
     }
 
 private:

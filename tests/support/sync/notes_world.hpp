@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include <belay/sqlite/detail/elements.hpp>
+#include <belay/sqlite/store.hpp>
 #include <belay/sync/replica.hpp>
 
 #include "support/sync/replica_server_rig.hpp"

@@ -7,8 +7,7 @@
 #include <string>
 #include <type_traits>
 
-#include <belay/windows/detail/handle.hpp>
-#include <belay/windows/detail/wide_path.hpp>
+#include <belay/windows/detail/win32.hpp>
 #include "support/windows/expect.hpp"
 
 namespace belay_test {

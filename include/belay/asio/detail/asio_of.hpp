@@ -3,20 +3,46 @@
 /// AsioOf: the parts of asio that belay uses, for Boost.Asio and for standalone asio.
 #pragma once
 
+#include <chrono>        // std::chrono::steady_clock
+#include <cstdint>       // std::uint32_t
+#include <string>        // std::string
+#include <system_error>  // std::errc
+#include <type_traits>   // std::decay_t, std::remove_reference_t
+#include <utility>       // std::forward
+
 #include <belay/core/assert.hpp>
+
+#if !defined(_WIN32)
+#    include <fcntl.h>
+#endif
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Maps an io_context to its asio. boost_asio.hpp and standalone_asio.hpp specialize it.
-///
-/// Types: Context, Timer, Work (a work guard), Tcp (its `ip::tcp`), Error (the error type of its
-/// calls), ExecutionContext. Functions: post(), buffer(), address(). Functions that classify
-/// errors: ended(), would_block(), unresolved(), standard().
+/// Has the system close the socket in programs that this process starts. Otherwise such a program
+/// keeps its port in use. asio opens sockets without SOCK_CLOEXEC, so a program that another thread
+/// starts at this moment may still have it.
+template <class Socket>
+void close_on_exec([[maybe_unused]] Socket& socket) {
+#if !defined(_WIN32)
+    if (socket.is_open()) static_cast<void>(::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC));
+#endif
+}
+
+/// Opens a socket to dial an endpoint. After an error the dial tries again, and reports it.
+template <class Error, class Socket, class Endpoint>
+void open_to_dial(Socket& socket, const Endpoint& to) {
+    Error ignored;
+    socket.open(to.protocol(), ignored);
+    close_on_exec(socket);
+}
+
+/// The types, errors and functions that only the name of asio's namespace finds. asio/boost.hpp
+/// and asio/standalone.hpp specialize it for their io_context.
 template <class Context>
-struct AsioOf;
+struct AsioNames;
 
 template <class Context>
-concept KnownAsio = requires { typename AsioOf<Context>::Context; };
+concept KnownAsio = requires { typename AsioNames<Context>::Context; };
 
 template <class Context>
 consteval bool known_asio() {
@@ -26,5 +52,98 @@ consteval bool known_asio() {
         "<belay/asio/standalone.hpp> for asio::io_context");
     return KnownAsio<Context>;
 }
+
+/// The parts of asio that belay uses, for Boost.Asio and for standalone asio.
+template <class C>
+struct AsioOf : AsioNames<C> {
+    using Names = AsioNames<C>;
+    using typename Names::Context;
+    using typename Names::Error;
+    using typename Names::ExecutionContext;
+    using typename Names::Executor;
+
+    template <class F>
+    static void post(Context& context, F&& f) {
+        Names::post_on(context, std::decay_t<F>(std::forward<F>(f)));
+    }
+    [[nodiscard]] static bool ended(const Error& e) noexcept { return e == Names::end_of_stream(); }
+    [[nodiscard]] static bool would_block(const Error& e) noexcept {
+        return e == Names::would_block_error() || e == Names::try_again_error();
+    }
+    /// Returns whether a name was not resolved; an unknown name may be known later.
+    [[nodiscard]] static bool unresolved(const Error& e) noexcept {
+        return e.category() == Names::names_category() || e.category() == Names::info_category();
+    }
+    /// Returns an error of the system in the category of the standard library. The conditions of
+    /// asio's own category cover only a few errors.
+    [[nodiscard]] static std::error_code standard(const Error& e) noexcept {
+        if (e.category() == Names::system_category()) return {e.value(), std::system_category()};
+        return e;
+    }
+
+    // ---- for sim::AsioNet ----------------------------------------------------------------------
+
+    /// Gives a context a scheduler that nothing runs. Without it, the first I/O object of asio that
+    /// is made for the context starts a thread, which runs its handlers in real time.
+    static void add_idle_scheduler([[maybe_unused]] ExecutionContext& context) {
+        if constexpr (requires { typename Names::Services; }) {
+            using Scheduler = typename Names::Services::Scheduler;
+            if constexpr (std::is_constructible_v<Scheduler, ExecutionContext&, int, bool>) {
+                Names::add(context, new Scheduler{context, 0, false});
+            } else {
+                Names::add(context, new Scheduler{context, false});
+            }
+        }
+    }
+    /// Returns whether an I/O object of asio was made for the context.
+    [[nodiscard]] static bool has_io_objects([[maybe_unused]] ExecutionContext& context) {
+        if constexpr (requires { typename Names::Services; }) {
+            using S = typename Names::Services;
+            return Names::template has<typename S::Reactor, typename S::TcpResolver,
+                                       typename S::UdpResolver>(context);
+        } else {
+            return false;
+        }
+    }
+    /// Returns the kind of an I/O object of asio that was made for the context; null if there is
+    /// none. Timers count when they wait: the TLS streams of asio have some that do not.
+    [[nodiscard]] static const char* used_io_object(ExecutionContext& context) {
+        if (!has_io_objects(context)) return nullptr;
+        if constexpr (requires { typename Names::Services; }) {
+            using S = typename Names::Services;
+            if (Names::template has<typename S::TcpResolver, typename S::UdpResolver>(context)) {
+                return "a resolver";
+            }
+            if (Names::template has<typename S::TcpSockets>(context)) return "an ip::tcp socket";
+            if (Names::template has<typename S::UdpSockets>(context)) return "an ip::udp socket";
+            if (Names::template has<typename S::Signals>(context)) return "a signal_set";
+            auto& scheduler = Names::template use<typename S::Scheduler>(context);
+            Error error;
+            scheduler.restart();
+            // It is stopped if nothing waits.
+            if (scheduler.poll(error) == 0 && scheduler.stopped()) return nullptr;
+            if (Names::template has<typename S::SteadyTimers>(context)) return "a steady_timer";
+            if (Names::template has<typename S::SystemTimers>(context)) return "a system_timer";
+        }
+        return "an I/O object";
+    }
+    /// Calls `cancel()` when the handler's cancellation slot is signalled; never in a version of
+    /// asio that has no slots.
+    template <class Handler, class F>
+    static void on_cancel([[maybe_unused]] const Handler& handler, [[maybe_unused]] F&& cancel) {
+        if constexpr (requires { Names::slot_of(handler); }) {
+            auto slot = Names::slot_of(handler);
+            if (!slot.is_connected()) return;
+            slot.assign([f = std::forward<F>(cancel)](auto type) mutable {
+                using Type = decltype(type);
+                if ((type & Type::all) != Type::none) f();
+            });
+        }
+    }
+    [[nodiscard]] static Error error_of(std::errc error) noexcept {
+        return error == std::errc{} ? Error{}
+                                    : Error{static_cast<int>(error), Names::system_category()};
+    }
+};
 
 }}}  // namespace belay::detail

@@ -14,7 +14,6 @@
 #include <vector>        // std::vector
 
 #include <belay/asio/detail/asio_of.hpp>
-#include <belay/asio/detail/close_on_exec.hpp>
 #include <belay/asio/detail/resolver.hpp>
 #include <belay/core/bytes.hpp>
 #include <belay/link/detail/dial_race.hpp>

@@ -54,9 +54,12 @@ private:
     Context& context_;
 };
 
+template <class Context>
+using AsioService = typename AsioOf<Context>::ExecutionContext::service;
+
 /// The resolver of a context. It ends with the context, and waits for no look-up.
 template <class Context>
-class AsioResolver : public AsioOf<Context>::ExecutionContext::service {
+class AsioResolver : public AsioService<Context> {
     using Execution = typename AsioOf<Context>::ExecutionContext;
 
 public:

@@ -11,16 +11,230 @@
 #include <utility>   // std::move; before asio, which in Boost 1.74 uses std::exchange without
 
 #include <boost/asio/write.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/message.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
+#include <boost/beast/http/rfc7230.hpp>
+#include <boost/beast/websocket/rfc6455.hpp>
 
-#include <belay/beast/detail/server_handshake.hpp>
 #include <belay/beast/detail/silent_upgrades.hpp>
-#include <belay/beast/detail/upgrade.hpp>
-#include <belay/beast/websocket_error.hpp>
+#include <belay/beast/detail/stream.hpp>
+#include <belay/beast/detail/upgrade_rules.hpp>
+#include <belay/beast/listener_counters.hpp>
+#include <belay/beast/listener_options.hpp>
+#include <belay/beast/websocket_options.hpp>
+#include <belay/http/detail/http_text.hpp>
+#include <belay/http/http_message.hpp>
+#include <belay/link/link_errc.hpp>
 #include <belay/openssl/tls_error.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Whether the peer has closed the connection, as opposed to having broken the protocol.
+template <class Stream>
+[[nodiscard]] bool is_gone(const boost::system::error_code& error) noexcept {
+    namespace asio = boost::asio;
+    if constexpr (NeedsTls<Stream>) {
+        if (BeastTls<Stream>::is_cut(error)) return true;
+    }
+    return error == asio::error::eof || error == asio::error::connection_reset ||
+           error == asio::error::connection_aborted || error == asio::error::broken_pipe ||
+           error == asio::error::not_connected ||
+           error == boost::beast::http::error::end_of_stream ||
+           error == boost::beast::http::error::partial_message;
+}
+
+/// Whether the kernel has seen the peer close the connection.
+template <class Socket>
+[[nodiscard]] bool has_hung_up(Socket& socket) noexcept {
+    boost::system::error_code error;
+    char byte = 0;
+    socket.non_blocking(true, error);
+    if (!error) {
+        socket.receive(boost::asio::buffer(&byte, 1), Socket::message_peek, error);
+    }
+    return error && error != boost::asio::error::would_block &&
+           error != boost::asio::error::try_again;
+}
+
+/// A connection of beast::Accepted, from the answer to its upgrade.
+template <class Stream>
+class BeastServerHandshake : public BeastStream<Stream> {
+    using Parent = BeastStream<Stream>;
+    using typename Parent::Error;
+    using typename Parent::State;
+
+public:
+    using Request = boost::beast::http::request<boost::beast::http::empty_body>;
+
+    BeastServerHandshake(boost::asio::io_context& context,
+                         std::shared_ptr<const beast::WebSocketOptions> options,
+                         const Link<Bytes>& link, Stream stream)
+        : Parent{context, std::move(options), link, std::move(stream)} {}
+
+    /// Answers the request.
+    void answer(const Request& request, IpPermit permit) {
+        namespace websocket = boost::beast::websocket;
+        namespace http = boost::beast::http;
+        this->permit_ = std::move(permit);
+        if (has_hung_up(this->socket())) return give_way(failure_of(LinkErrc::closed_by_peer));
+        this->ws_.set_option(websocket::stream_base::decorator(
+            [protocol = this->options_->subprotocol](websocket::response_type& response) {
+                response.set(http::field::server, "belay");
+                if (!protocol.empty()) {
+                    response.set(http::field::sec_websocket_protocol, protocol);
+                }
+            }));
+        websocket::permessage_deflate deflate;
+        deflate.server_enable = this->options_->deflate;
+        this->configure(deflate);
+        // A peer that does not read may block the answer, so its time is limited.
+        this->close_timer_.expires_after(Parent::close_max);
+        this->close_timer_.async_wait(Parent::on_of(*this, [](auto& self, const Error& e) {
+            if (!e && self.state_ == State::connecting) {
+                self.give_way(Failure::from(std::make_error_code(std::errc::timed_out)));
+            }
+        }));
+        this->ws_.async_accept(
+            request, Parent::on_of(*this, [](auto& self, const Error& e) { self.answered(e); }));
+    }
+
+private:
+    void answered(const Error& error) {
+        this->close_timer_.cancel();
+        if (error) return give_way(BeastFailure::of_handshake(error));
+        this->permit_.upgraded();
+        this->begin();
+    }
+    void give_way(const Failure& why) noexcept {
+        this->permit_.aborted();
+        this->end(why);
+    }
+};
+
+struct Upgrade {
+    using Request = boost::beast::http::request<boost::beast::http::empty_body>;
+    using Field = boost::beast::http::field;
+
+    using Reason = beast::RejectedUpgrade::Reason;
+
+    /// The fault, the status that reports it, and the reason that is counted.
+    struct Verdict {
+        std::error_code error;
+        int status = 0;
+        Reason reason{};
+    };
+
+    /// Returns: nothing if the request is valid.
+    [[nodiscard]] static std::optional<Verdict> check(const Request& request,
+                                                      const beast::ListenerOptions& options) {
+        const Verdict malformed{beast::WebSocketErrc::upgrade_malformed, 400, Reason::malformed};
+        for (const Field field : {Field::host, Field::origin, Field::upgrade,
+                                  Field::sec_websocket_key, Field::sec_websocket_version}) {
+            if (request.count(field) > 1) return malformed;
+        }
+        const auto asked = request.target();
+        if (request.count(Field::host) == 0 || asked.empty() || asked.front() != '/') {
+            return malformed;
+        }
+        if (!boost::beast::websocket::is_upgrade(request) ||
+            text(request, Field::sec_websocket_version) != "13") {
+            return Verdict{beast::WebSocketErrc::no_upgrade, 426, Reason::no_upgrade};
+        }
+        if (!is_websocket_key(text(request, Field::sec_websocket_key))) return malformed;
+        const OriginCheck origin{text(request, Field::origin), text(request, Field::host)};
+        if (request.count(Field::origin) != 0 && !origin.passes(options.origins)) {
+            return Verdict{beast::WebSocketErrc::origin_rejected, 403, Reason::origin};
+        }
+        const std::string offered = joined(request, "Sec-WebSocket-Protocol");
+        if (!options.subprotocol.empty() && !WordList{offered}.has(options.subprotocol)) {
+            return Verdict{beast::WebSocketErrc::subprotocol_rejected, 400, Reason::subprotocol};
+        }
+        return std::nullopt;
+    }
+
+    /// Whether the request is a valid request for a page, and not for a WebSocket.
+    [[nodiscard]] static bool asks_for_page(const Request& request) noexcept {
+        const auto asked = request.target();
+        const auto method = request.method();
+        const auto hosts = request.count(Field::host);
+        // The health checks of some load balancers use HTTP/1.0, which does not require a host.
+        const bool has_host = hosts == 1 || (hosts == 0 && request.version() == 10);
+        return (method == boost::beast::http::verb::get ||
+                method == boost::beast::http::verb::head) &&
+               request.count(Field::upgrade) == 0 && has_host && !asked.empty() &&
+               asked.front() == '/';
+    }
+    [[nodiscard]] static HttpRequest page_request(const Request& request) {
+        HttpRequest asked{
+            .url = {request.target().data(), request.target().size()},
+            .method = {request.method_string().data(), request.method_string().size()}};
+        for (const auto& field : request) {
+            asked.headers.add({{field.name_string().data(), field.name_string().size()},
+                               {field.value().data(), field.value().size()}});
+        }
+        return asked;
+    }
+    /// Returns a complete answer, with a body unless only its head was requested.
+    [[nodiscard]] static std::string page(const HttpResponse& response, bool with_body) {
+        std::string out = status_line(response.status);
+        for (const HttpHeaders::Field& field : response.headers) {
+            const bool ours = is_same_name(field.name, "Content-Length") ||
+                              is_same_name(field.name, "Connection") ||
+                              is_same_name(field.name, "Transfer-Encoding");
+            if (ours || !is_header_name(field.name) || !is_header_value(field.value)) return {};
+            out += field.name + ": " + field.value + "\r\n";
+        }
+        // These have no body, and a Content-Length is an error (RFC 9110, section 8.6).
+        const bool has_none = response.status == 204 || response.status == 304;
+        if (!has_none) out += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
+        out += "Connection: close\r\n\r\n";
+        return with_body && !has_none ? out + response.body : out;
+    }
+
+    [[nodiscard]] static std::string_view text(const Request& request, Field name) noexcept {
+        const auto value = request[name];
+        return {value.data(), value.size()};
+    }
+    /// Returns the values of all headers of this name, joined by commas.
+    [[nodiscard]] static std::string joined(const Request& request, std::string_view name) {
+        std::string out;
+        const auto range = request.equal_range(boost::beast::string_view{name.data(), name.size()});
+        for (auto it = range.first; it != range.second; ++it) {
+            if (!out.empty()) out += ',';
+            out.append(it->value().data(), it->value().size());
+        }
+        return out;
+    }
+    [[nodiscard]] static std::string forwarded_for(const Request& request) {
+        return joined(request, "X-Forwarded-For");
+    }
+    /// Returns the part of the target that may be reported: its query may hold a token.
+    [[nodiscard]] static std::string path_of(const Request& request) {
+        const auto target = request.target();
+        const std::string_view all{target.data(), target.size()};
+        return std::string{all.substr(0, all.find('?'))};
+    }
+    /// Returns a complete answer without a body.
+    [[nodiscard]] static std::string rejection(int status, Duration retry_after) {
+        std::string out = status_line(status) + "Connection: close\r\nContent-Length: 0\r\n";
+        if (status == 426) out += "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+        // Rounded up, so that no client retries too early.
+        const auto seconds = std::chrono::ceil<std::chrono::seconds>(retry_after).count();
+        if (seconds > 0) out += "Retry-After: " + std::to_string(seconds) + "\r\n";
+        return out + "\r\n";
+    }
+
+private:
+    [[nodiscard]] static std::string status_line(int status) {
+        namespace http = boost::beast::http;
+        const auto reason = http::obsolete_reason(static_cast<http::status>(status));
+        std::string out = "HTTP/1.1 " + std::to_string(status) + " ";
+        out.append(reason.data(), reason.size());
+        return out + "\r\nServer: belay\r\n";
+    }
+};
 
 template <class Stream>
 class BeastPendingUpgrade;

@@ -3,28 +3,93 @@
 /// BeastStream: the stream of one WebSocket connection. The handlers of asio keep it alive.
 #pragma once
 
-#include <chrono>   // std::chrono::seconds
-#include <memory>   // std::enable_shared_from_this
-#include <new>      // std::bad_alloc
-#include <utility>  // std::move; before asio, which in Boost 1.74 uses std::exchange without
+#include <chrono>       // std::chrono::seconds
+#include <memory>       // std::enable_shared_from_this, std::shared_ptr
+#include <new>          // std::bad_alloc
+#include <string_view>  // std::string_view
+#include <utility>      // std::move; before asio, which in Boost 1.74 uses std::exchange without
 
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/error.hpp>
 #include <boost/beast/websocket.hpp>
+#include <boost/beast/websocket/error.hpp>
+#include <boost/beast/websocket/rfc6455.hpp>
+#include <boost/beast/zlib/error.hpp>
 
 #include <belay/asio/boost.hpp>
 #include <belay/asio/detail/dial.hpp>
-#include <belay/beast/detail/failure.hpp>
 #include <belay/beast/detail/gathered.hpp>
 #include <belay/beast/detail/ip_limiter.hpp>
 #include <belay/beast/websocket_options.hpp>
 #include <belay/core/detail/memory.hpp>
 #include <belay/core/order.hpp>
+#include <belay/core/random.hpp>
 #include <belay/http/detail/http_text.hpp>
 #include <belay/link/link.hpp>
 #include <belay/link/link_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Failures by the stage in which the error occurred.
+struct BeastFailure {
+    using Asio = AsioOf<boost::asio::io_context>;
+    using Error = Asio::Error;
+
+    [[nodiscard]] static Failure garbage() noexcept {
+        return Failure::from(std::make_error_code(std::errc::protocol_error));
+    }
+    [[nodiscard]] static Failure of_dial(const Error& error) noexcept {
+        return socket_failure(Asio::standard(error), Cause::refused);
+    }
+    [[nodiscard]] static Failure of_handshake(const Error& error) noexcept {
+        namespace http = boost::beast::http;
+        const bool ended = error == http::error::end_of_stream ||
+                           error == http::error::partial_message || Asio::ended(error);
+        if (ended) return failure_of(LinkErrc::closed_by_peer);
+        return with_protocol(error);
+    }
+    /// An error of an open connection that did not end by a close frame.
+    [[nodiscard]] static Failure of_stream(const Error& error) noexcept {
+        const bool of_system = error.category() == boost::asio::error::get_system_category();
+        // The stream ended without a close frame. The layers below have different errors for that.
+        if (!of_system && !is_of_beast(error)) return websocket_failure(1006);
+        return with_protocol(error);
+    }
+    /// The failure of a close frame, as `classify` decides; see beast::WebSocketOptions.
+    template <class Classify>
+    [[nodiscard]] static Failure of_close_frame(const boost::beast::websocket::close_reason& reason,
+                                                const Classify& classify) noexcept {
+        const int code = reason.code == 0 ? 1005 : static_cast<int>(reason.code);
+        const Failure usual = websocket_failure(code);
+        if (!classify) return usual;
+        // An exception would leave the run of the context, and the connection would never end.
+        try {
+            const Failure failure =
+                classify(code, std::string_view{reason.reason.data(), reason.reason.size()});
+            return failure.cause == Cause::none ? usual : failure;
+        } catch (...) {
+            return usual;
+        }
+    }
+    [[nodiscard]] static constexpr bool is_sendable(int code) noexcept {
+        return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
+               (code >= 3000 && code <= 4999);
+    }
+
+private:
+    [[nodiscard]] static Failure with_protocol(const Error& error) noexcept {
+        Failure failure = socket_failure(Asio::standard(error), Cause::lost);
+        if (is_of_beast(error)) failure.cause = Cause::protocol;
+        return failure;
+    }
+    [[nodiscard]] static bool is_of_beast(const Error& error) noexcept {
+        namespace beast = boost::beast;
+        return error.category() == make_error_code(beast::http::error::bad_version).category() ||
+               error.category() == make_error_code(beast::zlib::error::stream_error).category() ||
+               error.category() == make_error_code(beast::websocket::error::closed).category();
+    }
+};
 
 /// The TLS functions of a stream of the user's type. beast/tls.hpp specializes it for OpenSSL.
 template <class Stream>
@@ -460,6 +525,61 @@ protected:
     Asio::Timer close_timer_;
     IpPermit permit_;  ///< of an accepted connection
     boost::beast::websocket::stream<Layer> ws_;
+};
+
+/// One connection, dialled or accepted. Its destructor closes the socket without a callback.
+template <class Stream, class Impl = BeastStream<Stream>>
+class BeastConnection {
+    static constexpr bool dials = requires(Impl& impl) { impl.advance(Instant{}); };
+
+public:
+    /// `impl` is null if there was no stream. Its link has been notified in that case.
+    explicit BeastConnection(std::shared_ptr<Impl> impl) noexcept : impl_{std::move(impl)} {}
+    BeastConnection(const BeastConnection&) = delete;
+    BeastConnection& operator=(const BeastConnection&) = delete;
+    ~BeastConnection() {
+        if (impl_) impl_->abandon();
+    }
+
+    /// Sends `message`.
+    ///
+    /// Errors: busy, after which Link::writable follows once; rejected if text frames are sent and
+    /// `message` is not UTF-8; down unless the connection is open.
+    [[nodiscard]] SendResult send(const Bytes& message) noexcept {
+        return impl_ ? impl_->send(message) : SendResult::down;
+    }
+    /// Sends a ping frame. The peer's answer is reported by Link::pong.
+    void ping() noexcept {
+        if (impl_) impl_->ping();
+    }
+    void limit_messages(std::size_t bytes) noexcept {
+        if (impl_) impl_->limit_messages(bytes);
+    }
+    void limit_output(std::size_t bytes) noexcept {
+        if (impl_) impl_->limit_output(bytes);
+    }
+    void resume_reading() noexcept {
+        if (impl_) impl_->resume_reading();
+    }
+    [[nodiscard]] Instant deadline() const noexcept
+        requires dials
+    {
+        return impl_->deadline();
+    }
+    /// Continues the dial of a name.
+    void advance(Turn& turn)
+        requires dials
+    {
+        impl_->advance(turn.now);
+    }
+    /// Writes the queued messages, sends a close frame, and reports Link::closed when the peer has
+    /// answered it.
+    void close(const Failure& why) noexcept {
+        if (impl_) impl_->close(why);
+    }
+
+private:
+    std::shared_ptr<Impl> impl_;
 };
 
 }}}  // namespace belay::detail

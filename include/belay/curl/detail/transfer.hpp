@@ -3,25 +3,148 @@
 /// CurlTransfer: one request over libcurl, and its result.
 #pragma once
 
-#include <algorithm>  // std::min
-#include <cerrno>     // errno
-#include <cstring>    // std::memcpy
-#include <optional>   // std::optional
-#include <string>     // std::string
-#include <utility>    // std::move, std::exchange
-
 #include <curl/curl.h>
 #include <sys/socket.h>
+
+#include <algorithm>    // std::min
+#include <cerrno>       // errno
+#include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint16_t
+#include <cstring>      // std::memcpy
+#include <memory>       // std::unique_ptr
+#include <new>          // std::bad_alloc
+#include <optional>     // std::optional
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move, std::exchange
+#include <vector>       // std::vector
 
 #include <belay/core/clocks.hpp>
 #include <belay/core/completion.hpp>
 #include <belay/core/order.hpp>
 #include <belay/curl/detail/reply.hpp>
-#include <belay/curl/detail/sockets.hpp>
-#include <belay/curl/detail/url.hpp>
+#include <belay/http/detail/http_text.hpp>
 #include <belay/http/http_message.hpp>
+#include <belay/posix/detail/socket.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// A URL parsed by libcurl, so that checking a URL and sending its request interpret it in the same
+/// way.
+///
+/// Thread safety: distinct objects safe.
+/// Throws:        std::bad_alloc: if memory runs out, a URL is neither reported as bad nor as of
+///                another origin.
+class CurlUrl {
+public:
+    explicit CurlUrl(const std::string& text) : parsed_{curl_url()} {
+        if (!parsed_) throw std::bad_alloc{};
+        // Only for libcurl a NUL would end it early.
+        valid_ = is_one_word(text) && has_authority(text) && set(text);
+    }
+
+    /// Whether it is an absolute URL of http or https without credentials.
+    [[nodiscard]] bool is_http() const {
+        if (!valid_) return false;
+        const std::string scheme = part(CURLUPART_SCHEME);
+        return is_same_name(scheme, "http") || is_same_name(scheme, "https");
+    }
+    /// Returns the port, which may be that of the scheme; 0 if the URL is not valid.
+    [[nodiscard]] unsigned port() const {
+        return valid_ ? detail::number_in(part(CURLUPART_PORT)).value_or(0) : 0;
+    }
+    /// Resolves a `Location` header against this URL.
+    /// Returns: the absolute URL; empty if it is not valid, or of another scheme, host or port.
+    [[nodiscard]] std::string within_origin(const std::string& location) {
+        const std::string scheme = part(CURLUPART_SCHEME), host = part(CURLUPART_HOST),
+                          port = part(CURLUPART_PORT);
+        valid_ = valid_ && is_one_word(location) && set(location);
+        const bool same = is_http() && is_same_name(scheme, part(CURLUPART_SCHEME)) &&
+                          is_same_name(host, part(CURLUPART_HOST)) && port == part(CURLUPART_PORT);
+        return same ? part(CURLUPART_URL) : std::string{};
+    }
+
+private:
+    struct Free {
+        void operator()(CURLU* url) const noexcept { curl_url_cleanup(url); }
+    };
+
+    /// Whether a host follows two slashes. libcurl also takes one slash and three.
+    [[nodiscard]] static bool has_authority(std::string_view text) noexcept {
+        text.remove_prefix(std::min(text.find(':'), text.size()));
+        return text.starts_with("://") && !text.starts_with(":///");
+    }
+    [[nodiscard]] static bool is_ok(CURLUcode code) {
+        if (code == CURLUE_OUT_OF_MEMORY) throw std::bad_alloc{};
+        return code == CURLUE_OK;
+    }
+    [[nodiscard]] bool set(const std::string& text) {
+        return is_ok(curl_url_set(parsed_.get(), CURLUPART_URL, text.c_str(),
+                                  CURLU_DISALLOW_USER | CURLU_PATH_AS_IS));
+    }
+    [[nodiscard]] std::string part(CURLUPart which) const {
+        char* text = nullptr;
+        // Returns the default port if the URL has none.
+        const unsigned flags = which == CURLUPART_PORT ? CURLU_DEFAULT_PORT : 0;
+        if (!is_ok(curl_url_get(parsed_.get(), which, &text, flags))) return {};
+        struct Freed {
+            char* text;
+            ~Freed() { curl_free(text); }
+        } const freed{text};
+        return text;
+    }
+
+    std::unique_ptr<CURLU, Free> parsed_;
+    bool valid_ = false;
+};
+
+/// The sockets that libcurl has used. It keeps those of idle connections, and may have closed any.
+///
+/// Thread safety: the loop's thread.
+class CurlSockets {
+public:
+    /// A request uses this socket.   Throws: std::bad_alloc.
+    void begin(curl_socket_t socket) {
+        const auto i = static_cast<std::size_t>(socket);
+        if (idle_ports_.size() <= i) idle_ports_.resize(i + 1);
+        idle_ports_[i] = 0;
+    }
+    /// `last`, the last request that used this socket, does not use it any more. A connection of
+    /// HTTP/2 has input at any time, and numbers its responses.
+    void end(curl_socket_t socket, CURL* last) noexcept {
+        const auto i = static_cast<std::size_t>(socket);
+        long version = CURL_HTTP_VERSION_NONE;
+        static_cast<void>(curl_easy_getinfo(last, CURLINFO_HTTP_VERSION, &version));
+        const bool is_http1 = version == CURL_HTTP_VERSION_1_0 || version == CURL_HTTP_VERSION_1_1;
+        if (is_http1 && i < idle_ports_.size()) idle_ports_[i] = local_port(socket);
+    }
+    /// Returns whether the idle connection of HTTP/1 from this local port has input. It was sent
+    /// before the next request, so it is no response to that one.
+    [[nodiscard]] bool has_input(int port) const noexcept {
+        if (port <= 0) return false;
+        for (std::size_t i = 0; i < idle_ports_.size(); ++i) {
+            if (idle_ports_[i] != port) continue;
+            const auto socket = static_cast<curl_socket_t>(i);
+            char byte = 0;
+            // The number may be that of another socket by now.
+            if (local_port(socket) == port &&
+                ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+private:
+    [[nodiscard]] static std::uint16_t local_port(curl_socket_t socket) noexcept {
+        posix::detail::SocketAddress address;
+        if (::getsockname(socket, address.as_sockaddr(), &address.size) != 0) return 0;
+        return address.port();
+    }
+
+    std::vector<std::uint16_t>
+        idle_ports_{};  // by the number of the socket; 0 if it is not checked
+};
 
 /// A function of the user that sets further options of libcurl.
 using CurlConfigure = Function<CURLcode(CURL*)>;

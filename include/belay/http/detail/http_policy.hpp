@@ -22,6 +22,7 @@
 #include <belay/budget/budgets.hpp>
 #include <belay/call/hedge.hpp>
 #include <belay/call/outcome.hpp>
+#include <belay/core/detail/hex.hpp>
 #include <belay/core/http_failure.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
@@ -198,15 +199,9 @@ struct HedgeChosen<HttpDefinite> {
 /// Returns the byte that "%XX" at the front of a text stands for; -1 if the text begins otherwise.
 [[nodiscard]] constexpr int encoded_at(std::string_view text) noexcept {
     if (text.size() < 3 || text[0] != '%') return -1;
-    int byte = 0;
-    for (const char digit : text.substr(1, 2)) {
-        constexpr std::string_view digits = "0123456789abcdef";
-        const bool is_upper = digit >= 'A' && digit <= 'F';
-        const std::size_t value = digits.find(is_upper ? static_cast<char>(digit + 32) : digit);
-        if (value == digits.npos) return -1;
-        byte = byte * 16 + static_cast<int>(value);
-    }
-    return byte;
+    const int high = hex_value(text[1]);
+    const int low = hex_value(text[2]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 /// Returns whether no host has this character, encoded or not: a control character, or a forbidden
 /// host code point of the URL Standard.

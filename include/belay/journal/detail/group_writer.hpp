@@ -13,7 +13,7 @@
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
-#include <belay/journal/detail/file_advice.hpp>
+#include <belay/journal/advised_error.hpp>
 #include <belay/journal/detail/record_buffer.hpp>
 #include <belay/journal/file_system_like.hpp>
 #include <belay/journal/journal_options.hpp>

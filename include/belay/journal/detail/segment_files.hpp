@@ -10,7 +10,7 @@
 #include <vector>   // std::vector
 
 #include <belay/core/order.hpp>
-#include <belay/journal/detail/file_advice.hpp>
+#include <belay/journal/advised_error.hpp>
 #include <belay/journal/detail/file_place.hpp>
 #include <belay/journal/detail/file_window.hpp>
 #include <belay/journal/detail/record_buffer.hpp>

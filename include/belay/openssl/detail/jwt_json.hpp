@@ -13,6 +13,8 @@
 #include <vector>       // std::vector
 
 #include <belay/core/bytes.hpp>
+#include <belay/core/detail/hex.hpp>
+#include <belay/core/detail/json_text.hpp>
 #include <belay/http/detail/http_text.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -101,18 +103,23 @@ struct JwtValue {
 /// parsers disagree:
 /// - a text that is not UTF-8, and half of a surrogate pair;
 /// - a number beyond the range of a double;
+/// - more than 128 objects and arrays within one another;
 /// - a name that an object has twice.
 ///
 /// A token has few members and needs no parser of a library, whose headers would take a quarter of
 /// a gigabyte to compile.
 class JwtObject {
 public:
-    /// Complexity: O(n log n); does not recurse, so that no text overflows the stack.
+    /// The most objects and arrays within one another.
+    static constexpr std::size_t nesting_max = 128;
+
+    /// Complexity: O(n log n).
     [[nodiscard]] static std::optional<JwtObject> parse(std::string_view json) {
-        Reader reader{json};
-        if (!is_utf8(as_bytes(json)) || !reader.read()) return std::nullopt;
         JwtObject object;
-        object.members_ = std::move(reader.members);
+        const bool is_json = is_utf8(as_bytes(json)) &&
+                             JsonText<Reader>::of(json, nesting_max, Reader{object.members_}) ==
+                                 JsonText<Reader>::Verdict::json;
+        if (!is_json) return std::nullopt;
         return object;
     }
     /// Returns the value of a member; nullptr if there is none.
@@ -126,24 +133,34 @@ public:
 private:
     using Members = std::vector<std::pair<std::string, JwtValue>>;
 
+    /// Takes the parts of the text; see JsonText.
     class Reader {
     public:
-        explicit Reader(std::string_view json) noexcept : rest_{json} {}
+        explicit Reader(Members& members) noexcept : members_{members} {}
 
-        /// Whether the text is one object.
-        [[nodiscard]] bool read() {
-            skip_space();
-            if (rest_.empty() || rest_.front() != '{') return false;
-            do {
-                bool is_first = false;
-                if (!read_value(is_first)) return false;
-                if (!read_to_next_value(is_first)) return false;
-            } while (!open_.empty());
-            skip_space();
-            return rest_.empty();
+        [[nodiscard]] bool open(bool is_object) {
+            if (open_.empty() && !is_object) return false;
+            store({is_object ? JwtValue::Kind::object : JwtValue::Kind::array});
+            open_.push_back({.is_object = is_object});
+            return true;
         }
-
-        Members members{};
+        void close() noexcept { open_.pop_back(); }
+        [[nodiscard]] bool name(std::string_view written) {
+            std::string name;
+            if (!decode(written, name)) return false;
+            if (open_.size() == 1) members_.emplace_back(name, JwtValue{});
+            return open_.back().names.insert(std::move(name)).second;
+        }
+        [[nodiscard]] bool text(std::string_view written) {
+            JwtValue value{JwtValue::Kind::text};
+            return decode(written, value.text) && store(std::move(value));
+        }
+        [[nodiscard]] bool number(std::string_view written) {
+            std::string_view rest = written;
+            return JwtNumber::read(rest) && rest.empty() &&
+                   store({JwtValue::Kind::number, std::string{written}});
+        }
+        [[nodiscard]] bool word() { return store({}); }
 
     private:
         /// An object or an array that has not ended.
@@ -152,71 +169,26 @@ private:
             std::set<std::string> names{};
         };
 
-        /// Reads a value, or the beginning of an object or an array; sets `opened` then.
-        [[nodiscard]] bool read_value(bool& opened) {
-            skip_space();
-            const char c = rest_.empty() ? '\0' : rest_.front();
-            JwtValue value;
-            opened = c == '{' || c == '[';
-            if (opened) {
-                value.kind = c == '{' ? JwtValue::Kind::object : JwtValue::Kind::array;
-                rest_.remove_prefix(1);
-            } else if (c == '"') {
-                value.kind = JwtValue::Kind::text;
-                if (!read_text(value.text)) return false;
-            } else if (c == '-' || (c >= '0' && c <= '9')) {
-                value.kind = JwtValue::Kind::number;
-                const std::string_view all = rest_;
-                if (!JwtNumber::read(rest_)) return false;
-                value.text = all.substr(0, all.size() - rest_.size());
-            } else if (!take("true") && !take("false") && !take("null")) {
-                return false;
-            }
-            store(std::move(value));
-            if (opened) open_.push_back({.is_object = c == '{'});
-            return true;
-        }
-        void store(JwtValue value) {
-            if (open_.size() == 1) members.back().second = std::move(value);
+        /// Returns false for a value that is not in an object.
+        bool store(JwtValue value) {
+            if (open_.size() == 1) members_.back().second = std::move(value);
             if (open_.size() == 2 && !open_.back().is_object)
-                members.back().second.items.push_back(std::move(value));
+                members_.back().second.items.push_back(std::move(value));
+            return !open_.empty();
         }
-        /// Reads the ends of objects and arrays, a comma and a name. `is_first` is true if an
-        /// object or an array has just begun.
-        [[nodiscard]] bool read_to_next_value(bool is_first) {
-            while (!open_.empty()) {
-                skip_space();
-                if (!take(open_.back().is_object ? "}" : "]")) {
-                    return (is_first || take(",")) && (!open_.back().is_object || read_name());
-                }
-                open_.pop_back();
-                is_first = false;
-            }
-            return true;
-        }
-        [[nodiscard]] bool read_name() {
-            skip_space();
-            std::string name;
-            if (rest_.empty() || rest_.front() != '"' || !read_text(name)) return false;
-            if (open_.size() == 1) members.emplace_back(name, JwtValue{});
-            if (!open_.back().names.insert(std::move(name)).second) return false;
-            skip_space();
-            return take(":");
-        }
-        /// Reads a string, from its first quotation mark to the last one.
-        [[nodiscard]] bool read_text(std::string& out) {
-            rest_.remove_prefix(1);
-            while (!rest_.empty() && static_cast<unsigned char>(rest_.front()) >= 0x20) {
+        /// Decodes the escapes of a string.   Returns: false for half of a surrogate pair.
+        [[nodiscard]] bool decode(std::string_view written, std::string& out) {
+            rest_ = written;
+            while (!rest_.empty()) {
                 const char c = rest_.front();
                 rest_.remove_prefix(1);
-                if (c == '"') return true;
                 if (c != '\\') {
                     out += c;
                 } else if (!read_escape(out)) {
                     return false;
                 }
             }
-            return false;
+            return true;
         }
         [[nodiscard]] bool read_escape(std::string& out) {
             constexpr std::string_view letters = "\"\\/bfnrt";
@@ -245,11 +217,9 @@ private:
         /// Reads `u` and four hexadecimal digits.
         [[nodiscard]] bool read_unit(unsigned& unit) {
             if (!take("u") || rest_.size() < 4) return false;
-            constexpr std::string_view digits = "0123456789abcdef0123456789ABCDEF";
             for (const char c : rest_.substr(0, 4)) {
-                const auto value = digits.find(c);
-                if (value == std::string_view::npos) return false;
-                unit = unit << 4U | static_cast<unsigned>(value % 16);
+                if (hex_value(c) < 0) return false;
+                unit = unit << 4U | static_cast<unsigned>(hex_value(c));
             }
             rest_.remove_prefix(4);
             return true;
@@ -267,17 +237,14 @@ private:
             }
             add(0x80U | (code & 0x3FU));
         }
-        void skip_space() noexcept {
-            const auto n = rest_.find_first_not_of(" \t\n\r");
-            rest_.remove_prefix(n == std::string_view::npos ? rest_.size() : n);
-        }
         [[nodiscard]] bool take(std::string_view word) noexcept {
             if (!rest_.starts_with(word)) return false;
             rest_.remove_prefix(word.size());
             return true;
         }
 
-        std::string_view rest_;
+        Members& members_;
+        std::string_view rest_{};  // of a string that is being decoded
         std::vector<Scope> open_{};
     };
 

@@ -139,7 +139,8 @@ public:
     [[nodiscard]] PersistenceError failed(postgres::Errc code) const {
         std::string words = connection_ ? PQerrorMessage(connection_.get()) : "";
         while (!words.empty() && words.back() == '\n') words.pop_back();
-        return {make_error_code(code), "PostgreSQL", std::move(words), advice_for_postgres(code)};
+        const std::error_code error = make_error_code(code);
+        return {error, "PostgreSQL", std::move(words), postgres_category().advice(error)};
     }
 
 private:

@@ -6,7 +6,6 @@
 #include <libpq-fe.h>
 #include <poll.h>
 
-#include <charconv>     // std::from_chars
 #include <chrono>       // std::chrono::ceil
 #include <cstddef>      // std::byte, std::size_t
 #include <cstdint>      // std::uint64_t
@@ -19,6 +18,7 @@
 #include <utility>      // std::exchange, std::move
 #include <vector>       // std::vector
 
+#include <belay/core/detail/hex.hpp>
 #include <belay/core/order.hpp>
 #include <belay/posix/poller.hpp>
 #include <belay/postgres/detail/connection.hpp>
@@ -26,26 +26,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Returns the bytes as digits.
-[[nodiscard]] inline std::string postgres_digits(BytesView bytes) {
-    constexpr char digits[] = "0123456789abcdef";
-    std::string text;
-    text.reserve(2 * bytes.size());
-    for (const std::byte b : bytes)
-        text += {digits[std::to_integer<unsigned>(b) >> 4U],
-                 digits[std::to_integer<unsigned>(b) & 15U]};
-    return text;
-}
-/// Returns the bytes of digits that postgres_digits has written; nothing of other text.
+/// Returns the bytes of a text that hex_of returned; nothing of other text.
 [[nodiscard]] inline Bytes postgres_bytes(std::string_view digits) {
-    Bytes bytes;
-    for (std::size_t i = 0; i + 1 < digits.size(); i += 2) {
-        unsigned value = 0;
-        const char* const end = digits.data() + i + 2;
-        if (std::from_chars(digits.data() + i, end, value, 16).ptr != end) return {};
-        bytes.push_back(static_cast<std::byte>(value));
-    }
-    return bytes;
+    return bytes_of_hex(digits).value_or(Bytes{});
 }
 
 /// The last change that this server has stored in each room, until its subscription has read
@@ -134,13 +117,13 @@ public:
         std::string texts = "{";
         for (const part::PublishedMessage& message : messages) {
             BytesView left{message.bytes};
-            const std::string id = postgres_digits(as_bytes(message.id));
+            const std::string id = hex_of(as_bytes(message.id));
             do {
                 const BytesView piece = left.first(smaller(left.size(), piece_max));
                 left = left.subspan(piece.size());
                 // Equal notifications of a transaction would become one.
                 texts += (texts.size() == 1 ? "" : ",") + std::string{left.empty() ? "m" : "p"} +
-                         id + ":" + std::to_string(++pieces_) + ":" + postgres_digits(piece);
+                         id + ":" + std::to_string(++pieces_) + ":" + hex_of(piece);
             } while (!left.empty());
         }
         PostgresRows rows;
@@ -200,7 +183,7 @@ private:
         for (const auto& [id, reader] : readers)
             if (reader.waits)
                 ids += (ids.size() == 1 ? "" : ",") + std::string{"\"\\\\x"} +
-                       postgres_digits(as_bytes(id)) + "\"";
+                       hex_of(as_bytes(id)) + "\"";
         PostgresRows rows;
         if (PersistenceError e =
                 connection_.run("SELECT id, epoch, position FROM " + options_.prefix +

@@ -17,6 +17,7 @@
 #include <vector>        // std::vector
 
 #include <belay/core/bytes.hpp>
+#include <belay/core/detail/hex.hpp>
 #include <belay/core/random.hpp>
 #include <belay/redis/detail/connection.hpp>
 #include <belay/redis/detail/room_shared.hpp>
@@ -28,15 +29,13 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 struct RedisRoomKeys {
     RedisRoomKeys(const std::string& prefix, std::string_view id) {
         std::string tag = prefix + ":{";
-        constexpr char digits[] = "0123456789abcdef";
         for (const char c : id) {
             // A brace in the id would end the tag.
             if (c != '{' && c != '}' && c != '%') {
                 tag += c;
                 continue;
             }
-            const auto byte = static_cast<unsigned char>(c);
-            tag += {'%', digits[byte >> 4U], digits[byte & 15U]};
+            append_hex(tag += '%', static_cast<std::byte>(c));
         }
         tag += '}';
         updates = tag + ":updates";
@@ -88,14 +87,7 @@ inline constexpr unsigned redis_sequence_bits = 20;
     return epoch == no_id ? std::string_view{} : as_text(epoch);
 }
 /// Returns 32 random digits, unique in practice.
-[[nodiscard]] inline std::string redis_fresh_digits(Random& bits) {
-    std::string text;
-    for (const std::byte b : make_id(bits)) {
-        constexpr char digits[] = "0123456789abcdef";
-        text += {digits[static_cast<unsigned>(b) >> 4U], digits[static_cast<unsigned>(b) & 15U]};
-    }
-    return text;
-}
+[[nodiscard]] inline std::string redis_fresh_digits(Random& bits) { return hex_of(make_id(bits)); }
 /// Reads entries. Their readers validate the updates. An entry without an update gets an empty one.
 /// Returns: false if an id is none of this storage.
 [[nodiscard]] inline bool take_redis_entries(const redisReply* reply,
@@ -138,7 +130,7 @@ inline constexpr unsigned redis_sequence_bits = 20;
     if (code == redis::Errc::rejected || code == redis::Errc::wrong_type)
         return "check that no other program writes to the keys of the prefix, and that Redis is "
                "6.2 or later";
-    return redis::Error{code, {}, {}}.advice();
+    return RedisWords::of(code);
 }
 
 /// Thread safety: one thread.   Blocks: every call, on Redis.

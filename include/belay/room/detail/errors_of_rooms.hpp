@@ -39,7 +39,7 @@ inline void sort_errors(std::vector<ErrorOfRoom>& rooms) noexcept {
                          [](const ErrorOfRoom& one, std::string_view i) { return one.first < i; });
     if (found == error.rooms.end() || found->first != id) return {};
     const std::error_code& code = found->second;
-    if (code == error.code) return {code, error.path, error.what, error.cure};
+    if (code == error.code) return {code, error.where, error.what, error.cure};
     return {code, {}, {}};
 }
 

@@ -12,34 +12,17 @@
 #include <utility>       // std::move
 #include <vector>        // std::vector
 
+#include <belay/core/detail/hex.hpp>
 #include <belay/journal/detail/file_place.hpp>
 #include <belay/room/detail/journal_snapshot_file.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// "6162" for "ab".
-[[nodiscard]] inline std::string hex_of(std::string_view id) {
-    constexpr char digits[] = "0123456789abcdef";
-    std::string hex;
-    for (const char c : id) {
-        const auto byte = static_cast<std::uint8_t>(c);
-        hex += digits[byte >> 4U];
-        hex += digits[byte & 15U];
-    }
-    return hex;
-}
-/// The other way round; nothing of what hex_of does not give.
+/// Returns the id of a file's name; nothing for a name that belay does not give.
 [[nodiscard]] inline std::optional<std::string> id_of_hex(std::string_view hex) {
-    constexpr std::string_view digits = "0123456789abcdef";
-    std::string id;
-    for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
-        const std::size_t high = digits.find(hex[i]);
-        const std::size_t low = digits.find(hex[i + 1]);
-        if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
-        id += static_cast<char>(high * 16 + low);
-    }
-    if (hex.size() % 2 != 0 || !is_room_id(id)) return std::nullopt;
-    return id;
+    const std::optional<Bytes> bytes = bytes_of_hex(hex);
+    if (!bytes || !is_room_id(as_text(*bytes))) return std::nullopt;
+    return std::string{as_text(*bytes)};
 }
 
 /// The directory of the snapshots. Each file is written, synced, renamed, and its name synced, so
@@ -132,7 +115,7 @@ public:
         Result<SnapshotFile, PersistenceError> found = read_snapshot(*file, id);
         if (found) return found;
         PersistenceError error = found.error();
-        error.path = path;
+        error.where = path;
         return error;
     }
     /// To be made durable by `sync`.   Errors: those of the disk; none if there was none.
@@ -144,7 +127,7 @@ public:
 
     [[nodiscard]] std::string file_of(std::string_view id) const {
         return path_ + '/' +
-               (id.empty() ? std::string{log_name} : hex_of(id) + std::string{suffix});
+               (id.empty() ? std::string{log_name} : hex_of(as_bytes(id)) + std::string{suffix});
     }
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
 

@@ -14,13 +14,13 @@
 #include <utility>      // std::exchange
 #include <vector>       // std::vector
 
+#include <belay/core/detail/json_text.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 #include <belay/queue/storage_like.hpp>
 #include <belay/room/detail/limited_error.hpp>
 #include <belay/room/room_errc.hpp>
 #include <belay/room/room_options.hpp>
-#include <belay/yjs/detail/json_text.hpp>
 #include <belay/yjs/lib0.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -321,7 +321,7 @@ private:
             if (in.failed()) break;
             if (s.clock > AwarenessLifts::clock_max ||
                 (s.state.size() <= options_->awareness_bytes_max &&
-                 JsonText::of(s.state, json_nesting_max) != JsonText::Verdict::json)) {
+                 JsonText<>::of(s.state, json_nesting_max) != JsonText<>::Verdict::json)) {
                 states_.clear();
                 return RoomErrc::malformed_frame;
             }

@@ -14,6 +14,7 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
+#include <belay/core/detail/hex.hpp>
 #include <belay/core/order.hpp>
 #include <belay/room/detail/replication_state.hpp>
 #include <belay/room/detail/room_awareness.hpp>
@@ -29,14 +30,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Returns an id as hexadecimal text; empty for no_id.
 [[nodiscard]] inline std::string epoch_text(const Id& epoch) {
-    constexpr char digits[] = "0123456789abcdef";
-    std::string text;
-    if (epoch == no_id) return text;
-    for (const std::byte b : epoch) {
-        text += digits[static_cast<unsigned>(b) >> 4U];
-        text += digits[static_cast<unsigned>(b) & 15U];
-    }
-    return text;
+    return epoch == no_id ? std::string{} : hex_of(epoch);
 }
 
 /// A change that is not durable yet.

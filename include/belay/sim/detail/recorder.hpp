@@ -10,6 +10,7 @@
 #include <vector>   // std::vector
 
 #include <belay/core/bytes.hpp>
+#include <belay/core/detail/hex.hpp>
 #include <belay/core/instant.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
@@ -30,8 +31,7 @@ enum class Mark : std::uint8_t;
             out += c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t";
         } else {
             ++others;
-            const auto value = static_cast<unsigned>(b);
-            (out += "\\x") += {"0123456789abcdef"[value >> 4], "0123456789abcdef"[value & 15]};
+            belay::detail::append_hex(out += "\\x", b);
         }
     }
     if (bytes.empty() || others > (bytes.size() < most ? bytes.size() : most) / 4) return {};

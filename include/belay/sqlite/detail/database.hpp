@@ -2,23 +2,64 @@
 /// \file belay/sqlite/detail/database.hpp
 /// SqliteDatabase and SqliteRun: a connection to one file, which other connections may use at the
 /// same time only if the caller allows it, and one execution of a statement.
+/// DatabasePlace: whether a path still leads to the file that a database has open.
 #pragma once
 
 #include <sqlite3.h>
 
-#include <chrono>       // std::chrono::milliseconds
-#include <cstdint>      // std::int64_t
-#include <memory>       // std::unique_ptr
-#include <string>       // std::string
-#include <string_view>  // std::string_view
+#include <chrono>            // std::chrono::milliseconds
+#include <cstdint>           // std::int64_t
+#include <initializer_list>  // std::initializer_list
+#include <memory>            // std::unique_ptr
+#include <optional>          // std::optional
+#include <string>            // std::string
+#include <string_view>       // std::string_view
+#include <system_error>      // std::error_code
+#include <utility>           // std::move
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/instant.hpp>
-#include <belay/sqlite/detail/database_place.hpp>
+#include <belay/journal/detail/file_place.hpp>
+#include <belay/posix/files.hpp>
 #include <belay/sqlite/error.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The path of an open file, from the root on, and the identity of that file.
+///
+/// A program that changes its directory does not move the file.
+///
+/// Thread safety: distinct objects safe.
+class DatabasePlace {
+public:
+    /// Stores the file to which the path leads now.   Throws: std::bad_alloc.
+    ///
+    /// Errors: those of looking. `look` then finds nothing wrong.
+    [[nodiscard]] std::error_code remember(const std::string& path) {
+        is_known_ = false;
+        Result<std::string> absolute = posix::Files{}.absolute(path);
+        if (!absolute) return absolute.error();
+        path_ = std::move(*absolute);
+        const Result<FileIdentity> found = posix::Files{}.identity(path_);
+        if (!found) return found.error();
+        file_ = *found;
+        is_known_ = true;
+        return {};
+    }
+    [[nodiscard]] bool is_known() const noexcept { return is_known_; }
+    [[nodiscard]] const FileIdentity& file() const noexcept { return file_; }
+    /// Returns no error if the path leads to the file.   Errors: displaced; those of looking.
+    [[nodiscard]] std::error_code look() const noexcept {
+        posix::Files files;
+        return is_known_ ? look_for(files, path_, file_) : std::error_code{};
+    }
+
+private:
+    std::string path_;
+    FileIdentity file_{};
+    bool is_known_ = false;
+};
 
 struct SqliteClose {
     // Also when there are statements left: a move assignment finalizes them only afterwards.
@@ -38,6 +79,12 @@ public:
         sqlite3_clear_bindings(statement_);
     }
 
+    /// Binds the values to the parameters in their order.
+    template <class... V>
+    void bind_all(const V&... values) const noexcept {
+        int at = 0;
+        (bind(++at, values), ...);
+    }
     void bind(int at, std::int64_t value) const noexcept {
         sqlite3_bind_int64(statement_, at, value);
     }
@@ -46,6 +93,10 @@ public:
         // A null pointer would bind NULL.
         const void* const bytes = body.empty() ? static_cast<const void*>("") : body.data();
         sqlite3_bind_blob64(statement_, at, bytes, body.size(), nullptr);
+    }
+    /// Binds bytes, or NULL.
+    void bind(int at, const std::optional<BytesView>& body) const noexcept {
+        if (body) bind(at, *body);
     }
     /// Binds a text, which must outlive the execution.
     void bind(int at, std::string_view text) const noexcept {
@@ -68,6 +119,12 @@ public:
 
 private:
     sqlite3_stmt* statement_;
+};
+
+/// A statement to prepare.
+struct SqliteText {
+    const char* sql;
+    SqliteStatement& into;
 };
 
 /// The program that a file belongs to, and the version of its format.
@@ -132,6 +189,16 @@ public:
         sqlite3_busy_timeout(db_.get(), static_cast<int>(ms.count()));
     }
 
+    /// Opens or creates a file of this format, which no other connection uses; `schema` creates its
+    /// tables.   Errors: those of `open`, `recognise` and `configure`.   Throws: std::bad_alloc.
+    [[nodiscard]] std::error_code open(const std::string& path, const SqliteFormat& format,
+                                       const char* schema, bool flushes_each) {
+        bool is_new = false;
+        std::error_code error = open(path);
+        if (!error) error = recognise(format, is_new);
+        if (!error) error = configure(flushes_each);
+        return error || !is_new ? error : execute(schema);
+    }
     /// Checks whether the file is of this format, or empty and to become so. Does not change any
     /// other file.   Throws: std::bad_alloc.
     [[nodiscard]] std::error_code recognise(const SqliteFormat& format, bool& is_new) {
@@ -192,6 +259,33 @@ public:
             sqlite3_prepare_v3(db_.get(), sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
         into.reset(statement);
         return answer == SQLITE_OK ? std::error_code{} : code_of(answer);
+    }
+    [[nodiscard]] std::error_code prepare(std::initializer_list<SqliteText> statements) noexcept {
+        for (const SqliteText& one : statements)
+            if (const std::error_code error = prepare(one.sql, one.into)) return error;
+        return {};
+    }
+    /// Calls `take(run)`, which returns its error, for each row of a statement with these values.
+    /// Ends at the first error.
+    template <class Take, class... V>
+    [[nodiscard]] std::error_code each_row(const SqliteStatement& statement, const Take& take,
+                                           const V&... values) const {
+        const SqliteRun run{statement};
+        run.bind_all(values...);
+        for (;;) {
+            const int answer = run.step();
+            if (answer != SQLITE_ROW) return end_of_rows(answer);
+            if (const std::error_code error = take(run)) return error;
+        }
+    }
+    /// Calls `take(run)` for the first row, if there is one.
+    template <class Take, class... V>
+    [[nodiscard]] std::error_code row(const SqliteStatement& statement, const Take& take,
+                                      const V&... values) const {
+        const SqliteRun run{statement};
+        run.bind_all(values...);
+        const int answer = run.step();
+        return answer == SQLITE_ROW ? take(run) : end_of_rows(answer);
     }
     /// Returns the numbers in the only row that `sql` returns.
     template <std::size_t N>
@@ -314,8 +408,7 @@ private:
     [[nodiscard]] std::error_code write_unlooked(const SqliteStatement& statement,
                                                  const V&... values) noexcept {
         const SqliteRun run{statement};
-        int at = 0;
-        (run.bind(++at, values), ...);
+        run.bind_all(values...);
         const int answer = run.step();
         if (answer == SQLITE_DONE) return {};
         // The system may have dropped what it could not write, and SQLite cannot detect that.
@@ -324,6 +417,9 @@ private:
             return make_error_code(QueueErrc::must_reopen);
         }
         return code_of_write(answer);
+    }
+    [[nodiscard]] std::error_code end_of_rows(int answer) const noexcept {
+        return answer == SQLITE_DONE ? std::error_code{} : code_of(answer);
     }
     /// Asks SQLite, which compares the inode of the path with that of its file.
     [[nodiscard]] bool has_moved() const noexcept {

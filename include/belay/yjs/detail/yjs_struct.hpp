@@ -7,7 +7,7 @@
 #include <cstdint>      // std::uint64_t
 #include <string_view>  // std::string_view
 
-#include <belay/yjs/detail/json_text.hpp>
+#include <belay/core/detail/json_text.hpp>
 #include <belay/yjs/lib0.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
@@ -209,7 +209,7 @@ private:
         const std::byte* const start = in_.position();
         const std::string_view t = text();
         if constexpr (checked) {
-            using ::belay::detail::JsonText;
+            using JsonText = ::belay::detail::JsonText<>;
             if (in_.failed() || (may_be_undefined && t == "undefined")) return;
             switch (JsonText::of(t, nesting_max_)) {
                 case JsonText::Verdict::json:

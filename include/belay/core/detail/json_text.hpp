@@ -1,18 +1,35 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/yjs/detail/json_text.hpp
-/// JsonText: decides whether a text is JSON, as JSON.parse of a browser does.
+/// \file belay/core/detail/json_text.hpp
+/// JsonText: decides whether a text is JSON, as JSON.parse of a browser does, and passes its parts
+/// to a sink.
 #pragma once
 
 #include <cstddef>      // std::size_t
 #include <string_view>  // std::string_view
+#include <type_traits>  // std::is_empty_v
 
 #include <belay/core/assert.hpp>
+#include <belay/core/detail/hex.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Reads JSON, and keeps nothing of it. The recursion is bounded.
+/// Accepts every JSON, and keeps nothing of it.
+struct NoJsonSink {
+    [[nodiscard]] bool open(bool) const noexcept { return true; }
+    void close() const noexcept {}
+    [[nodiscard]] bool name(std::string_view) const noexcept { return true; }
+    [[nodiscard]] bool text(std::string_view) const noexcept { return true; }
+    [[nodiscard]] bool number(std::string_view) const noexcept { return true; }
+    [[nodiscard]] bool word() const noexcept { return true; }
+};
+
+/// Reads JSON, and passes each part to a sink, which may reject it by false. The parts are the
+/// beginning of an object (true) or an array, its end, and names, strings, numbers and words. The
+/// sink gets names, strings and numbers as they are written, without quotation marks. The recursion
+/// is bounded.
 ///
 /// Source: ECMA-404.
+template <class Sink = NoJsonSink>
 class JsonText {
 public:
     enum class Verdict : unsigned char { json, other, too_deep };
@@ -20,8 +37,9 @@ public:
     /// Returns whether a text is JSON.
     /// Pre: the text is UTF-8; nesting_max frames of a small function fit on the stack.
     /// Complexity: O(size).
-    [[nodiscard]] static Verdict of(std::string_view text, std::size_t nesting_max) noexcept {
-        JsonText reader{text};
+    [[nodiscard]] static Verdict of(std::string_view text, std::size_t nesting_max,
+                                    Sink&& sink = Sink{}) noexcept(std::is_empty_v<Sink>) {
+        JsonText reader{text, sink};
         if (reader.value(nesting_max)) {
             reader.space();
             if (reader.at_ == text.size()) return Verdict::json;
@@ -30,7 +48,7 @@ public:
     }
 
 private:
-    explicit JsonText(std::string_view text) noexcept : text_{text} {}
+    JsonText(std::string_view text, Sink& sink) noexcept : text_{text}, sink_{sink} {}
 
     [[nodiscard]] char peek() const noexcept { return at_ < text_.size() ? text_[at_] : '\0'; }
     bool take(char c) noexcept {
@@ -52,46 +70,53 @@ private:
         return at_ != before;
     }
 
-    bool value(std::size_t nesting_max) noexcept {
+    bool value(std::size_t nesting_max) {
         space();
+        const std::size_t begin = at_;
         switch (peek()) {
             case '{':
                 return members(nesting_max, '}', true);
             case '[':
                 return members(nesting_max, ']', false);
             case '"':
-                return string();
+                return string() && sink_.text(text_.substr(begin + 1, at_ - begin - 2));
             case 't':
-                return take("true");
+                return word("true");
             case 'f':
-                return take("false");
+                return word("false");
             case 'n':
-                return take("null");
+                return word("null");
             default:
-                return number();
+                return number() && sink_.number(text_.substr(begin, at_ - begin));
         }
     }
+    bool word(std::string_view text) { return take(text) && sink_.word(); }
 
-    bool members(std::size_t nesting_max, char close, bool named) noexcept {
+    bool members(std::size_t nesting_max, char close, bool named) {
         if (nesting_max == 0) {
             deep_ = true;
             return false;
         }
         ++at_;
+        if (!sink_.open(named)) return false;
         space();
-        if (take(close)) return true;
-        for (;;) {
-            if (named) {
-                space();
-                if (!string()) return false;
-                space();
-                if (!take(':')) return false;
-            }
+        bool is_end = take(close);
+        while (!is_end) {
+            if (named && !name()) return false;
             if (!value(nesting_max - 1)) return false;
             space();
-            if (take(close)) return true;
-            if (!take(',')) return false;
+            is_end = take(close);
+            if (!is_end && !take(',')) return false;
         }
+        sink_.close();
+        return true;
+    }
+    bool name() {
+        space();
+        const std::size_t begin = at_;
+        if (!string() || !sink_.name(text_.substr(begin + 1, at_ - begin - 2))) return false;
+        space();
+        return take(':');
     }
 
     bool string() noexcept {
@@ -109,12 +134,8 @@ private:
         const char c = peek();
         ++at_;
         if (c != 'u') return c != '\0' && std::string_view{"\"\\/bfnrt"}.find(c) != text_.npos;
-        for (int i = 0; i < 4; ++i, ++at_) {
-            const char h = peek();
-            const bool hex =
-                (h >= '0' && h <= '9') || (h >= 'a' && h <= 'f') || (h >= 'A' && h <= 'F');
-            if (!hex) return false;
-        }
+        for (int i = 0; i < 4; ++i, ++at_)
+            if (hex_value(peek()) < 0) return false;
         return true;
     }
 
@@ -131,6 +152,7 @@ private:
     }
 
     std::string_view text_;
+    Sink& sink_;
     std::size_t at_ = 0;
     bool deep_ = false;
 };
