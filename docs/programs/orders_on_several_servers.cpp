@@ -131,7 +131,6 @@ int simulated() {
             durable += process != nullptr && process->order(std::to_string(n)) ? 1U : 0U;
         });
     }
-    // excerpt: begin
     world.play(sim::Scenario{}
                    .at(10min, sim::kill("a"))
                    .at(15min, sim::restart("a"))
@@ -141,7 +140,6 @@ int simulated() {
                    .at(40min, sim::pause("a"))
                    .at(45min, sim::resume("a")));
     world.run_for(1h + 30s);
-    // excerpt: end
     std::printf("an hour of outages: %zu orders durable, %zu stored, %zu wait\n", durable, database.ids.size(),
                 client.process<Client<SimNet>>()->waiting());
     return durable == database.ids.size() ? 0 : 1;

@@ -187,7 +187,6 @@ int main() {
     std::puts(fault ? to_string(fault->rule) : "the storage keeps its rules");
     // excerpt: end
 
-    // excerpt: begin
     const auto report = sim::explore({.seeds = 200, .scenario = {.within = 3s}}, [](sim::World& world) {
         Database& stored = world.make<Database>();
         Page& ada = world.make<Page>(Page{1});
@@ -200,5 +199,4 @@ int main() {
         return world.eventually("both have all edits", 60s, [&] { return has_all(ada) && has_all(bob); });
     });
     std::puts(report ? "all seeds pass" : report.failing->property.c_str());
-    // excerpt: end
 }

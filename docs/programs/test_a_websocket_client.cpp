@@ -83,25 +83,25 @@ void server_main(std::set<std::string>& ledger) {
 
 // ---- its test ----
 
-// excerpt: begin
 sim::Report run(bool is_fixed) {
     const sim::ExploreOptions options{.seeds = 50, .scenario = {.within = 3s}, .print = false};
     return sim::explore(options, [is_fixed](sim::World& world) {
         auto& ledger = world.make<std::set<std::string>>();
         int& next = world.make<int>(1);
+        // excerpt: begin
         world.host("server", [&](sim::Host& h) {  // the first host: its address is 10.0.0.1
             return std::make_unique<sim::Program>(h, [&ledger] { server_main(ledger); });
         });
         world.host("client", [&, is_fixed](sim::Host& h) {
             return std::make_unique<sim::Program>(h, [&next, is_fixed] { client_main(next, is_fixed); });
         });
+        // excerpt: end
         world.run_for(3s);
         world.heal();
         return world.eventually("all is sent", 60s, [&] { return next > readings; }) &&
                world.require("no reading is lost", ledger.size() == readings);
     });
 }
-// excerpt: end
 
 int main() {
     for (const bool is_fixed : {false, true}) {

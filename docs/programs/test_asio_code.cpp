@@ -140,14 +140,17 @@ struct Process {  // the context is the first member
     SimNet::io_context context;
     Part<SimNet> part;
 };
+// excerpt: end
 
 belay::sim::Report run(int fixes) {
     const belay::sim::ExploreOptions options{.seeds = 200, .scenario = {.within = 3s}, .print = false};
     return belay::sim::explore(options, [fixes](belay::sim::World& world) {
         Ledger& ledger = world.make<Ledger>();
+        // excerpt: begin
         world.host("server", [&](belay::sim::Host& h) { return std::make_unique<Process<Server>>(h, port, ledger, fixes); });
         belay::sim::Host& host =
             world.host("client", [fixes](belay::sim::Host& h) { return std::make_unique<Process<Client>>(h, "server", port, fixes); });
+        // excerpt: end
         world.run_for(3s);
         world.heal();
         const auto done = [&] { return host.alive() && host.process<Process<Client>>()->part.done(); };
@@ -158,7 +161,6 @@ belay::sim::Report run(int fixes) {
                world.require("no reading is stored twice", distinct.size() == ledger.size());
     });
 }
-// excerpt: end
 
 int main() {
     Ledger ledger;

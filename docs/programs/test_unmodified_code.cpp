@@ -106,16 +106,17 @@ int client_main(int fixes) {  // sends readings 1 to 500, one after the other
 using namespace belay;
 using namespace std::chrono_literals;
 
-// excerpt: begin
 sim::Report run(int fixes) {
     const sim::ExploreOptions options{.seeds = 100, .scenario = {.within = 3s}, .print = false};
     return sim::explore(options, [fixes](sim::World& world) {
         Ledger& ledger = world.make<Ledger>();
+        // excerpt: begin
         bool& done = world.make<bool>(false);
         world.host("server",
                    [&](sim::Host& h) { return std::make_unique<sim::Program>(h, [&ledger, fixes] { server_main(ledger, fixes); }); });
         world.host("client",
                    [&](sim::Host& h) { return std::make_unique<sim::Program>(h, [&done, fixes] { done = client_main(fixes) == 0; }); });
+        // excerpt: end
         world.run_for(3s);
         world.heal();
         if (!world.eventually("all is sent", 60s, [&] { return done; })) return false;
@@ -125,7 +126,6 @@ sim::Report run(int fixes) {
                world.require("no reading is stored twice", distinct.size() == ledger.size());
     });
 }
-// excerpt: end
 
 int main() {
     for (int fixes = 0; fixes <= 3; ++fixes) {

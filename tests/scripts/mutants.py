@@ -13,7 +13,7 @@ headers as they are. With the changed headers it must compile, and end in time w
 exception, a crash or a time limit does not count. If the mutant names a property, that property must be what fails. The
 last line is "N passed, N failed", one for each mutant that ran.
 
-mutants_test.py plants what this script must refuse. docs/contributing/tests.md says what the faults are.
+mutants_test.py plants what this script must refuse.
 """
 
 import argparse

@@ -24,8 +24,6 @@ struct Order {
     std::string what;
 };
 using Mine = Deque<Task>;  // a storage
-inline Mine open_mine() { return Mine{}; }
-inline Task make_task(std::uint64_t number) { return Task{number}; }
 
 bool send(const Task& task);
 bool run(const Task& task);
