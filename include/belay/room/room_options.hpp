@@ -100,8 +100,8 @@ struct RoomOptions {
     ///
     /// In this option and the others with `per_user`, users without a name count by
     /// RoomRequest::ip. An IPv6 network of 64 bits counts as one address. Clients without a name
-    /// and an address are not counted. Set an option to no_limit if many such users share an
-    /// address, as behind a proxy that does not forward it. If there are several servers, a user
+    /// and an address count by their connection. Set an option to no_limit if many such users share
+    /// an address, as behind a proxy that does not forward it. If there are several servers, a user
     /// has these shares on each one.
     std::size_t rooms_per_user_max = 1'000;
     /// The maximum number of clients of all rooms, including those that wait to join. A user who
@@ -121,8 +121,9 @@ struct RoomOptions {
     /// its address.
     std::size_t waiting_max = 1'000;
     /// The maximum number of clients that reauthorize() checks at a time. The others keep their
-    /// rights until it is their turn, and new clients are checked before them. The clients of one
-    /// user have at most half of them at a time, those of one room three quarters; each at least 1.
+    /// rights until it is their turn, and new clients are checked before them. A client of a user
+    /// without one that is checked is next. A user has at most three times as many as are left, and
+    /// a room three quarters of them; each at least 1.
     std::size_t rechecks_max = 100;
     /// The maximum number of calls of erase, reset, list, export_room and import_room that wait for
     /// their answers.
@@ -166,13 +167,11 @@ struct RoomOptions {
     std::size_t client_rate_min = 512;
     /// The maximum number of bytes of answers to state vectors that wait to be sent, over all
     /// clients. Answers of documents of more than a megabyte have a second limit of the same size
-    /// for themselves. Further answers are sent later, in the order in which they were requested.
-    /// If one of these needs the space, a client that has had an answer under way for
-    /// heartbeat.dead_after is closed.
+    /// for themselves. A user has at most three times as much of it as is left, and one answer.
+    /// Further answers are sent later, in the order in which they were requested. If one of these
+    /// needs the space, a client that has had an answer under way for heartbeat.dead_after is
+    /// closed.
     std::size_t answers_bytes_max = std::size_t{256} << 20;
-    /// The share of one user in the answers of documents of more than a megabyte, over all its
-    /// clients. One such answer always begins.
-    std::size_t answer_bytes_per_user_max = std::size_t{64} << 20;
     /// The rate at which state vectors of one user are answered, over all its clients. A join and
     /// an answer of a document that must be merged have the costs that read_rate_max lists; another
     /// answer costs what is sent. The first read_bytes_burst are answered at once, and further ones
@@ -193,7 +192,6 @@ struct RoomOptions {
     std::size_t unflushed_bytes_max = std::size_t{32} << 20;
     /// The maximum number of such bytes of one user in all rooms. A client that sends more is
     /// closed, and may connect again. If no other change of the user waits, one is always accepted.
-    /// Clients without a name and an address count by their connection.
     std::size_t unflushed_bytes_per_user_max = std::size_t{32} << 20;
 
     /// Whether other clients see the awareness of clients that may not edit.
@@ -274,7 +272,6 @@ private:
               {client_bytes_max, "RoomOptions: client_bytes_max must be > 0"},
               {client_rate_min, "RoomOptions: client_rate_min must be > 0"},
               {answers_bytes_max, "RoomOptions: answers_bytes_max must be > 0"},
-              {answer_bytes_per_user_max, "RoomOptions: answer_bytes_per_user_max must be > 0"},
               {answer_rate_per_user_max, "RoomOptions: answer_rate_per_user_max must be > 0"},
               {unflushed_bytes_max, "RoomOptions: unflushed_bytes_max must be > 0"},
               {unflushed_bytes_per_user_max,

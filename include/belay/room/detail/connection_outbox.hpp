@@ -3,19 +3,18 @@
 /// ConnectionOutbox: what waits to be sent on one connection.
 #pragma once
 
-#include <cstddef>      // std::size_t
-#include <cstdint>      // std::uint64_t
-#include <list>         // std::list, std::erase_if
-#include <memory>       // std::unique_ptr
-#include <optional>     // std::optional
-#include <string_view>  // std::string_view
-#include <utility>      // std::move
+#include <cstddef>   // std::size_t
+#include <cstdint>   // std::uint64_t
+#include <list>      // std::list, std::erase_if
+#include <memory>    // std::unique_ptr
+#include <optional>  // std::optional
+#include <utility>   // std::move
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/memory.hpp>
 #include <belay/core/instant.hpp>
+#include <belay/room/detail/account.hpp>
 #include <belay/room/detail/output_pace.hpp>
-#include <belay/room/detail/user_shares.hpp>
 #include <belay/room/room_stats.hpp>
 #include <belay/yjs/detail/yjs_split.hpp>
 
@@ -59,12 +58,12 @@ public:
     /// The size of a part, and the work on answers in one turn.
     static constexpr std::size_t part_bytes = std::size_t{1} << 20;
 
-    /// `update` was checked; `held` counts its bytes for as long as this lives, and `shares` counts
-    /// them for `owner`.
-    ReplyChunker(Bytes update, std::size_t& held, UserShares& shares, std::string_view owner)
+    /// `update` was checked; `held` and the account of its client count its bytes for as long as
+    /// this lives.
+    ReplyChunker(Bytes update, std::size_t& held, const Ref<RoomAccount>& account)
         : update_{std::move(update)},
           held_{&held},
-          share_{shares, owner, update_.size()},
+          share_{account, &Holdings::answer_bytes, update_.size()},
           splitter_{update_, part_bytes},
           ahead_{splitter_.next()} {
         *held_ += update_.size();
@@ -84,7 +83,7 @@ public:
 private:
     const Bytes update_;
     std::size_t* held_;
-    UserShares::Reservation share_;
+    Holding share_;
     yjs::detail::Splitter splitter_;
     std::optional<Bytes> ahead_;
 };

@@ -70,9 +70,10 @@ public:
     RoomEdits(const RoomEdits&) = delete;
     RoomEdits& operator=(const RoomEdits&) = delete;
 
-    /// Processes an update of a client, in the share of `owner`; `author` 0 is the server.
+    /// Processes an update of a client, which its account holds. `author` 0 is the server, whose
+    /// account is null.
     [[nodiscard]] LimitedError update(Room& room, BytesView bytes, std::uint64_t author,
-                                      std::string_view owner = {}) {
+                                      const Ref<RoomAccount>& account = {}) {
         if (!room.core.live()) return RoomErrc::not_loaded;
         auto adds = room.document.check(bytes);
         if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
@@ -81,7 +82,7 @@ public:
             return {};
         }
         if (const LimitedError e =
-                scheduler_.append(room, {.update = bytes, .author = author, .owner = owner}))
+                scheduler_.append(room, {.update = bytes, .author = author, .account = account}))
             return e;
         rooms_.step(room, Event::appended);
         return {};

@@ -48,7 +48,7 @@ public:
         if (!answers_.accept(room_id, done)) return;
         const AdminAnswers::Beginning beginning{answers_};
         std::error_code error;
-        auto* const room = rooms_.find_or_make(room_id, error, owner_of_server_loads);
+        auto* const room = rooms_.find_or_make(room_id, error);
         if (room == nullptr) return answers_.answer_error(done, error);
         const std::size_t size = bytes_of(content);
         if (size > context_.options.unflushed_bytes_max - room->after_load.import_bytes)
