@@ -19,7 +19,6 @@
 #include <belay/room/detail/room_client.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/detail/turn_context.hpp>
-#include <belay/room/detail/update_origin.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/yjs/yjs_document.hpp>
 

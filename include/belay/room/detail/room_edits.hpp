@@ -10,8 +10,8 @@
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 
+#include <belay/room/detail/room_state.hpp>
 #include <belay/room/detail/turn_context.hpp>
-#include <belay/room/detail/update_origin.hpp>
 #include <belay/room/room_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

@@ -10,7 +10,7 @@
 #include <vector>        // std::vector
 
 #include <belay/room/detail/admin_answers.hpp>
-#include <belay/room/detail/document_error.hpp>
+#include <belay/room/detail/limited_error.hpp>
 #include <belay/room/document_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

@@ -14,6 +14,7 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
+#include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 #include <belay/room/detail/replication_state.hpp>
 #include <belay/room/detail/room_awareness.hpp>
@@ -24,6 +25,14 @@
 #include <belay/room/room_stats.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The origin of an update of a room.
+///
+/// Thread safety: a plain value.
+struct UpdateOrigin {
+    std::uint64_t author = 0;  ///< a client's id; 0: the server, or another one
+    Instant since = never;     ///< when it arrived; never: at another server
+};
 
 /// Returns an id as hexadecimal text; empty for no_id.
 [[nodiscard]] inline std::string epoch_text(const Id& epoch) {
