@@ -36,14 +36,18 @@ struct Holdings {
 
 /// The part of an account in one room.
 struct RoomAccount : Counted {
-    explicit RoomAccount(Account& of) noexcept : user{of} {}
+    /// A user and a room.
+    using Key = std::pair<std::uint64_t, std::string>;
+
+    explicit RoomAccount(Account& of) noexcept;
+    [[nodiscard]] const std::string& room_id() const noexcept { return key->second; }
     /// Returns the account over all rooms.
     [[nodiscard]] Ref<Account> of_user() const noexcept;
     /// The last reference is gone: it is destroyed.
     void end() noexcept;
 
-    Account& user;
-    std::string_view room_id{};
+    Account& user;             ///< over all rooms; it lives as long as this
+    const Key* key = nullptr;  ///< in the Accounts
     Holdings held{};
 };
 
@@ -52,31 +56,33 @@ struct RoomAccount : Counted {
 ///
 /// Thread safety: the manager's home thread.
 struct Account : Counted {
+    /// Users without a name at one address have this many times the rate of a user, together.
+    static constexpr std::size_t users_per_address = 8;
     using IdleRoom = std::tuple<timeline::RoomCore::Evictable, Instant, std::string_view>;
 
-    Account(Accounts& all, std::uint64_t id, std::size_t users_of_rate) noexcept
-        : accounts{all}, number{id}, rate_users{users_of_rate} {}
-    /// Returns the part of the account in a room.   Complexity: O(log rooms of the user).
+    Account(Accounts& all, std::uint64_t id, bool address) noexcept
+        : is_address{address}, accounts{all}, number{id} {}
+    /// Returns the part of the account in a room.   Complexity: O(log users and their rooms).
     [[nodiscard]] Ref<RoomAccount> in(std::string_view room_id);
     /// Charges an answer. The rate is RoomOptions::answer_rate_per_user_max.
     void charge(std::size_t bytes, Instant now, const RoomOptions& options) noexcept {
-        const std::size_t cost = bytes / rate_users + (bytes % rate_users != 0 ? 1 : 0);
+        const std::size_t users = is_address ? users_per_address : 1;
+        const std::size_t cost = bytes / users + (bytes % users != 0 ? 1 : 0);
         static_cast<void>(rate.charge(cost, now, options, options.answer_rate_per_user_max));
     }
     /// The last reference is gone.
     void end() noexcept;
 
+    const bool is_address;  ///< of users without a name
+    bool unused = false;    ///< nothing refers to it
     Accounts& accounts;
-    const std::uint64_t number;    ///< of no other account, and not 0
-    const std::size_t rate_users;  ///< how many times the rate it has
-    std::string_view key{};        ///< in the Accounts
+    const std::uint64_t number;  ///< of no other account, and not 0
+    std::string_view key{};      ///< in the Accounts
     Holdings held{};
     std::size_t waiting = 0;  ///< clients that wait for their admission
     ReadRate rate{};          ///< of joins and answers
-    bool unused = false;      ///< nothing refers to it
     /// The idle rooms that it has opened, in the order of their evictions.
     std::set<IdleRoom> idle_rooms{};
-    std::map<std::string, RoomAccount, std::less<>> rooms{};
 };
 
 /// An amount that a user holds in a room, for as long as this lives. An account that is null is
@@ -236,9 +242,6 @@ struct SharedPool {
 /// Thread safety: the manager's home thread.
 class Accounts {
 public:
-    /// Users without a name at one address have this many times the rate of a user, together.
-    static constexpr std::size_t users_per_address = 8;
-
     /// `now` is the time of the turn.
     explicit Accounts(const Instant& now) noexcept : now_{now} {}
     Accounts(const Accounts&) = delete;
@@ -249,17 +252,26 @@ public:
     [[nodiscard]] Ref<Account> of(std::string_view user, std::string_view ip,
                                   std::uint64_t connection) {
         // A name that is an address is another key than that address.
-        if (!user.empty()) return find_or_make("user " + std::string{user}, 1);
-        if (!ip.empty()) return find_or_make("ip " + address_network(ip), users_per_address);
-        return find_or_make("connection " + std::to_string(connection), 1);
+        if (!user.empty()) return find_or_make("user " + std::string{user});
+        if (!ip.empty()) return find_or_make("ip " + address_network(ip), true);
+        return find_or_make("connection " + std::to_string(connection));
     }
     /// Returns the account in whose turns rooms are loaded for calls of the server.
-    [[nodiscard]] Ref<Account> server() { return find_or_make("server", 1); }
+    [[nodiscard]] Ref<Account> server() { return find_or_make("server"); }
     [[nodiscard]] std::size_t size() const noexcept { return accounts_.size(); }
 
+    /// Returns the part of an account in a room.
+    [[nodiscard]] Ref<RoomAccount> in(Account& account, std::string_view room_id) {
+        const auto [place, is_new] =
+            rooms_.try_emplace(RoomAccount::Key{account.number, room_id}, account);
+        if (!is_new) return Ref<RoomAccount>::share(&place->second);
+        place->second.key = &place->first;
+        return Ref<RoomAccount>::adopt(&place->second);
+    }
+    /// Nothing refers to the part of an account any more.
+    void drop(const RoomAccount& part) noexcept { rooms_.erase(rooms_.find(*part.key)); }
     /// Nothing refers to an account any more.
     void drop(Account& account) noexcept {
-        if (!account.rooms.empty()) return;
         if (account.rate.paid_until > now_)
             account.unused = true;
         else
@@ -267,7 +279,7 @@ public:
     }
 
 private:
-    [[nodiscard]] Ref<Account> find_or_make(std::string key, std::size_t rate_users) {
+    [[nodiscard]] Ref<Account> find_or_make(std::string key, bool is_address = false) {
         const auto found = accounts_.find(key);
         if (found != accounts_.end()) {
             found->second.unused = false;
@@ -280,29 +292,27 @@ private:
             sweep_at_ = 2 * accounts_.size() + 64;
         }
         const auto made =
-            accounts_.try_emplace(std::move(key), *this, ++last_number_, rate_users).first;
+            accounts_.try_emplace(std::move(key), *this, ++last_number_, is_address).first;
         made->second.key = made->first;
         return Ref<Account>::adopt(&made->second);
     }
 
     const Instant& now_;
     std::map<std::string, Account, std::less<>> accounts_{};
+    std::map<RoomAccount::Key, RoomAccount> rooms_{};
     std::uint64_t last_number_ = 0;
     std::size_t sweep_at_ = 64;  ///< the number of accounts at which unused ones are erased
 };
 
 inline Ref<RoomAccount> Account::in(std::string_view room_id) {
-    const auto found = rooms.find(room_id);
-    if (found != rooms.end()) return Ref<RoomAccount>::share(&found->second);
-    const auto made = rooms.try_emplace(std::string{room_id}, *this).first;
-    made->second.room_id = made->first;
-    return Ref<RoomAccount>::adopt(&made->second);
+    return accounts.in(*this, room_id);
 }
 inline void Account::end() noexcept { accounts.drop(*this); }
+inline RoomAccount::RoomAccount(Account& of) noexcept : user{*Ref<Account>::share(&of).release()} {}
 inline Ref<Account> RoomAccount::of_user() const noexcept { return Ref<Account>::share(&user); }
 inline void RoomAccount::end() noexcept {
-    const Ref<Account> of = of_user();
-    of->rooms.erase(of->rooms.find(room_id));
+    const Ref<Account> of = Ref<Account>::adopt(&user);
+    of->accounts.drop(*this);
 }
 
 }}}  // namespace belay::detail

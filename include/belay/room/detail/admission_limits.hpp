@@ -95,7 +95,7 @@ public:
         while (queue_.has_next()) {
             const std::uint64_t id = queue_.next();
             Client& client = clients_.find(id)->second;
-            Room& room = rooms_[std::string{client.account->room_id}];
+            Room& room = rooms_[client.account->room_id()];
             if (room.under_way < most_of_room_) {
                 ++room.under_way;
                 client.state = State::under_way;
@@ -132,7 +132,7 @@ private:
     };
 
     void leave(const Client& client) noexcept {
-        const auto room = rooms_.find(client.account->room_id);
+        const auto room = rooms_.find(client.account->room_id());
         if (client.state == State::under_way)
             --room->second.under_way;
         else
