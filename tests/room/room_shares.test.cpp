@@ -347,11 +347,9 @@ TEST_CASE(
     CHECK(later.has(update));
 }
 
-TEST_CASE("RoomManager: unflushed_bytes_per_user_max limits the changes of one user over all rooms",
+TEST_CASE("RoomManager: unflushed_bytes_max also limits the changes of one user over all rooms",
           "[room][room_shares][sim]") {
-    const bool limited = GENERATE(true, false);
-    const std::size_t most = limited ? 8000 : no_limit;
-    RoomWorld w{Seed{1}, {.unflushed_bytes_max = 8000, .unflushed_bytes_per_user_max = most}};
+    RoomWorld w{Seed{1}, {.unflushed_bytes_max = 8000}};
     User eve{w, "eve"};
     for (int i = 0; i < 10; ++i) eve.join("board" + std::to_string(i));
     User ada{w, "ada"};
@@ -362,8 +360,8 @@ TEST_CASE("RoomManager: unflushed_bytes_per_user_max limits the changes of one u
     for (const auto& one : eve.all) one->type(std::string(3500, 'x'));
     mine.type(std::string(1000, 'a'));
     w.run(1s);
-    CHECK(eve.online() == (limited ? 2 : 10));
-    CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == (limited ? 8 : 0));
+    CHECK(eve.online() == 2);
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == 8);
     CHECK(mine.online());
     w.run(40s);
     for (const auto& one : eve.all) {

@@ -132,8 +132,6 @@ struct RoomOptions {
     std::size_t frame_bytes_max = std::size_t{16} << 20;
     /// The maximum number of messages of one client that wait to be read.
     std::size_t messages_max = 8;
-    /// The maximum number of messages of one client that are read before the next client's turn.
-    unsigned frames_per_turn_max = 16;
     /// The rate at which messages of one connection are read, in bytes per second. Further messages
     /// are read later. A message costs its bytes and the time that the server needs for it, as the
     /// bytes that it could read in that time:
@@ -188,11 +186,9 @@ struct RoomOptions {
     /// that sends more is closed, and may connect again. A change of a user is accepted if the user
     /// then has at most three times as many bytes in the room as are left. If no other change of
     /// the user waits in the room, it must only fit. An update that alone is longer than the limit
-    /// is rejected as too large. The same limit applies to imports that wait for their room.
+    /// is rejected as too large. The same limit applies to imports that wait for their room, and to
+    /// the changes of one user in all rooms. If no other change of the user waits, one is accepted.
     std::size_t unflushed_bytes_max = std::size_t{32} << 20;
-    /// The maximum number of such bytes of one user in all rooms. A client that sends more is
-    /// closed, and may connect again. If no other change of the user waits, one is always accepted.
-    std::size_t unflushed_bytes_per_user_max = std::size_t{32} << 20;
 
     /// Whether other clients see the awareness of clients that may not edit.
     bool viewers_awareness = true;
@@ -266,7 +262,6 @@ private:
               {loads_max, "RoomOptions: loads_max must be > 0"},
               {frame_bytes_max, "RoomOptions: frame_bytes_max must be > 0"},
               {messages_max, "RoomOptions: messages_max must be > 0"},
-              {frames_per_turn_max, "RoomOptions: frames_per_turn_max must be > 0"},
               {read_rate_max, "RoomOptions: read_rate_max must be > 0"},
               {read_bytes_burst, "RoomOptions: read_bytes_burst must be > 0"},
               {client_bytes_max, "RoomOptions: client_bytes_max must be > 0"},
@@ -274,8 +269,6 @@ private:
               {answers_bytes_max, "RoomOptions: answers_bytes_max must be > 0"},
               {answer_rate_per_user_max, "RoomOptions: answer_rate_per_user_max must be > 0"},
               {unflushed_bytes_max, "RoomOptions: unflushed_bytes_max must be > 0"},
-              {unflushed_bytes_per_user_max,
-               "RoomOptions: unflushed_bytes_per_user_max must be > 0"},
               {awareness_bytes_max, "RoomOptions: awareness_bytes_max must be > 0"},
               {awareness_ids_per_client_max,
                "RoomOptions: awareness_ids_per_client_max must be > 0"},

@@ -140,9 +140,8 @@ inline constexpr std::array<AccountLimit, 4> account_limits{{
      &Holdings::clients, true},
     // A room costs memory for as long as it stays.
     {"rooms_per_user_max", &RoomOptions::rooms_per_user_max, &Holdings::rooms, false},
-    // There are many rooms, each with space for changes.
-    {"unflushed_bytes_per_user_max", &RoomOptions::unflushed_bytes_per_user_max,
-     &Holdings::unflushed_bytes, false},
+    // There are many rooms, each with space for as many changes.
+    {"unflushed_bytes_max", &RoomOptions::unflushed_bytes_max, &Holdings::unflushed_bytes, false},
 }};
 /// Returns the option that does not permit one more amount; empty if all permit it. The first one
 /// of a user always fits.

@@ -291,6 +291,10 @@ public:
     }
 
 private:
+    /// The most frames of one client that are read before the next client's turn. Each costs its
+    /// bytes and its work anyway (ReadRate), so no server needs another number.
+    static constexpr unsigned frames_per_turn_max = 16;
+
     template <class C>
     void serve_connection(C& connection) {
         if constexpr (!C::several)
@@ -311,7 +315,7 @@ private:
         if (!connection.may_read(context_.now)) return check_arrivals(connection);
         // One frame at a time: reading stops when enough is held, and expensive frames are charged
         // before more is read.
-        for (unsigned left = context_.options.frames_per_turn_max; left != 0; --left) {
+        for (unsigned left = frames_per_turn_max; left != 0; --left) {
             connection.link()->advance(context_.now, 1, [&](const Bytes& frame, Lane) {
                 on_opened(connection);
                 if (connection.core.ending()) return;
@@ -576,7 +580,7 @@ private:
             join(connection, channel);
         }
         // Held frames cost as much as new ones.
-        for (unsigned left = context_.options.frames_per_turn_max; left != 0; --left) {
+        for (unsigned left = frames_per_turn_max; left != 0; --left) {
             if (!channel.core.joined() || channel.held_frames.empty() || !is_live(channel)) break;
             if (connection.rate.read_at > context_.now) break;
             const Bytes frame = std::move(channel.held_frames.front());
