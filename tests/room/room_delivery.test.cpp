@@ -106,6 +106,7 @@ struct OneRoomOf {
             clients.push_back(
                 std::make_unique<detail::RoomClient>(own, own.id, own.request, own.waker, core));
             clients[i]->room = &room;
+            clients[i]->rights.account = context.accounts.of({}, {}, own.id)->in("board");
             connections[i]->set_only(*clients[i]);
             room.clients.push_back(clients[i].get());
             table.add(*clients[i]);
@@ -426,4 +427,31 @@ TEST_CASE("ReplyBudget::try_begin closes the oldest overdue answer, and no more 
     CHECK(has_space());
     CHECK(one.closes.connections == one_close(3, RoomErrc::too_slow));
     CHECK(one.closes.last_limit == "answers_bytes_max");
+}
+
+TEST_CASE("ReplyBudget: one greedy user among 100 leaves a first answer to each other user",
+          "[room][room_delivery][unit]") {
+    RoomOptions options;
+    options.answers_bytes_max = 1000;
+    OneRoom one{options, 100};
+    detail::ReplyBudget<RecordedCloses> budget{one.closes, one.table, one.context};
+    std::vector<detail::Holding> answers;
+    const auto begin = [&](std::size_t client, std::size_t bytes) {
+        detail::RoomClient& of = *one.clients[client];
+        if (!budget.try_begin(of, bytes, detail::ReplyQueue::chunked)) return false;
+        answers.emplace_back(of.rights.account, &detail::Holdings::answer_bytes, bytes);
+        budget.uncut += bytes;
+        return true;
+    };
+    while (begin(0, 10)) continue;
+    CHECK(budget.uncut == 750);
+    // It does not wait in the queue, in which others would wait for it.
+    CHECK(one.clients[0]->backlog.queue == detail::ReplyQueue::none);
+    for (std::size_t i = 1; i < 100; ++i) REQUIRE(begin(i, 2));
+    CHECK_FALSE(begin(0, 10));
+    CHECK(one.closes.connections == no_closes);
+    // When its answers have ended, it has as much again.
+    answers.erase(answers.begin(), answers.begin() + 75);
+    budget.uncut -= 750;
+    CHECK(begin(0, 10));
 }

@@ -615,84 +615,52 @@ TEST_CASE("RoomManager: the load of an evicted room counts for its user until th
     CHECK(again.synced() == 2);
 }
 
-namespace {
-
-/// Counts the calls of may_begin().
-struct CountedLoads : detail::LoadsUnderWay {
-    [[nodiscard]] bool may_begin(std::string_view user, std::size_t most) {
-        ++asked;
-        return LoadsUnderWay::may_begin(user, most);
-    }
-    std::size_t asked = 0;
-};
-
-}  // namespace
-
-TEST_CASE("LoadQueue: the cost of a load does not depend on the number of users that wait",
+TEST_CASE("FairQueue: work of several users leaves the turns of all of them",
           "[room][room_loads][unit]") {
-    constexpr std::size_t count = 2000;
-    constexpr std::size_t most = 8;
-    const RoomOptions options;
-    std::deque<detail::RoomBase> rooms;
-    detail::LoadQueue queue;
-    CountedLoads under_way;
-    const auto push = [&](std::size_t user) {
-        rooms.emplace_back("room" + std::to_string(rooms.size()), always, options, always);
-        // Names in the other order than the turns.
-        queue.push(rooms.back(), "user" + std::to_string(2 * count - user), never);
+    const Instant now{};
+    detail::Accounts accounts{now};
+    const auto ada = accounts.of("ada", "", 0);
+    const auto bob = accounts.of("bob", "", 0);
+    detail::FairQueue<int> queue{64};
+    // Work of which no number is held ends at once.
+    const auto take = [&] {
+        const std::uint64_t number = queue.next_number();
+        const int item = queue.take_next();
+        queue.remove(number);
+        return item;
     };
-    for (std::size_t i = 0; i < count; ++i) push(i);
-    // The first six loads hang. Their users wait with another room, and may not begin it.
-    for (std::size_t i = 0; i < 6; ++i) {
-        REQUIRE(queue.take_next(under_way, most) == &rooms[i]);
-        push(i);
-    }
-    for (std::size_t i = 6; i < count; ++i) {
-        REQUIRE(queue.take_next(under_way, most) == &rooms[i]);
-        if (i == 6) continue;
-        REQUIRE_FALSE(queue.take_next(under_way, most));
-        under_way.remove(rooms[i - 1]);
-    }
-    CHECK(under_way.asked < 9 * count);
-    CHECK_FALSE(queue.take_next(under_way, most));
-    // When a load has ended, the room of its user has its turn.
-    under_way.remove(rooms[2]);
-    CHECK(queue.take_next(under_way, most) == &rooms[count + 2]);
-    CHECK_FALSE(queue.empty());
-}
-
-TEST_CASE("LoadQueue: a room of several users leaves the turns of all of them",
-          "[room][room_loads][unit]") {
-    const RoomOptions options;
-    detail::RoomBase one{"one", always, options, always};
-    detail::RoomBase other{"other", always, options, always};
-    detail::LoadQueue queue;
-    detail::LoadsUnderWay under_way;
-    const auto take = [&] { return queue.take_next(under_way, 64); };
-    queue.push(one, "ada", never);
+    const std::uint64_t one = queue.push(1, ada);
     for (int again = 0; again < 3; ++again) {
-        queue.share(one, "ada");
-        queue.share(one, "bob");
+        queue.share(one, ada);
+        queue.share(one, bob);
     }
-    queue.push(other, "bob", never);
-    CHECK(take() == &one);
-    CHECK(take() == &other);
-    CHECK(take() == nullptr);
+    queue.push(2, bob);
+    CHECK(take() == 1);
+    CHECK(take() == 2);
+    CHECK_FALSE(queue.has_next());
     // A user who has had a turn is after the other users.
-    detail::RoomBase third{"third", always, options, always};
-    queue.push(one, "ada", never);
-    queue.push(other, "ada", never);
-    queue.push(third, "bob", never);
-    CHECK(take() == &one);
-    CHECK(take() == &third);
-    CHECK(take() == &other);
-    // A room that is removed leaves the turns of all its users. A user without another room has no
+    queue.push(1, ada);
+    queue.push(2, ada);
+    queue.push(3, bob);
+    CHECK(take() == 1);
+    CHECK(take() == 3);
+    CHECK(take() == 2);
+    // Work that is removed leaves the turns of all its users. A user without other work has no
     // turn.
-    queue.push(one, "ada", never);
-    queue.share(one, "bob");
-    queue.push(other, "bob", never);
-    queue.remove(one);
-    CHECK(take() == &other);
+    const std::uint64_t removed = queue.push(1, ada);
+    queue.share(removed, bob);
+    queue.push(2, bob);
+    queue.remove(removed);
+    queue.share(removed, ada);
+    CHECK(take() == 2);
     CHECK(queue.empty());
-    CHECK(take() == nullptr);
+    CHECK_FALSE(queue.has_next());
+    // Work without a user begins whenever a place is free, and counts for no user.
+    const detail::Ref<detail::Account> nobody{};
+    for (int i = 0; i < 63; ++i) queue.begin(nobody);
+    CHECK(queue.may_begin(nobody));
+    CHECK(queue.may_begin(ada));
+    queue.begin(nobody);
+    CHECK_FALSE(queue.may_begin(nobody));
+    CHECK_FALSE(queue.may_begin(ada));
 }

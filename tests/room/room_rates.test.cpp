@@ -244,20 +244,31 @@ TEST_CASE("RoomManager: an answer is charged to its user by what is sent",
     }
 }
 
-TEST_CASE("UserRates forgets users that have their whole burst again", "[room][room_rates][unit]") {
+TEST_CASE("Accounts forget users that have their whole burst again", "[room][room_rates][unit]") {
     const RoomOptions options{.read_bytes_burst = 1000, .answer_rate_per_user_max = 1000};
-    detail::UserRates rates;
-    for (int i = 0; i < 64; ++i) rates.charge("user" + std::to_string(i), 1500, Instant{}, options);
-    CHECK(rates.ready_at("user1") == Instant{500ms});
-    CHECK(rates.ready_at("other") == always);
-    rates.charge("ip 192.0.2.1", 8 * 1500, Instant{}, options);
-    CHECK(rates.ready_at("ip 192.0.2.1") == Instant{500ms});
-    rates.charge("", 5000, Instant{}, options);
-    CHECK(rates.ready_at("") == always);
-    rates.charge("last", 1500, Instant{1400ms}, options);
-    CHECK(rates.users() == 66);
-    for (int i = 0; i < 200; ++i)
-        rates.charge("later" + std::to_string(i), 1, Instant{2s}, options);
-    CHECK(rates.ready_at("user1") == always);
-    CHECK(rates.ready_at("last") == Instant{1900ms});
+    Instant now{};
+    detail::Accounts accounts{now};
+    const auto charge = [&](const std::string& user, std::string_view ip, std::size_t bytes) {
+        accounts.of(user, ip, 0)->charge(bytes, now, options);
+    };
+    const auto ready_at = [&](const std::string& user, std::string_view ip = {}) {
+        return accounts.of(user, ip, 0)->rate.read_at;
+    };
+    for (int i = 0; i < 64; ++i) charge("user" + std::to_string(i), "", 1500);
+    CHECK(ready_at("user1") == Instant{500ms});
+    CHECK(ready_at("other") == always);
+    // The users of an address have eight times as much.
+    charge("", "192.0.2.1", 8 * 1500);
+    CHECK(ready_at("", "192.0.2.1") == Instant{500ms});
+    now = Instant{1400ms};
+    charge("last", "", 1500);
+    CHECK(accounts.size() == 66);
+    now = Instant{2s};
+    for (int i = 0; i < 200; ++i) charge("later" + std::to_string(i), "", 1);
+    CHECK(ready_at("user1") == always);
+    CHECK(ready_at("last") == Instant{1900ms});
+    // A user that has paid is forgotten when nothing refers to it.
+    now = Instant{10s};
+    static_cast<void>(ready_at("last"));
+    CHECK(accounts.size() < 210);
 }

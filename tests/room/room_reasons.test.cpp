@@ -446,9 +446,6 @@ TEST_CASE("RoomRejection::limit names the option that rejects a client, and is e
         {"awareness_bytes_max", {.awareness_bytes_max = 1'000}, show_much},
         {"unflushed_bytes_max", {.unflushed_bytes_max = 50}, type_while_the_disk_hangs},
         {"unflushed_bytes_max", {.unflushed_bytes_max = 180}, type_while_the_disk_hangs},
-        {"unflushed_bytes_per_user_max",
-         {.unflushed_bytes_per_user_max = 100},
-         type_while_the_disk_hangs},
     };
     for (const Case& one : cases) {
         INFO(one.limit);

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include <belay/room/detail/recheck_queue.hpp>
+#include <belay/room/detail/admission_limits.hpp>
 #include <belay/room/room_manager.hpp>
 
 #include "support/catch.hpp"
@@ -253,7 +253,7 @@ TEST_CASE(
 
 TEST_CASE("RoomManager: the large answers of one user wait for each other, and for no other user",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.answers_bytes_max = 5 << 20, .answer_bytes_per_user_max = 3 << 20}};
+    RoomWorld w{Seed{1}, {.answers_bytes_max = 5 << 20}};
     w.world.network().window_bytes(20'000);
     w.rooms().import_room("big", {.updates = {typed(1, 0, std::string(2 << 20, 'x'))}},
                           Completion<PersistenceError>{[](auto) noexcept {}});
@@ -347,11 +347,9 @@ TEST_CASE(
     CHECK(later.has(update));
 }
 
-TEST_CASE("RoomManager: unflushed_bytes_per_user_max limits the changes of one user over all rooms",
+TEST_CASE("RoomManager: unflushed_bytes_max also limits the changes of one user over all rooms",
           "[room][room_shares][sim]") {
-    const bool limited = GENERATE(true, false);
-    const std::size_t most = limited ? 8000 : no_limit;
-    RoomWorld w{Seed{1}, {.unflushed_bytes_max = 8000, .unflushed_bytes_per_user_max = most}};
+    RoomWorld w{Seed{1}, {.unflushed_bytes_max = 8000}};
     User eve{w, "eve"};
     for (int i = 0; i < 10; ++i) eve.join("board" + std::to_string(i));
     User ada{w, "ada"};
@@ -362,8 +360,8 @@ TEST_CASE("RoomManager: unflushed_bytes_per_user_max limits the changes of one u
     for (const auto& one : eve.all) one->type(std::string(3500, 'x'));
     mine.type(std::string(1000, 'a'));
     w.run(1s);
-    CHECK(eve.online() == (limited ? 2 : 10));
-    CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == (limited ? 8 : 0));
+    CHECK(eve.online() == 2);
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == 8);
     CHECK(mine.online());
     w.run(40s);
     for (const auto& one : eve.all) {
@@ -391,54 +389,57 @@ TEST_CASE("RoomManager: one update of unflushed_bytes_max is stored if nothing e
     CHECK(mine.closed_with == 1013);
 }
 
-TEST_CASE("UnflushedShares: a user has three times what is left, or one change that fits",
+namespace {
+
+/// Changes that wait in a room, with the rule of PersistenceScheduler.
+struct WaitingChanges {
+    static constexpr std::size_t most = 1000;
+    /// Returns whether a change may wait.
+    bool add(const std::string& user, std::size_t bytes) {
+        auto account = accounts.of(user, "", 0)->in("board");
+        if (!detail::may_take({most, held}, account->held.unflushed_bytes, bytes)) return false;
+        changes.emplace_back(std::move(account), &detail::Holdings::unflushed_bytes, bytes);
+        held += bytes;
+        return true;
+    }
+    Instant now{};
+    detail::Accounts accounts{now};
+    std::vector<detail::Holding> changes{};
+    std::size_t held = 0;
+};
+
+}  // namespace
+
+TEST_CASE("may_take: a user who holds some leaves a quarter to users who hold nothing",
           "[room][room_shares][unit]") {
-    RoomOptions options;
-    options.unflushed_bytes_max = 100;
-    options.unflushed_bytes_per_user_max = 90;
-    detail::UnflushedShares shares{options};
-    struct Waiting {
-        std::size_t bytes;
-        detail::UnflushedShare share;
-    };
-    std::map<std::string, std::list<Waiting>> rooms;
-    const auto add = [&](std::string_view owner, std::size_t bytes, const char* room = "board") {
-        std::size_t pending = 0;
-        for (const Waiting& one : rooms[room]) pending += one.bytes;
-        const detail::UnflushedChange change{owner, room, bytes};
-        const std::error_code why = shares.check(change, pending);
-        if (!why) rooms[room].push_back({bytes, shares.reserve(change)});
-        return why;
-    };
-    const std::error_code of_user = RoomErrc::too_many_of_user;
-    const std::error_code full = RoomErrc::not_durable;
-    const std::error_code none;
-    CHECK(add("eve", 101) == full);
-    for (int i = 0; i < 10; ++i) CHECK(add("eve", 7) == none);
-    CHECK(add("eve", 7) == of_user);
-    CHECK(add("eve", 5) == none);
-    CHECK(add("eve", 1) == of_user);
-    CHECK(add("ada", 18) == none);
-    CHECK(add("bob", 5) == none);
-    CHECK(add("ada", 1) == of_user);
-    // The server has no share, and a new user has one change: both take what is left.
-    CHECK(add("", 3) == full);
-    CHECK(add("", 1) == none);
-    CHECK(add("zoe", 2) == full);
-    CHECK(add("zoe", 1) == none);
-    CHECK(add("bob", 1) == of_user);
-    // In another room, a user has what is left of its share of all rooms. One change always fits.
-    CHECK(add("eve", 16, "other") == of_user);
-    CHECK(add("eve", 15, "other") == none);
-    CHECK(add("eve", 1, "third") == of_user);
-    CHECK(add("mia", 91, "third") == none);
-    CHECK(add("mia", 1, "other") == of_user);
-    // The share ends with the change.
-    rooms.clear();
-    CHECK(add("eve", 100) == none);
-    CHECK(add("eve", 1) == of_user);
-    rooms["board"].front().share.release();
-    CHECK(add("eve", 1, "other") == none);
+    WaitingChanges w;
+    SECTION("one greedy user among 100") {
+        while (w.add("eve", 1)) continue;
+        CHECK(w.held == 750);
+        // A quarter is left, of which each other user has changes.
+        for (int i = 1; i < 100; ++i) CHECK(w.add("user" + std::to_string(i), 2));
+        CHECK_FALSE(w.add("eve", 1));
+        CHECK(w.add("user1", 1));
+        CHECK(w.add("new", 51));
+        CHECK_FALSE(w.add("user1", 1));
+        CHECK_FALSE(w.add("last", 1));
+    }
+    SECTION("two greedy users leave a seventh") {
+        for (bool added = true; added;) {
+            added = w.add("eve", 1);
+            added = w.add("ada", 1) || added;
+        }
+        CHECK(w.held == 857);
+        CHECK(w.add("bob", 143));
+    }
+    SECTION("a user who holds nothing takes all that is left") {
+        CHECK(w.add("eve", 1000));
+        CHECK_FALSE(w.add("ada", 1));
+        w.changes.clear();
+        w.held = 0;
+        CHECK(w.add("ada", 10));
+        CHECK(w.add("eve", 990));
+    }
 }
 
 namespace {
@@ -498,8 +499,8 @@ TEST_CASE("RoomManager: rechecks of one user or of one room that hang delay no o
     w.run(400ms);
     CHECK(h.others.closed_with(4003) == 50);
     CHECK(h.hanging.online() == 100);
-    // A room has three quarters of the checks, and a user half of them.
-    const std::size_t hung = of_room ? 6 : 4;
+    // One user or room leaves a quarter of the checks to others.
+    const std::size_t hung = 6;
     CHECK(w.rights.hung.size() == hung);
     // This many clients at a time are closed.
     w.run(10s);
@@ -537,46 +538,17 @@ TEST_CASE("RoomManager: hanging rechecks of all users and rooms delay a client b
     CHECK(w.rights.checks == 12 + 12);
 }
 
-TEST_CASE(
-    "RechecksUnderWay: a user has at most half of the checks, a room three quarters, each at least "
-    "1",
-    "[room][room_shares][unit]") {
-    for (std::size_t most = 1; most <= 100; ++most) {
-        const RoomOptions options{.rechecks_max = most};
-        detail::RechecksUnderWay of_user{options};
-        detail::RechecksUnderWay of_room{options};
-        std::uint64_t users = 0;
-        std::uint64_t rooms = 0;
-        for (; !of_user.full() && of_user.user_may_begin("eve"); ++users)
-            of_user.add(users, "eve", "room" + std::to_string(users));
-        for (; !of_room.full() && of_room.room_may_begin("room"); ++rooms)
-            of_room.add(rooms, "user" + std::to_string(rooms), "room");
-        REQUIRE(users == std::max<std::size_t>(1, most / 2));
-        REQUIRE(rooms == std::max<std::size_t>(1, most * 3 / 4));
-        if (!of_user.full()) REQUIRE(of_user.user_may_begin("ada"));
-        if (!of_room.full()) REQUIRE(of_room.room_may_begin("other"));
-    }
-}
-
 namespace {
 
-/// Counts the calls of user_may_begin() and room_may_begin().
-struct CountedShares : detail::RechecksUnderWay {
-    using RechecksUnderWay::RechecksUnderWay;
-    [[nodiscard]] bool user_may_begin(std::string_view user) const noexcept {
-        ++asked;
-        return RechecksUnderWay::user_may_begin(user);
-    }
-    [[nodiscard]] bool room_may_begin(std::string_view room) const noexcept {
-        ++asked;
-        return RechecksUnderWay::room_may_begin(room);
-    }
-    mutable std::size_t asked = 0;
+/// Users with their accounts, of a FairQueue or a RecheckQueue.
+struct Users {
+    detail::Ref<detail::Account> of(const std::string& user) { return accounts.of(user, "", 0); }
+    Instant now{};
+    detail::Accounts accounts{now};
 };
-using CountedQueue = detail::BasicRecheckQueue<CountedShares>;
 
 /// Answers one check after the other until none waits.   Returns: the order of the checks.
-std::vector<std::uint64_t> check_all(CountedQueue& queue) {
+std::vector<std::uint64_t> check_all(detail::RecheckQueue& queue) {
     std::vector<std::uint64_t> checked;
     for (std::size_t answered = 0;; ++answered) {
         while (const auto next = queue.take_next()) checked.push_back(*next);
@@ -587,96 +559,164 @@ std::vector<std::uint64_t> check_all(CountedQueue& queue) {
 
 }  // namespace
 
-TEST_CASE("RecheckQueue: the cost of an answer does not depend on the number of waiting clients",
-          "[room][room_shares][unit]") {
-    constexpr std::uint64_t count = 4000;
-    const RoomOptions options;
-    CountedQueue queue{options};
-    SECTION("of one user, ten in each room") {
-        for (std::uint64_t i = 1; i <= count; ++i) queue.push(i, "eve", std::to_string(i / 10));
+TEST_CASE(
+    "FairQueue: a user without work under way goes before a greedy one, also if its work hangs",
+    "[room][room_shares][unit]") {
+    for (const std::size_t places : {1U, 2U, 3U, 4U, 8U, 100U}) {
+        Users users;
+        detail::FairQueue<int> queue{places};
+        std::vector<std::uint64_t> hangs;
+        for (int i = 0; i < 500; ++i) queue.push(0, users.of("eve"));
+        while (queue.has_next()) {
+            hangs.push_back(queue.next_number());
+            queue.take_next();
+        }
+        // At most three quarters, and at least one.
+        const std::size_t most = std::max<std::size_t>(1, places == 2 ? 1 : places * 3 / 4);
+        REQUIRE(hangs.size() == most);
+        for (int user = 1; user < 100; ++user) {
+            queue.push(user, users.of(std::to_string(user)));
+            queue.push(-user, users.of(std::to_string(user)));
+        }
+        if (places == 1) {
+            // Its turn is before those of the others, once.
+            CHECK_FALSE(queue.has_next());
+            queue.remove(hangs.back());
+            const std::uint64_t number = queue.next_number();
+            REQUIRE(queue.take_next() == 0);
+            queue.remove(number);
+            hangs.clear();
+        }
+        // Each of the others waits for one work of each user before it, and for none of eve.
+        for (int user = 1; user < 100; ++user) {
+            REQUIRE(queue.has_next());
+            const std::uint64_t number = queue.next_number();
+            REQUIRE(queue.take_next() == user);
+            queue.remove(number);
+        }
+        for (const std::uint64_t one : hangs) queue.remove(one);
+        std::size_t left = 0;
+        for (; queue.has_next(); ++left) {
+            const std::uint64_t number = queue.next_number();
+            static_cast<void>(queue.take_next());
+            queue.remove(number);
+        }
+        CHECK(left == 500 - most - (places == 1 ? 1 : 0) + 99);
+        CHECK(queue.empty());
     }
-    SECTION("of one user and one room") {
-        for (std::uint64_t i = 1; i <= count; ++i) queue.push(i, "eve", "room");
-    }
-    SECTION("of one room, each of another user") {
-        for (std::uint64_t i = 1; i <= count; ++i) queue.push(i, std::to_string(i), "room");
-    }
-    SECTION("of two users in two rooms") {
-        for (std::uint64_t i = 1; i <= count; ++i)
-            queue.push(i, i % 2 == 0 ? "eve" : "ada", i % 4 < 2 ? "one" : "other");
-    }
-    std::vector<std::uint64_t> checked = check_all(queue);
-    CHECK(queue.under_way().asked < 12 * count);
-    CHECK(queue.waiting() == 0);
-    std::sort(checked.begin(), checked.end());
-    REQUIRE(checked.size() == count);
-    CHECK(std::adjacent_find(checked.begin(), checked.end()) == checked.end());
 }
 
 TEST_CASE("RecheckQueue: users take turns, clients of one leave in any order, and none waits twice",
           "[room][room_shares][unit]") {
-    const RoomOptions options{.rechecks_max = 1};
-    CountedQueue queue{options};
-    for (const std::uint64_t i : {1U, 2U, 3U, 4U}) queue.push(i, "eve", "room");
-    queue.push(5, "ada", "room");
-    queue.push(6, "bob", "other");
-    queue.push(7, "bob", "other");
+    Users users;
+    detail::RecheckQueue queue{1};
+    const auto push = [&](detail::RecheckQueue& to, std::uint64_t client, const std::string& user,
+                          const std::string& room) { to.push(client, users.of(user)->in(room)); };
+    for (const std::uint64_t i : {1U, 2U, 3U, 4U}) push(queue, i, "eve", "room");
+    push(queue, 5, "ada", "room");
+    push(queue, 6, "bob", "other");
+    push(queue, 7, "bob", "other");
     queue.remove(2);
     queue.remove(6);
-    CHECK(queue.waiting() == 5);
     CHECK(check_all(queue) == std::vector<std::uint64_t>{1, 5, 7, 3, 4});
-    CHECK_FALSE(queue.changed());
-    // A parked group may become empty, too.
-    const RoomOptions two{.rechecks_max = 2};
-    CountedQueue parked{two};
-    for (const std::uint64_t i : {1U, 2U, 3U}) parked.push(i, "eve", std::to_string(i));
+    CHECK_FALSE(queue.has_next());
+    // Clients of a room that has its share wait for it, and leave in any order, too.
+    detail::RecheckQueue parked{2};
+    for (const std::uint64_t i : {1U, 2U, 3U, 4U})
+        push(parked, i, "user" + std::to_string(i), "room");
+    push(parked, 5, "user4", "other");
     CHECK(parked.take_next() == 1U);
+    CHECK(parked.take_next() == 5U);
     CHECK(parked.take_next() == std::nullopt);
     parked.remove(2);
-    parked.remove(3);
-    CHECK(parked.waiting() == 0);
-    parked.push(4, "eve", "2");
+    parked.remove(5);
     CHECK(parked.take_next() == std::nullopt);
+    CHECK_FALSE(parked.has_next());
     parked.remove(1);
-    CHECK(parked.changed());
-    CHECK(parked.take_next() == 4U);
+    CHECK(parked.has_next());
+    CHECK(check_all(parked) == std::vector<std::uint64_t>{3, 4});
+    CHECK_FALSE(parked.has_next());
 }
 
-TEST_CASE("UserShares counts what a user holds, and keeps nothing of users that hold nothing",
+TEST_CASE("RecheckQueue: each client is checked once, for many users and rooms",
           "[room][room_shares][unit]") {
-    detail::UserShares shares;
-    {
-        const detail::UserShares::Reservation one{shares, "eve", 5};
-        detail::UserShares::Reservation two{shares, "eve", 7};
-        const detail::UserShares::Reservation nobody{shares, "", 9};
-        CHECK(shares.of("eve") == 12);
-        CHECK(shares.of("") == 0);
-        CHECK(shares.users() == 1);
-        CHECK(one.owner() == "eve");
-        CHECK(nobody.owner().empty());
-        {
-            // An amount of 0 is not counted, and uses no share.
-            const detail::UserShares::Reservation zero{shares, "eve", 0};
-            const detail::UserShares::Reservation alone{shares, "ada", 0};
-            CHECK(shares.users() == 1);
-            CHECK(alone.owner().empty());
-        }
-        detail::UserShares::Reservation moved{std::move(two)};
-        CHECK(shares.of("eve") == 12);
-        moved.release();
-        CHECK(shares.of("eve") == 5);
-        CHECK(moved.owner().empty());
+    constexpr std::uint64_t count = 1000;
+    Users users;
+    detail::RecheckQueue queue{10};
+    SECTION("of one user, ten in each room") {
+        for (std::uint64_t i = 1; i <= count; ++i)
+            queue.push(i, users.of("eve")->in(std::to_string(i / 10)));
     }
-    CHECK(shares.of("eve") == 0);
-    CHECK(shares.users() == 0);
+    SECTION("of one user and one room") {
+        for (std::uint64_t i = 1; i <= count; ++i) queue.push(i, users.of("eve")->in("room"));
+    }
+    SECTION("of one room, each of another user") {
+        for (std::uint64_t i = 1; i <= count; ++i)
+            queue.push(i, users.of(std::to_string(i))->in("room"));
+    }
+    SECTION("of two users in two rooms") {
+        for (std::uint64_t i = 1; i <= count; ++i)
+            queue.push(i, users.of(i % 2 == 0 ? "eve" : "ada")->in(i % 4 < 2 ? "one" : "other"));
+    }
+    std::vector<std::uint64_t> checked = check_all(queue);
+    std::sort(checked.begin(), checked.end());
+    REQUIRE(checked.size() == count);
+    CHECK(std::adjacent_find(checked.begin(), checked.end()) == checked.end());
+    // Nothing refers to the accounts any more.
+    CHECK(users.accounts.size() == 0);
 }
 
-TEST_CASE("share_owner is the user, or the network of the address", "[room][room_shares][unit]") {
-    const auto of = [](std::string_view ip) { return detail::share_owner("", ip); };
-    CHECK(detail::share_owner("eve", "192.0.2.1") == detail::share_owner("eve", "192.0.2.2"));
-    CHECK(detail::share_owner("eve", "") != detail::share_owner("ada", ""));
-    CHECK(detail::share_owner("192.0.2.1", "") != of("192.0.2.1"));
-    CHECK(of("").empty());
+TEST_CASE("Account counts what a user holds in each room and in all, and is erased with the last",
+          "[room][room_shares][unit]") {
+    Users users;
+    using Holdings = detail::Holdings;
+    const RoomOptions options{.clients_per_user_max = 10, .clients_per_user_and_room_max = 5};
+    {
+        const auto board = users.of("eve")->in("board");
+        detail::Holding one{board, &Holdings::clients, 1};
+        detail::Holding two{board, &Holdings::clients, 4};
+        const detail::Holding other{users.of("eve")->in("other"), &Holdings::clients, 5};
+        const detail::Holding server{{}, &Holdings::clients, 9};
+        CHECK(users.accounts.size() == 1);
+        CHECK(board->held.clients == 5);
+        CHECK(board->user.held.clients == 10);
+        CHECK(board->user.held.rooms == 0);
+        CHECK(one.account() == board.get());
+        CHECK(server.account() == nullptr);
+        CHECK(detail::exceeded_limit(*board, &Holdings::clients, 1, options) ==
+              "clients_per_user_max");
+        detail::Holding moved{std::move(two)};
+        CHECK(board->held.clients == 5);
+        moved.release();
+        moved.release();
+        CHECK(board->held.clients == 1);
+        one = detail::Holding{board, &Holdings::clients, 5};
+        CHECK(board->held.clients == 5);
+        CHECK(detail::exceeded_limit(*board, &Holdings::clients, 1, options) ==
+              "clients_per_user_max");
+        one = detail::Holding{board, &Holdings::clients, 4};
+        CHECK(detail::exceeded_limit(*board, &Holdings::clients, 1, options).empty());
+        CHECK(detail::exceeded_limit(*board, &Holdings::clients, 2, options) ==
+              "clients_per_user_max");
+        // The first one of a user always fits.
+        CHECK(detail::exceeded_limit(*users.of("ada")->in("board"), &Holdings::clients, 99, options)
+                  .empty());
+    }
+    CHECK(users.accounts.size() == 0);
+}
+
+TEST_CASE("Accounts: a user is its name, or the network of its address, or its connection",
+          "[room][room_shares][unit]") {
+    Users users;
+    const auto key = [&](const std::string& user, std::string_view ip, std::uint64_t connection) {
+        return std::string{users.accounts.of(user, ip, connection)->key};
+    };
+    const auto of = [&](std::string_view ip) { return key("", ip, 1); };
+    CHECK(key("eve", "192.0.2.1", 1) == key("eve", "192.0.2.2", 2));
+    CHECK(key("eve", "", 1) != key("ada", "", 1));
+    CHECK(key("192.0.2.1", "", 1) != of("192.0.2.1"));
+    CHECK(key("", "", 1) != key("", "", 2));
+    CHECK(key("", "", 1) == key("", "", 1));
     CHECK(of("192.0.2.1") != of("192.0.2.2"));
     CHECK(of("host") == of("host"));
     // RFC 4291, section 2.2: the forms of an IPv6 address.

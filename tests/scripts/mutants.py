@@ -868,29 +868,30 @@ WORLD_MUTANTS = (
            (Change("belay/room/detail/reply_budget.hpp", "if (first && !fits(bytes, which)) free_space(bytes, which);", ""),),
            Test("tests/room/room_large.test.cpp",
                 "RoomManager: a client that reads its answer slowly yields to clients that wait")),
-    # one user takes the checks of all others in its room
-    Mutant("rooms_gives_a_user_the_checks_of_its_room",
-           (Change("belay/room/detail/recheck_queue.hpp", "return may_hold(users_.of(user), 1);",
-                   "return may_hold(users_.of(user), 3);"),),
+    # one room takes the checks of all others
+    Mutant("rooms_gives_a_room_all_checks",
+           (Change("belay/room/detail/admission_limits.hpp", "if (room.under_way < most_of_room_) {", "if (true) {"),),
            Test("tests/room/room_shares.test.cpp", "RoomManager: rechecks of one user or of one room that hang delay no other client")),
     # a large change of a user with no other one is rejected for ever
     Mutant("rooms_rejects_the_only_change_of_a_user",
-           (Change("belay/room/detail/unflushed_shares.hpp", "if (mine != 0 && ", "if ("),),
-           Test("tests/room/room_shares.test.cpp", "UnflushedShares: a user has three times what is left, or one change that fits")),
+           (Change("belay/room/detail/account.hpp", "return own == 0 || (own", "return (own"),),
+           Test("tests/room/room_shares.test.cpp", "may_take: a user who holds some leaves a quarter to users who hold nothing")),
     Mutant("rooms_rejects_the_only_change_of_a_user_in_all_rooms",
-           (Change("belay/room/detail/unflushed_shares.hpp", "if (all != 0 && ", "if ("),),
-           Test("tests/room/room_shares.test.cpp", "UnflushedShares: a user has three times what is left, or one change that fits")),
+           (Change("belay/room/detail/account.hpp", "if (held != 0 && (held >= most", "if ((held >= most"),),
+           Test("tests/room/room_shares.test.cpp", "Account counts what a user holds in each room and in all, and is erased with the last")),
+    # a user with work under way keeps its place before users without any
+    Mutant("rooms_begins_the_work_of_a_greedy_user_first",
+           (Change("belay/room/detail/fair_queue.hpp", "move_turn(user, user.under_way + 1, user.turn);", "++user.under_way;"),),
+           Test("tests/room/room_shares.test.cpp",
+                "FairQueue: a user without work under way goes before a greedy one, also if its work hangs")),
     # the first user takes all rechecks in turn
     Mutant("rooms_keeps_the_turn_of_a_recheck",
-           (Change("belay/room/detail/recheck_queue.hpp", "group.turn = turn.key() = ++last_turn_;", ""),),
+           (Change("belay/room/detail/fair_queue.hpp", "move_turn(user, user.under_way, ++last_turn_);", ""),),
            Test("tests/room/room_shares.test.cpp", "RecheckQueue: users take turns, clients of one leave in any order, and none waits twice")),
-    # a blocked user is looked at again and again
-    Mutant("rooms_looks_at_all_users_for_each_load",
-           (Change("belay/room/detail/load_queue.hpp", "        if (!under_way.any_may_begin(most)) return nullptr;\n", ""),),
-           Test("tests/room/room_loads.test.cpp", "LoadQueue: the cost of a load does not depend on the number of users that wait")),
-    # a user whose load has begun keeps the first turn
-    Mutant("rooms_keeps_the_turn_of_a_load",
-           (Change("belay/room/detail/load_queue.hpp", "user.turn = turn.key() = ++last_turn_;", ""),),
+    # a greedy user takes all places
+    Mutant("rooms_gives_a_greedy_user_all_places",
+           (Change("belay/room/detail/fair_queue.hpp", "return may_take({places_, under_way_.size()}, own, 1);",
+                   "return own <= places_ && under_way_.size() < places_;"),),
            Test("tests/room/room_loads.test.cpp", "*")),
     # failed erases take any amount of memory
     Mutant("rooms_keeps_any_number_of_failed_erases",

@@ -276,7 +276,7 @@ public:
     [[nodiscard]] Result<RoomStats> get_or_create_room(std::string_view room_id) {
         std::error_code error;
         context_.at_call();
-        auto* const room = parts_.rooms.find_or_make(room_id, error, detail::owner_of_server_loads);
+        auto* const room = parts_.rooms.find_or_make(room_id, error);
         if (room == nullptr) return error;
         parts_.rooms.step(*room, timeline::RoomCore::Event::used);
         context_.waker.touch();

@@ -100,8 +100,8 @@ struct RoomOptions {
     ///
     /// In this option and the others with `per_user`, users without a name count by
     /// RoomRequest::ip. An IPv6 network of 64 bits counts as one address. Clients without a name
-    /// and an address are not counted. Set an option to no_limit if many such users share an
-    /// address, as behind a proxy that does not forward it. If there are several servers, a user
+    /// and an address count by their connection. Set an option to no_limit if many such users share
+    /// an address, as behind a proxy that does not forward it. If there are several servers, a user
     /// has these shares on each one.
     std::size_t rooms_per_user_max = 1'000;
     /// The maximum number of clients of all rooms, including those that wait to join. A user who
@@ -121,8 +121,9 @@ struct RoomOptions {
     /// its address.
     std::size_t waiting_max = 1'000;
     /// The maximum number of clients that reauthorize() checks at a time. The others keep their
-    /// rights until it is their turn, and new clients are checked before them. The clients of one
-    /// user have at most half of them at a time, those of one room three quarters; each at least 1.
+    /// rights until it is their turn, and new clients are checked before them. A client of a user
+    /// without one that is checked is next. A user has at most three times as many as are left, and
+    /// a room three quarters of them; each at least 1.
     std::size_t rechecks_max = 100;
     /// The maximum number of calls of erase, reset, list, export_room and import_room that wait for
     /// their answers.
@@ -131,8 +132,6 @@ struct RoomOptions {
     std::size_t frame_bytes_max = std::size_t{16} << 20;
     /// The maximum number of messages of one client that wait to be read.
     std::size_t messages_max = 8;
-    /// The maximum number of messages of one client that are read before the next client's turn.
-    unsigned frames_per_turn_max = 16;
     /// The rate at which messages of one connection are read, in bytes per second. Further messages
     /// are read later. A message costs its bytes and the time that the server needs for it, as the
     /// bytes that it could read in that time:
@@ -166,13 +165,11 @@ struct RoomOptions {
     std::size_t client_rate_min = 512;
     /// The maximum number of bytes of answers to state vectors that wait to be sent, over all
     /// clients. Answers of documents of more than a megabyte have a second limit of the same size
-    /// for themselves. Further answers are sent later, in the order in which they were requested.
-    /// If one of these needs the space, a client that has had an answer under way for
-    /// heartbeat.dead_after is closed.
+    /// for themselves. A user has at most three times as much of it as is left, and one answer.
+    /// Further answers are sent later, in the order in which they were requested. If one of these
+    /// needs the space, a client that has had an answer under way for heartbeat.dead_after is
+    /// closed.
     std::size_t answers_bytes_max = std::size_t{256} << 20;
-    /// The share of one user in the answers of documents of more than a megabyte, over all its
-    /// clients. One such answer always begins.
-    std::size_t answer_bytes_per_user_max = std::size_t{64} << 20;
     /// The rate at which state vectors of one user are answered, over all its clients. A join and
     /// an answer of a document that must be merged have the costs that read_rate_max lists; another
     /// answer costs what is sent. The first read_bytes_burst are answered at once, and further ones
@@ -189,12 +186,9 @@ struct RoomOptions {
     /// that sends more is closed, and may connect again. A change of a user is accepted if the user
     /// then has at most three times as many bytes in the room as are left. If no other change of
     /// the user waits in the room, it must only fit. An update that alone is longer than the limit
-    /// is rejected as too large. The same limit applies to imports that wait for their room.
+    /// is rejected as too large. The same limit applies to imports that wait for their room, and to
+    /// the changes of one user in all rooms. If no other change of the user waits, one is accepted.
     std::size_t unflushed_bytes_max = std::size_t{32} << 20;
-    /// The maximum number of such bytes of one user in all rooms. A client that sends more is
-    /// closed, and may connect again. If no other change of the user waits, one is always accepted.
-    /// Clients without a name and an address count by their connection.
-    std::size_t unflushed_bytes_per_user_max = std::size_t{32} << 20;
 
     /// Whether other clients see the awareness of clients that may not edit.
     bool viewers_awareness = true;
@@ -268,17 +262,13 @@ private:
               {loads_max, "RoomOptions: loads_max must be > 0"},
               {frame_bytes_max, "RoomOptions: frame_bytes_max must be > 0"},
               {messages_max, "RoomOptions: messages_max must be > 0"},
-              {frames_per_turn_max, "RoomOptions: frames_per_turn_max must be > 0"},
               {read_rate_max, "RoomOptions: read_rate_max must be > 0"},
               {read_bytes_burst, "RoomOptions: read_bytes_burst must be > 0"},
               {client_bytes_max, "RoomOptions: client_bytes_max must be > 0"},
               {client_rate_min, "RoomOptions: client_rate_min must be > 0"},
               {answers_bytes_max, "RoomOptions: answers_bytes_max must be > 0"},
-              {answer_bytes_per_user_max, "RoomOptions: answer_bytes_per_user_max must be > 0"},
               {answer_rate_per_user_max, "RoomOptions: answer_rate_per_user_max must be > 0"},
               {unflushed_bytes_max, "RoomOptions: unflushed_bytes_max must be > 0"},
-              {unflushed_bytes_per_user_max,
-               "RoomOptions: unflushed_bytes_per_user_max must be > 0"},
               {awareness_bytes_max, "RoomOptions: awareness_bytes_max must be > 0"},
               {awareness_ids_per_client_max,
                "RoomOptions: awareness_ids_per_client_max must be > 0"},

@@ -7,18 +7,16 @@
 #include <cstdint>       // std::uint64_t
 #include <functional>    // std::less
 #include <map>           // std::map
-#include <optional>      // std::optional
-#include <set>           // std::set
+#include <optional>      // std::nullopt, std::optional
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 
-#include <belay/core/assert.hpp>
-#include <belay/room/detail/recheck_queue.hpp>
+#include <belay/room/detail/account.hpp>
+#include <belay/room/detail/fair_queue.hpp>
 #include <belay/room/detail/room_channel.hpp>
 #include <belay/room/detail/room_client.hpp>
-#include <belay/room/detail/user_shares.hpp>
 #include <belay/room/room_errc.hpp>
 #include <belay/room/room_options.hpp>
 
@@ -33,85 +31,135 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Thread safety: the manager's home thread.
 class WaitingClients {
 public:
-    [[nodiscard]] std::size_t size() const noexcept { return users_.size(); }
+    [[nodiscard]] std::size_t size() const noexcept { return clients_.size(); }
     /// Adds a client, or counts it for another user than before.
-    void put(std::uint64_t id, std::string user) {
+    void put(std::uint64_t id, Ref<Account> user) {
         remove(id);
-        ids_[user].insert(id);
-        users_.emplace(id, std::move(user));
+        Account& of = *user;
+        clients_.emplace(id, std::move(user));
+        ++of.waiting;
     }
     /// Removes a client, if it waits.
     void remove(std::uint64_t id) noexcept {
-        const auto found = users_.find(id);
-        if (found == users_.end()) return;
-        const auto of = ids_.find(found->second);
-        of->second.erase(id);
-        if (of->second.empty()) ids_.erase(of);
-        users_.erase(found);
+        const auto found = clients_.find(id);
+        if (found == clients_.end()) return;
+        --found->second->waiting;
+        clients_.erase(found);
     }
     void clear() noexcept {
-        users_.clear();
-        ids_.clear();
-    }
-    /// Returns the number of clients of a user that wait.
-    [[nodiscard]] std::size_t of(std::string_view user) const noexcept {
-        const auto found = ids_.find(user);
-        return found != ids_.end() ? found->second.size() : 0;
+        while (!clients_.empty()) remove(clients_.begin()->first);
     }
     /// Returns the newest client of the user that has most here, of those for which
     /// `may_end(id, number of the user's clients)`; 0 if none of these has more than `than`.
-    /// Complexity: O(users that wait), and as many calls of `may_end`.
+    /// Complexity: O(clients that wait), and as many calls of `may_end`.
     template <class MayEnd>
     [[nodiscard]] std::uint64_t newest_of_largest(std::size_t than, MayEnd may_end) const {
         std::uint64_t newest = 0;
-        for (const auto& [user, ids] : ids_) {
-            if (ids.size() <= than || !may_end(*ids.rbegin(), ids.size())) continue;
-            than = ids.size();
-            newest = *ids.rbegin();
+        for (auto one = clients_.rbegin(); one != clients_.rend(); ++one) {
+            const std::size_t all = one->second->waiting;
+            if (all <= than || !may_end(one->first, all)) continue;
+            than = all;
+            newest = one->first;
         }
         return newest;
     }
 
 private:
-    std::map<std::uint64_t, std::string> users_{};                       // of each client
-    std::map<std::string, std::set<std::uint64_t>, std::less<>> ids_{};  // of each user
+    std::map<std::uint64_t, Ref<Account>> clients_{};
 };
 
-/// Counts the clients of each user, within RoomOptions::clients_per_user_max, and those of a user
-/// in one room, within clients_per_user_and_room_max.
+/// The clients that wait until they may be checked again, and those that are checked. Users take
+/// turns (FairQueue). A room has at most three quarters of the places, so checks of one room that
+/// hang do not delay those of other rooms.
 ///
-/// Complexity:    O(log clients).
+/// Complexity:    O(log n + RoomOptions::rechecks_max).
 /// Thread safety: the manager's home thread.
-class ClientShares {
+class RecheckQueue {
 public:
-    /// The options must outlive it.
-    explicit ClientShares(const RoomOptions& options) noexcept : options_{options} {}
+    explicit RecheckQueue(std::size_t most) noexcept
+        : queue_{most},
+          most_of_room_{larger(most - larger(most / 4, std::size_t{1}), std::size_t{1})} {}
 
-    /// Counts a client for a user, instead of the user that it was counted for.
-    /// Returns: the option that limits that user, if it has its share already; then nothing has
-    /// changed.
-    [[nodiscard]] std::string_view try_count(RoomClient& client, const std::string& user) {
-        const std::string owner = share_owner(user, client.request.ip);
-        std::optional<ClientShare>& share = client.rights.share;
-        if (owner.empty()) {
-            share.reset();
-            return {};
+    /// Whether `take_next` may find a client.
+    [[nodiscard]] bool has_next() const noexcept { return freed_ || queue_.has_next(); }
+    /// Adds a client.   Pre: it neither waits nor is checked.
+    void push(std::uint64_t id, Ref<RoomAccount> account) {
+        // They have waited for longer than the new client.
+        return_parked();
+        Client& client = clients_.emplace(id, Client{std::move(account)}).first->second;
+        client.number = client.request = queue_.push(id, client.account->of_user());
+    }
+    /// Begins the next check.   Returns: the client; nothing if none may be checked until a change.
+    [[nodiscard]] std::optional<std::uint64_t> take_next() {
+        return_parked();
+        while (queue_.has_next()) {
+            const std::uint64_t id = queue_.next();
+            Client& client = clients_.find(id)->second;
+            Room& room = rooms_[client.account->room_id()];
+            if (room.under_way < most_of_room_) {
+                ++room.under_way;
+                client.state = State::under_way;
+                return queue_.take_next();
+            }
+            room.parked.emplace(client.request, id);
+            client.state = State::parked;
+            queue_.remove(client.number);
         }
-        if (share && share->all.owner() == owner) return {};
-        const std::string in_room = owner_in_room(owner, client.request.room_id);
-        if (all_.of(owner) >= options_.clients_per_user_max) return "clients_per_user_max";
-        if (in_rooms_.of(in_room) >= options_.clients_per_user_and_room_max)
-            return "clients_per_user_and_room_max";
-        share.reset();
-        share.emplace(UserShares::Reservation{all_, owner, 1},
-                      UserShares::Reservation{in_rooms_, in_room, 1});
-        return {};
+        return std::nullopt;
+    }
+    /// A client waits no longer, or its check has ended.
+    void remove(std::uint64_t id) noexcept {
+        const auto found = clients_.find(id);
+        if (found == clients_.end()) return;
+        const Client& client = found->second;
+        if (client.state != State::parked) queue_.remove(client.number);
+        if (client.state != State::waits) leave(client);
+        clients_.erase(found);
     }
 
 private:
-    const RoomOptions& options_;
-    UserShares all_{};
-    UserShares in_rooms_{};  // by the user and the room
+    enum class State : std::uint8_t { waits, parked, under_way };
+    struct Client {
+        Ref<RoomAccount> account;
+        std::uint64_t number = 0;   ///< in the queue
+        std::uint64_t request = 0;  ///< the order of its room's clients
+        State state = State::waits;
+    };
+    /// A room with a check under way. Clients that it may not begin now wait here.
+    struct Room {
+        std::size_t under_way = 0;
+        std::map<std::uint64_t, std::uint64_t> parked{};  // by the order of the requests
+    };
+
+    void leave(const Client& client) noexcept {
+        const auto room = rooms_.find(client.account->room_id());
+        if (client.state == State::under_way)
+            --room->second.under_way;
+        else
+            room->second.parked.erase(client.request);
+        freed_ = freed_ || !room->second.parked.empty();
+        if (room->second.under_way == 0 && room->second.parked.empty()) rooms_.erase(room);
+    }
+    /// Queues as many clients again as their rooms may begin now.
+    void return_parked() {
+        if (!std::exchange(freed_, false)) return;
+        for (auto& [id, room] : rooms_) {
+            for (std::size_t free = most_of_room_ - room.under_way;
+                 free != 0 && !room.parked.empty(); --free) {
+                const auto first = room.parked.begin();
+                Client& client = clients_.find(first->second)->second;
+                client.number = queue_.push(first->second, client.account->of_user());
+                client.state = State::waits;
+                room.parked.erase(first);
+            }
+        }
+    }
+
+    FairQueue<std::uint64_t> queue_;
+    const std::size_t most_of_room_;
+    std::map<std::string, Room, std::less<>> rooms_{};
+    std::map<std::uint64_t, Client> clients_{};  // by their ids
+    bool freed_ = false;                         ///< a room may begin a client that is parked
 };
 
 /// Counts the clients that wait for their admission, and the connections without clients, within
@@ -124,16 +172,31 @@ private:
 /// Thread safety: the manager's home thread.
 class AdmissionLimits {
 public:
-    /// The options must outlive it.
-    explicit AdmissionLimits(const RoomOptions& options) noexcept
-        : shares{options}, rechecks{options}, options_{options} {}
+    /// The options and the accounts must outlive it.
+    AdmissionLimits(const RoomOptions& options, Accounts& accounts) noexcept
+        : rechecks{options.rechecks_max}, options_{options}, accounts_{accounts} {}
 
-    /// The clients of each user, of all rooms and of one.
-    ClientShares shares;
     /// The clients, and the connections without any, before admission.
     WaitingClients waiting;
     /// The clients that are checked again, or wait for it.
     RecheckQueue rechecks;
+
+    /// Returns the account of a connection whose user is not known: of its address, or its own.
+    [[nodiscard]] Ref<Account> account_of(const ClientConnection& connection) const {
+        return accounts_.of({}, connection.request.ip, connection.id);
+    }
+    /// Counts a client for the user of a grant, instead of the one before.
+    /// Returns: the option that limits that user, if it has its share already; then nothing has
+    /// changed.
+    [[nodiscard]] std::string_view take_place(RoomClient& client,
+                                              const Ref<RoomAccount>& account) const {
+        if (client.rights.place.account() == account.get()) return {};
+        const std::string_view limit = exceeded_limit(*account, &Holdings::clients, 1, options_);
+        if (!limit.empty()) return limit;
+        client.rights.account = account;
+        client.rights.place = Holding{account, &Holdings::clients, 1};
+        return {};
+    }
 
     // ---- decisions ------------------------------------------------------------------------------
 
@@ -184,7 +247,7 @@ public:
         if (std::exchange(channels->counts_as_empty, empty) != empty)
             empty ? ++empty_connections_ : --empty_connections_;
         if (channels->counts_as_waiting == waits) return;
-        waits ? waiting.put(connection.id, turn_owner(connection)) : waiting.remove(connection.id);
+        waits ? waiting.put(connection.id, account_of(connection)) : waiting.remove(connection.id);
         channels->counts_as_waiting = waits;
     }
     /// A connection is destroyed, after its channels.
@@ -208,6 +271,7 @@ private:
     }
 
     const RoomOptions& options_;
+    Accounts& accounts_;
     std::size_t empty_connections_ = 0;    ///< connections without clients
     std::size_t closing_clients_ = 0;      ///< closed clients with a connection of their own
     std::size_t closing_connections_ = 0;  ///< closed connections of several clients

@@ -12,7 +12,6 @@
 #include <belay/core/assert.hpp>
 #include <belay/room/detail/admission_limits.hpp>
 #include <belay/room/detail/client_table.hpp>
-#include <belay/room/detail/share_owner.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/room_errc.hpp>
 
@@ -31,7 +30,7 @@ class ClientCloser {
 
 public:
     ClientCloser(TurnContext& context, Rooms& rooms) noexcept
-        : limits{context.options}, context_{context}, rooms_{rooms} {}
+        : limits{context.options, context.accounts}, context_{context}, rooms_{rooms} {}
     ClientCloser(const ClientCloser&) = delete;
     ClientCloser& operator=(const ClientCloser&) = delete;
 
@@ -58,7 +57,7 @@ public:
             client.rights.recheck = Recheck::none;
             limits.rechecks.remove(client.id);
         }
-        if (client.core.ending()) client.rights.share.reset();
+        if (client.core.ending()) client.rights.place.release();
         client.update_checking();
         return todo;
     }

@@ -8,8 +8,8 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
-#include <belay/room/detail/answer_cost.hpp>
-#include <belay/room/detail/document_error.hpp>
+#include <belay/room/detail/limited_error.hpp>
+#include <belay/room/detail/read_rate.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/document_like.hpp>
 
@@ -239,10 +239,10 @@ private:
         if (merges == 0) return;
         const std::size_t cost = answer_cost(room.document, context_.options);
         pay(*client.connection, 2 * cost);
-        const std::string owner = share_owner(client);
-        context_.answer_rates.charge(owner, 2 * cost, context_.now, context_.options);
+        Account& user = client.rights.account->user;
+        user.charge(2 * cost, context_.now, context_.options);
         Instant& read_at = client.connection->rate.read_at;
-        read_at = larger(read_at, context_.answer_rates.ready_at(owner));
+        read_at = larger(read_at, user.rate.read_at);
     }
     /// Charges the comparison of a client's state with the document, and the answer.
     void pay_answer(RoomClient& client, const Room& room) {
@@ -296,11 +296,8 @@ private:
         pay(*client.connection, room.clients.size() * ReadCost::recipient);
         const std::size_t before = room.pending.size();
         const std::uint64_t merges = merges_of(room.document);
-        // A client without a name and an address has the share of its connection.
-        const bool named = client.rights.share.has_value();
-        const std::string alone = named ? std::string{} : turn_owner(client);
-        const LimitedError error = edits_.update(room, message.payload, client.id,
-                                                 named ? client.rights.share->all.owner() : alone);
+        const LimitedError error =
+            edits_.update(room, message.payload, client.id, client.rights.account);
         pay_merges(client, room, merges_of(room.document) - merges);
         if (!error) {
             if (!client.connection->has_addresses()) return error;
@@ -331,9 +328,8 @@ private:
         if (answers) {
             // Merges the document first, so that its content is known.
             pay_answer(client, room);
-            context_.answer_rates.charge(share_owner(client),
-                                         answer_cost(room.document, context_.options), context_.now,
-                                         context_.options);
+            client.rights.account->user.charge(answer_cost(room.document, context_.options),
+                                               context_.now, context_.options);
             static_cast<void>(room.document.state_vector());
             auto adds = room.document.check(message.payload);
             if (adds.has_value() && !*adds) {

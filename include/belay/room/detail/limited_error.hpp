@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/limited_error.hpp
-/// LimitedError: an error of a client, with the option that limits the client.
+/// LimitedError, is_document_full: why a message of a client is rejected.
 #pragma once
 
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 
 #include <belay/room/room_errc.hpp>
+#include <belay/yjs/yjs_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -24,5 +25,15 @@ struct LimitedError {
     std::error_code code{};
     std::string_view limit{};  ///< a member of RoomOptions, as a text that stays valid; or empty
 };
+
+/// Whether the bytes of an update are damaged.
+[[nodiscard]] inline bool is_malformed_update(const std::error_code& error) noexcept {
+    return error == RoomErrc::malformed_update || error == YjsErrc::malformed_update;
+}
+
+/// Whether the document would exceed its limit.
+[[nodiscard]] inline bool is_document_full(const std::error_code& error) noexcept {
+    return error == RoomErrc::document_full || error == YjsErrc::document_full;
+}
 
 }}}  // namespace belay::detail

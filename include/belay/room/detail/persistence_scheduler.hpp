@@ -3,28 +3,163 @@
 /// PersistenceScheduler: schedules loads, flushes and saves of a manager, with deadlines.
 #pragma once
 
-#include <algorithm>    // std::find, std::find_if, std::none_of
-#include <cstddef>      // std::size_t
-#include <deque>        // std::deque
-#include <list>         // std::list
-#include <map>          // std::map
-#include <memory>       // std::make_unique, std::unique_ptr
-#include <optional>     // std::nullopt, std::optional
-#include <span>         // std::span
-#include <string>       // std::string
-#include <string_view>  // std::string_view
-#include <utility>      // std::exchange, std::move
-#include <vector>       // std::vector
+#include <algorithm>     // std::find, std::find_if, std::none_of
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint64_t
+#include <deque>         // std::deque
+#include <exception>     // std::current_exception, std::rethrow_exception
+#include <list>          // std::list
+#include <map>           // std::map
+#include <memory>        // std::make_unique, std::unique_ptr
+#include <optional>      // std::nullopt, std::optional
+#include <span>          // std::span
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <utility>       // std::exchange, std::move
+#include <vector>        // std::vector
 
+#include <belay/core/completion.hpp>
 #include <belay/core/detail/heap.hpp>
 #include <belay/core/order.hpp>
 #include <belay/room/detail/errors_of_rooms.hpp>
-#include <belay/room/detail/guarded_persistence.hpp>
-#include <belay/room/detail/load_queue.hpp>
+#include <belay/room/detail/fair_queue.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/fanout_like.hpp>
+#include <belay/room/persistence_like.hpp>
+#include <belay/room/room_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The persistence of a room server. An exception of a call would leave a turn in the middle, with
+/// a change that is lost or a client that waits for nothing. So it becomes the error of that call:
+/// RoomErrc::persistence_threw, or no answer where a Completion was passed. A call that has no
+/// error is reported to `on_room_failed`. `take_exception_text` returns the text of the exception.
+///
+/// Thread safety: the manager's home thread.
+template <class P>
+class GuardedPersistence {
+public:
+    GuardedPersistence(TurnContext& context, P persistence)
+        : context_{context}, inner_{std::move(persistence)} {}
+
+    [[nodiscard]] P& inner() noexcept { return inner_; }
+    /// Returns the text of the exception of the last call; empty if that call threw none.
+    [[nodiscard]] std::string take_exception_text() { return std::exchange(what_, {}); }
+
+    /// `change` is for a storage that several servers share.
+    [[nodiscard]] std::error_code append(std::string_view id, BytesView update,
+                                         const part::ChangeId& change) {
+        return result([&] {
+            if constexpr (FanoutLike<P>) return inner_.append(id, update, change);
+            return inner_.append(id, update);
+        });
+    }
+    [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
+        return result([&] { return inner_.reset(id, epoch); });
+    }
+    /// `again` is for a storage that several servers share.
+    [[nodiscard]] std::error_code begin(std::string_view id, const Id& epoch, bool again) {
+        return result([&] {
+            if constexpr (FanoutLike<P>) return inner_.begin(id, epoch, again);
+            return inner_.reset(id, epoch);
+        });
+    }
+    [[nodiscard]] std::error_code erase(std::string_view id) {
+        return result([&] { return inner_.erase(id); });
+    }
+    [[nodiscard]] std::vector<std::string> rooms_to_save() {
+#if defined(__cpp_exceptions)
+        try {
+            return inner_.rooms_to_save();
+        } catch (...) {
+            report({}, text_of(std::current_exception()));
+            return {};
+        }
+#else
+        return inner_.rooms_to_save();
+#endif
+    }
+
+    void load(std::string_view id,
+              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
+        call([&] { inner_.load(id, std::move(done)); });
+    }
+    void flush(Completion<part::FlushedRooms> done) {
+        call([&] { inner_.flush(std::move(done)); });
+    }
+    void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
+              Completion<PersistenceError> done) {
+        call([&] { inner_.save(id, snapshot, covers, std::move(done)); });
+    }
+    void list(std::string_view after, std::size_t count,
+              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
+        call([&] { inner_.list(after, count, std::move(done)); });
+    }
+    void publish(std::string_view id, BytesView message) {
+#if defined(__cpp_exceptions)
+        try {
+            inner_.publish(id, message);
+        } catch (...) {
+            report(std::string{id}, text_of(std::current_exception()));
+        }
+#else
+        inner_.publish(id, message);
+#endif
+    }
+    void subscribe(std::string_view id, const Id& epoch, std::uint64_t from,
+                   Completion<Result<part::FanoutBatch, PersistenceError>> done) {
+        call([&] { inner_.subscribe(id, epoch, from, std::move(done)); });
+    }
+
+private:
+    void report(const std::string& room_id, std::string what) {
+        context_.report_failure(room_id, {RoomErrc::persistence_threw, {}, std::move(what)});
+    }
+#if defined(__cpp_exceptions)
+    [[nodiscard]] static std::string text_of(const std::exception_ptr& thrown) {
+        try {
+            std::rethrow_exception(thrown);
+        } catch (const std::exception& error) {
+            return error.what();
+        } catch (...) {
+            return "an exception that is no std::exception";
+        }
+    }
+#endif
+    template <class F>
+    [[nodiscard]] std::error_code result(F&& f) {
+#if defined(__cpp_exceptions)
+        what_.clear();
+        try {
+            return f();
+        } catch (...) {
+            what_ = text_of(std::current_exception());
+            return make_error_code(RoomErrc::persistence_threw);
+        }
+#else
+        return f();
+#endif
+    }
+    /// The Completion that was passed is destroyed with the exception, which answers it with "no".
+    template <class F>
+    void call(F&& f) {
+#if defined(__cpp_exceptions)
+        what_.clear();
+        try {
+            f();
+        } catch (...) {
+            what_ = text_of(std::current_exception());
+        }
+#else
+        f();
+#endif
+    }
+
+    TurnContext& context_;
+    P inner_;
+    std::string what_{};  // of the exception of the last call
+};
 
 /// The rooms with changes, and the erases and resets, of one flush.
 struct FlushBatch {
@@ -37,16 +172,38 @@ struct FlushBatch {
 /// A change of a room, which is appended to the storage.
 struct AppendedUpdate {
     BytesView update;
-    std::uint64_t author = 0;     ///< a client's id; 0: the server's own
-    std::string_view owner = {};  ///< whose share it takes; empty: it takes none
-    Id first = no_id;             ///< the id of a history that it begins, if set
+    std::uint64_t author = 0;    ///< a client's id; 0: the server's own
+    Ref<RoomAccount> account{};  ///< which holds it; null: none
+    Id first = no_id;            ///< the id of a history that it begins, if set
     bool known = false;  ///< it is in the document already, so its length was accepted before
 };
-/// The loads that wait, and those that are under way.
+/// A load that waits for a place.
+struct QueuedLoad {
+    RoomBase* room;
+    Instant ends;  ///< when it has waited for too long; all wait for the same time
+};
+/// The loads that wait, and those that are under way. Loads of rooms that the server opens are
+/// those of one user. The load of a room that is evicted meanwhile counts until the storage
+/// answers, or its time is over: the storage still works on it.
 struct LimitedLoads {
-    LoadQueue queue{};
-    LoadsUnderWay under_way{};
-    bool may_begin = false;  ///< since the last turn, a load has ended, or a user waits
+    explicit LimitedLoads(std::size_t most) noexcept : queue{most} {}
+
+    void remove_ended(Instant now) noexcept {
+        std::erase_if(of_evicted, [&](const auto& one) {
+            const bool ended = one.second->has_ended(now);
+            if (ended) queue.remove(one.first);
+            return ended;
+        });
+    }
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (queue.has_next()) return always;
+        Instant next = queue.empty() ? never : queue.oldest()->ends;
+        for (const auto& [number, call] : of_evicted) next = smaller(next, call->deadline());
+        return next;
+    }
+
+    FairQueue<QueuedLoad> queue;
+    std::map<std::uint64_t, std::unique_ptr<LoadCall>> of_evicted{};  // by their numbers
 };
 /// The rooms whose save waits, and the saves that are under way.
 struct LimitedSaves {
@@ -149,22 +306,20 @@ public:
           edits_{edits},
           rooms_{rooms},
           admin_calls_{admin},
-          unflushed_{context.options} {}
+          loads_{context.options.loads_max} {}
     PersistenceScheduler(const PersistenceScheduler&) = delete;
     PersistenceScheduler& operator=(const PersistenceScheduler&) = delete;
 
     void attach(const Waker& waker) {
         flush_.attach(waker);
-        loads_.under_way.attach(waker);
+        for (const auto& [number, call] : loads_.of_evicted) call->attach(waker);
         for (const auto& one : saves_.of_evicted) one->call.attach(waker);
     }
     [[nodiscard]] Instant deadline() const noexcept {
         if (!saves_.queue.empty() && may_save() && saves_.next() != saves_.queue.end())
             return always;
-        if (loads_.may_begin && !loads_.queue.empty()) return always;
         if (!flush_.waits() && !next_.empty()) return always;
-        Instant next =
-            smaller(smaller(flush_.deadline(), loads_.queue.ends()), loads_.under_way.deadline());
+        Instant next = smaller(flush_.deadline(), loads_.deadline());
         for (const auto& one : saves_.of_evicted) next = smaller(next, one->call.deadline());
         return next;
     }
@@ -176,27 +331,28 @@ public:
     /// Begins a load, or queues it in the turns of this user and of the room's clients. A load that
     /// is queued gets the turns of this user, too. One that is under way is begun again: its answer
     /// may be older than the request.
-    void begin_load(RoomBase& room, std::string_view user = {}) {
-        loads_.may_begin = true;
-        if (room.calls.load_queue.number != 0) return loads_.queue.share(room, user);
-        room.calls.load_queue.rejected = false;
+    void begin_load(RoomBase& room, Ref<Account> user = {}) {
+        std::uint64_t& number = room.calls.load_number;
+        if (room.calls.load_waits()) return loads_.queue.share(number, user);
+        room.calls.load_rejected = false;
         if (room.calls.load) return load(room);
-        if (user.empty() && room.share) user = room.share->owner();
-        if (user.empty()) user = room.calls.load_owner;
-        if (loads_.queue.empty() && loads_.under_way.may_begin(user, context_.options.loads_max)) {
-            loads_.under_way.add(room, user);
+        if (!user) user = room.calls.loads_for;
+        if (loads_.queue.empty() && loads_.queue.may_begin(user)) {
+            number = loads_.queue.begin(user);
             return load(room);
         }
-        loads_.queue.push(room, user, after(context_.now, context_.options.load_queued_within));
+        const Instant ends = after(context_.now, context_.options.load_queued_within);
+        number = loads_.queue.push({&room, ends}, user);
         for (const auto* const clients : {&room.after_load.clients, &room.clients}) {
             for (const RoomClient* const client : *clients)
-                loads_.queue.share(room, turn_owner(*client));
+                loads_.queue.share(number, client->rights.account->of_user());
         }
-        if (!room.after_load.imports.empty()) loads_.queue.share(room, owner_of_server_loads);
+        if (!room.after_load.imports.empty())
+            loads_.queue.share(number, context_.accounts.server());
     }
     /// Whether the load is over. Sets `error`, or `found` to the stored room.
     bool take_load(RoomBase& room, PersistenceError& error, std::optional<StoredRoom>& found) {
-        if (std::exchange(room.calls.load_queue.rejected, false)) {
+        if (std::exchange(room.calls.load_rejected, false)) {
             error = {RoomErrc::storage_busy,
                      {},
                      "the load waited for loads_max longer than load_queued_within",
@@ -211,8 +367,7 @@ public:
         if (!answer) return false;
         context_.counters.loading.add(elapsed(room.calls.load->begun(), context_.now));
         room.calls.load.reset();
-        loads_.under_way.remove(room);
-        loads_.may_begin = true;
+        loads_.queue.remove(std::exchange(room.calls.load_number, 0));
         if (!answer->has_value()) {
             error = answer->error();
         } else {
@@ -229,11 +384,8 @@ public:
     /// Errors: the storage's; not_durable of too many; too_many_of_user above the share of its
     /// owner; update_too_large of one that would not fit alone.
     [[nodiscard]] LimitedError append(RoomBase& room, const AppendedUpdate& change) {
-        const UnflushedChange sized{change.owner, room.id, change.update.size()};
         if (!change.known) {
-            if (sized.bytes > context_.options.unflushed_bytes_max)
-                return {RoomErrc::update_too_large, "unflushed_bytes_max"};
-            if (const LimitedError e = unflushed_.check(sized, room.pending.bytes())) return e;
+            if (const LimitedError e = why_not_pending(room, change)) return e;
         }
         const bool begins = room.history.epoch == no_id ||
                             (room.replication && room.replication->begin == HistoryBegin::missing);
@@ -254,12 +406,13 @@ public:
         // Not earlier: a failed flush also drops the reset, and reports that to its caller.
         room.history.epoch = epoch;
         if (begins && room.replication) room.replication->begin = HistoryBegin::unconfirmed;
-        room.pending.add({.update = {change.update.begin(), change.update.end()},
-                          .sequence = context_.last_change.sequence,
-                          .author = change.author,
-                          .in_document = change.known,
-                          .since = context_.now,
-                          .share = unflushed_.reserve(sized)});
+        room.pending.add(
+            {.update = {change.update.begin(), change.update.end()},
+             .sequence = context_.last_change.sequence,
+             .author = change.author,
+             .in_document = change.known,
+             .since = context_.now,
+             .share = {change.account, &Holdings::unflushed_bytes, change.update.size()}});
         if (room.pending.queue()) next_.rooms.push_back(&room);
         return {};
     }
@@ -338,12 +491,32 @@ public:
             saves_.of_evicted.push_back(std::move(room.calls.save));
             --saves_.of_rooms;
         }
-        loads_.queue.remove(room);
-        loads_.under_way.evict(room, context_.waker);
-        loads_.may_begin = true;
+        const std::uint64_t load = std::exchange(room.calls.load_number, 0);
+        if (!room.calls.load) return loads_.queue.remove(load);
+        room.calls.load->attach(context_.waker);
+        loads_.of_evicted.emplace(load, std::move(room.calls.load));
     }
 
 private:
+    /// Returns why a change may not wait for a flush. If no other change of its user waits in the
+    /// room, it must only fit.
+    [[nodiscard]] LimitedError why_not_pending(const RoomBase& room,
+                                               const AppendedUpdate& change) const noexcept {
+        const RoomOptions& options = context_.options;
+        const std::size_t bytes = change.update.size();
+        if (bytes > options.unflushed_bytes_max)
+            return {RoomErrc::update_too_large, "unflushed_bytes_max"};
+        std::size_t own = 0;
+        if (change.account) {
+            const std::string_view limit =
+                exceeded_limit(*change.account, &Holdings::unflushed_bytes, bytes, options);
+            if (!limit.empty()) return {RoomErrc::too_many_of_user, limit};
+            own = change.account->held.unflushed_bytes;
+        }
+        if (may_take({options.unflushed_bytes_max, room.pending.bytes()}, own, bytes)) return {};
+        return {own != 0 ? RoomErrc::too_many_of_user : RoomErrc::not_durable,
+                "unflushed_bytes_max"};
+    }
     /// Takes the answer to a flush, and begins the next one, until there is something to wait for.
     void flush() {
         while (true) {
@@ -360,17 +533,12 @@ private:
     }
     /// Begins queued loads, up to loads_max. After a failed flush, many rooms are loaded again.
     void begin_loads() {
-        const std::size_t most = context_.options.loads_max;
-        loads_.under_way.remove_ended(context_.now);
-        while (loads_.under_way.any_may_begin(most)) {
-            RoomBase* const next = loads_.queue.take_next(loads_.under_way, most);
-            if (next == nullptr) break;
-            load(*next);
-        }
-        loads_.may_begin = false;
-        while (loads_.queue.ends() <= context_.now) {
-            RoomBase& oldest = loads_.queue.take_oldest();
-            oldest.calls.load_queue.rejected = true;
+        loads_.remove_ended(context_.now);
+        while (loads_.queue.has_next()) load(*loads_.queue.take_next().room);
+        while (!loads_.queue.empty() && loads_.queue.oldest()->ends <= context_.now) {
+            RoomBase& oldest = *loads_.queue.oldest()->room;
+            loads_.queue.remove(std::exchange(oldest.calls.load_number, 0));
+            oldest.calls.load_rejected = true;
             oldest.waker.touch();
         }
     }
@@ -511,7 +679,6 @@ private:
     LimitedLoads loads_;   // within loads_max
     LimitedSaves saves_;   // within saves_max
     RequestedSaves requested_;
-    UnflushedShares unflushed_;
 };
 
 }}}  // namespace belay::detail

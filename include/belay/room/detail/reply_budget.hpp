@@ -15,7 +15,6 @@
 
 #include <belay/room/detail/client_table.hpp>
 #include <belay/room/detail/turn_context.hpp>
-#include <belay/room/detail/user_shares.hpp>
 #include <belay/room/room_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -86,7 +85,6 @@ public:
 
     std::size_t waiting = 0;  ///< bytes of answers that wait to be sent
     std::size_t uncut = 0;    ///< whole bytes of answers that are cut as they are sent
-    UserShares shares{};      ///< of `uncut`
 
 private:
     [[nodiscard]] static constexpr std::size_t index(ReplyQueue which) noexcept {
@@ -98,9 +96,8 @@ private:
         return held == 0 || (held <= most && bytes <= most - held);
     }
     [[nodiscard]] bool fits_user(const RoomClient& client, std::size_t bytes) const {
-        const std::size_t held = shares.of(share_owner(client));
-        const std::size_t most = context_.options.answer_bytes_per_user_max;
-        return held == 0 || (held <= most && bytes <= most - held);
+        const std::size_t own = client.rights.account->user.held.answer_bytes;
+        return own == 0 || may_take({context_.options.answers_bytes_max, uncut}, own, bytes);
     }
     /// Whether that client could receive its answer now. A client that must first accept other
     /// output loses its place, because all others would wait for it.

@@ -14,7 +14,6 @@
 
 #include <belay/room/authorizer_like.hpp>
 #include <belay/room/detail/room_channel.hpp>
-#include <belay/room/detail/share_owner.hpp>
 #include <belay/room/detail/turn_context.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -65,7 +64,8 @@ public:
         closer_.limits.update_count(connection);
         RoomClient* const only = connection.has_addresses() ? nullptr : connection.clients.front();
         if (only != nullptr) add_client(*only);
-        if (const std::error_code error = make_space_for_new(turn_owner(connection)))
+        if (const std::error_code error =
+                make_space_for_new(*closer_.limits.account_of(connection)))
             return closer_.close_connection_and_report(connection, error);
         if (only == nullptr) return open(connection);
         admit(*only);
@@ -84,9 +84,8 @@ public:
         if (!connection.clients.empty() && closer_.limits.must_drop_new(clients))
             static_cast<void>(abort_closing());
         const std::error_code error = closer_.limits.why_not_another(connection, clients);
-        const std::string owner = turn_owner(connection);
         const bool made = error == RoomErrc::too_many_waiting &&
-                          make_space(closer_.limits.waiting.of(owner) + 1) &&
+                          make_space(closer_.limits.account_of(connection)->waiting + 1) &&
                           !connection.core.ending();
         return made ? std::error_code{} : error;
     }
@@ -106,13 +105,13 @@ public:
         return checked;
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        return closer_.limits.rechecks.changed() ? always : never;
+        return closer_.limits.rechecks.has_next() ? always : never;
     }
     /// Begins queued checks, up to RoomOptions::rechecks_max: an authorizer has a limit of
     /// questions, and a client that it does not answer in time is closed. Clients whose user or
     /// room has its share already keep their places.
     void begin_rechecks() {
-        bool more = closer_.limits.rechecks.changed();
+        bool more = closer_.limits.rechecks.has_next();
         while (more) {
             more = false;
             // If the authorizer throws, it has dropped the question. The next turn continues.
@@ -138,13 +137,15 @@ public:
                           grant->user.empty() ? RoomErrc::unauthorized : RoomErrc::forbidden);
         }
         const std::string_view limit =
-            admitted ? closer_.limits.shares.try_count(client, grant->user) : std::string_view{};
+            admitted ? closer_.limits.take_place(client, account_of(client, grant->user))
+                     : std::string_view{};
         if (!limit.empty()) return reject(client, grant->user, RoomErrc::too_many_of_user, limit);
         if (todo.recheck) queue_recheck(client);
         const bool could_edit = client.rights.may_edit();
         if (admitted) sessions_.take_grant(client, std::move(*grant));
         // Its user is known from here on.
-        if (client.core.waiting()) closer_.limits.waiting.put(client.id, turn_owner(client));
+        if (client.core.waiting())
+            closer_.limits.waiting.put(client.id, client.rights.account->of_user());
         if (todo.find_room) return find_room(client);
         if (todo.refresh) sessions_.refresh(client, could_edit);
         if (todo.check && !client.core.ending()) ask_authorizer(client);
@@ -168,7 +169,8 @@ private:
     }
     void add_client(RoomClient& client) {
         client.rights.since = context_.now;
-        closer_.limits.waiting.put(client.id, turn_owner(client));
+        client.rights.account = account_of(client, {});
+        closer_.limits.waiting.put(client.id, client.rights.account->of_user());
         client.update_checking();
     }
     void admit(RoomClient& client) {
@@ -187,9 +189,14 @@ private:
         context_.report_rejection(client.request, user, make_error_code(why), limit);
         closer_.close(client, make_error_code(why));
     }
+    /// Returns the account of a user in the room of a client.
+    [[nodiscard]] Ref<RoomAccount> account_of(const RoomClient& client, std::string_view user) {
+        return context_.accounts.of(user, client.request.ip, client.connection->id)
+            ->in(client.request.room_id);
+    }
     void queue_recheck(RoomClient& client) {
         if (client.rights.recheck != ClientRights::Recheck::none) return;
-        closer_.limits.rechecks.push(client.id, turn_owner(client), client.request.room_id);
+        closer_.limits.rechecks.push(client.id, client.rights.account);
         client.rights.recheck = ClientRights::Recheck::queued;
     }
     /// Begins the next queued check.   Returns: whether there was one.
@@ -208,11 +215,10 @@ private:
     }
     /// Makes space for a new client or connection of this user, which is counted already: may close
     /// a waiting one of another user.   Returns: why it is rejected.
-    [[nodiscard]] std::error_code make_space_for_new(const std::string& owner) {
+    [[nodiscard]] std::error_code make_space_for_new(const Account& user) {
         if (!context_.runs()) return RoomErrc::manager_stopped;
         const std::error_code error = closer_.limits.why_exceeded(closer_.clients.client_count());
-        const bool made =
-            error == RoomErrc::too_many_waiting && make_space(closer_.limits.waiting.of(owner));
+        const bool made = error == RoomErrc::too_many_waiting && make_space(user.waiting);
         return made ? std::error_code{} : error;
     }
     /// Aborts the connection that the manager closed first, of those that their peers have not

@@ -16,10 +16,10 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 #include <belay/room/access.hpp>
+#include <belay/room/detail/account.hpp>
 #include <belay/room/detail/client_connection.hpp>
 #include <belay/room/detail/client_core.hpp>
 #include <belay/room/detail/room_awareness.hpp>
-#include <belay/room/detail/user_shares.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/room/room_protocol_like.hpp>
 #include <belay/room/room_request.hpp>
@@ -111,14 +111,6 @@ struct ClientBacklog {
 
 struct RoomBase;
 
-/// How a client counts for its user, for as long as this lives.
-struct ClientShare {
-    ClientShare(UserShares::Reservation of_all, UserShares::Reservation of_room) noexcept
-        : all{std::move(of_all)}, in_room{std::move(of_room)} {}
-
-    UserShares::Reservation all;      ///< among all clients
-    UserShares::Reservation in_room;  ///< among those of its room
-};
 /// The access of a client: what was granted, and the question that is under way.
 struct ClientRights {
     /// The check that RoomManager::reauthorize requests.
@@ -128,8 +120,10 @@ struct ClientRights {
 
     Grant grant{};
     driver::Question<Grant> check;
-    std::optional<ClientShare> share{};  ///< of the user; none before the grant, and when it ends
-    Instant since = always;              ///< when the client arrived
+    /// The account of its user in its room. Before the grant, it is that of its connection.
+    Ref<RoomAccount> account{};
+    Holding place{};         ///< from the grant until it is closed
+    Instant since = always;  ///< when the client arrived
     Recheck recheck = Recheck::none;
     bool counted = false;  ///< among those of its connection that wait (ChannelTable::checking)
 };
@@ -178,23 +172,6 @@ struct RoomClient {
 private:
     void count_held(std::size_t bytes) noexcept;
 };
-
-/// Returns the key under which the user of a client is counted.
-[[nodiscard]] inline std::string share_owner(const RoomClient& client) {
-    return share_owner(client.rights.grant.user, client.request.ip);
-}
-
-/// Returns the key under which users take turns: the share owner, or else the connection. It is
-/// never empty.
-[[nodiscard]] inline std::string turn_owner(std::string owner, std::uint64_t connection_id) {
-    return owner.empty() ? "connection " + std::to_string(connection_id) : owner;
-}
-[[nodiscard]] inline std::string turn_owner(const RoomClient& client) {
-    return turn_owner(share_owner(client), client.connection->id);
-}
-[[nodiscard]] inline std::string turn_owner(const ClientConnection& connection) {
-    return turn_owner(share_owner({}, connection.request.ip), connection.id);
-}
 
 /// Returns the user of a connection; empty if it is not known, or has no name.
 [[nodiscard]] inline const std::string& user_of(const ClientConnection& connection) noexcept {

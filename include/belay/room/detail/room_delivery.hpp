@@ -13,13 +13,12 @@
 
 #include <belay/core/order.hpp>
 #include <belay/queue/storage_like.hpp>
-#include <belay/room/detail/answer_cost.hpp>
 #include <belay/room/detail/lag_difference.hpp>
+#include <belay/room/detail/read_rate.hpp>
 #include <belay/room/detail/reply_budget.hpp>
 #include <belay/room/detail/room_client.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/detail/turn_context.hpp>
-#include <belay/room/detail/update_origin.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/yjs/yjs_document.hpp>
 
@@ -340,8 +339,7 @@ private:
         const ReplyQueue queue = cuts_answers && size > ReplyChunker::part_bytes
                                      ? ReplyQueue::chunked
                                      : ReplyQueue::whole;
-        if (const Instant ready = context_.answer_rates.ready_at(share_owner(client));
-            ready > context_.now) {
+        if (const Instant ready = client.rights.account->user.rate.read_at; ready > context_.now) {
             // In the queue, it would delay other users.
             client.backlog.queue = ReplyQueue::none;
             retry_at(client, ready);
@@ -370,9 +368,8 @@ private:
                                                           context_.options)));
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
             if (diff->size() > ReplyChunker::part_bytes) {
-                connection.output.answer.chunks =
-                    std::make_unique<ReplyChunker>(std::move(*diff), reply_budget_.uncut,
-                                                   reply_budget_.shares, share_owner(client));
+                connection.output.answer.chunks = std::make_unique<ReplyChunker>(
+                    std::move(*diff), reply_budget_.uncut, client.rights.account);
                 connection.output.answer.client = &client;
                 continue_answer(connection);
                 return {};
@@ -388,7 +385,7 @@ private:
         return {};
     }
     void charge_user(const RoomClient& client, std::size_t bytes) {
-        context_.answer_rates.charge(share_owner(client), bytes, context_.now, context_.options);
+        client.rights.account->user.charge(bytes, context_.now, context_.options);
     }
     /// Sends the state vector of a room, if it is requested. One that is longer than a piece counts
     /// like an answer. It is charged, but never waits for the rate of the user: the client hands

@@ -10,8 +10,8 @@
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 
+#include <belay/room/detail/room_state.hpp>
 #include <belay/room/detail/turn_context.hpp>
-#include <belay/room/detail/update_origin.hpp>
 #include <belay/room/room_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -70,9 +70,10 @@ public:
     RoomEdits(const RoomEdits&) = delete;
     RoomEdits& operator=(const RoomEdits&) = delete;
 
-    /// Processes an update of a client, in the share of `owner`; `author` 0 is the server.
+    /// Processes an update of a client, which its account holds. `author` 0 is the server, whose
+    /// account is null.
     [[nodiscard]] LimitedError update(Room& room, BytesView bytes, std::uint64_t author,
-                                      std::string_view owner = {}) {
+                                      const Ref<RoomAccount>& account = {}) {
         if (!room.core.live()) return RoomErrc::not_loaded;
         auto adds = room.document.check(bytes);
         if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
@@ -81,7 +82,7 @@ public:
             return {};
         }
         if (const LimitedError e =
-                scheduler_.append(room, {.update = bytes, .author = author, .owner = owner}))
+                scheduler_.append(room, {.update = bytes, .author = author, .account = account}))
             return e;
         rooms_.step(room, Event::appended);
         return {};

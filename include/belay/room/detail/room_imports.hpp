@@ -10,7 +10,7 @@
 #include <vector>        // std::vector
 
 #include <belay/room/detail/admin_answers.hpp>
-#include <belay/room/detail/document_error.hpp>
+#include <belay/room/detail/limited_error.hpp>
 #include <belay/room/document_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -53,7 +53,7 @@ public:
             return answers_.answer(done, std::move(content.loss));
         }
         std::error_code error;
-        auto* const room = rooms_.find_or_make(room_id, error, owner_of_server_loads);
+        auto* const room = rooms_.find_or_make(room_id, error);
         if (room == nullptr) return answers_.answer_error(done, error);
         const std::size_t size = bytes_of(content);
         if (size > context_.options.unflushed_bytes_max - room->after_load.import_bytes)

@@ -77,7 +77,7 @@ public:
           replication_{parts.replication},
           admin_{parts.admin},
           imports_{parts.imports},
-          new_rooms_{empty, {}} {}
+          empty_{empty} {}
     RoomRegistry(const RoomRegistry&) = delete;
     RoomRegistry& operator=(const RoomRegistry&) = delete;
 
@@ -104,16 +104,12 @@ public:
     /// for the user of `client`, in whose turn it is loaded.
     Room* find_or_make(std::string_view room_id, std::error_code& error, const RoomClient& client) {
         return find_or_make(room_id, error,
-                            Opener{.share_owner = share_owner(client),
-                                   .turn_owner = turn_owner(client),
-                                   .is_user = true});
+                            Opener{client.rights.account, client.rights.account->of_user()});
     }
-    /// Finds or makes a room for a call of the server. The room counts for no user. It is loaded in
-    /// the turns of `turn_owner`.
+    /// Finds or makes a room for a call of the server. The room counts for no user.
     /// Returns: null if there are too many rooms, or if the manager does not run.
-    Room* find_or_make(std::string_view room_id, std::error_code& error,
-                       std::string_view turn_owner) {
-        return find_or_make(room_id, error, Opener{.turn_owner = std::string{turn_owner}});
+    Room* find_or_make(std::string_view room_id, std::error_code& error) {
+        return find_or_make(room_id, error, Opener{{}, context_.accounts.server()});
     }
     [[nodiscard]] Room* find(std::string_view room_id) const {
         const auto found = rooms_.find(room_id);
@@ -123,7 +119,7 @@ public:
 
     // ---- for the parts --------------------------------------------------------------------------
 
-    [[nodiscard]] const Document& empty_document() const noexcept { return new_rooms_.empty; }
+    [[nodiscard]] const Document& empty_document() const noexcept { return empty_; }
     /// Processes an event of a room, and carries out what its core decides.
     void step(RoomBase& base, Event event) {
         if (base.evicted) return;
@@ -210,61 +206,52 @@ public:
     }
 
 private:
-    /// The document of a new room, and the number of rooms that each user has opened.
-    struct NewRooms {
-        Document empty;
-        UserShares opened;
-    };
     /// Lists of rooms.
     /// - Those that are destroyed at the end of the turn.
     /// - Those that would be destroyed if they were not held, the longest first.
     /// - Those that can be evicted: first the saved ones, then those whose saves fail, and then
     ///   those whose save has not begun, the longest idle first.
-    /// - Those that users have opened, by user.
     struct Lists {
         std::multimap<std::string, driver::GroupedMachine<Machine>, std::less<>> evicted{};
         std::vector<Room*> held{};
-        std::set<std::tuple<Evictable, Instant, std::string_view>> idle{};
-        std::set<std::tuple<std::string_view, Evictable, Instant, std::string_view>> idle_of{};
+        std::set<Account::IdleRoom> idle{};
     };
 
     /// A room is opened by a user, by a call of the server, or for a save that the storage
     /// requests.
     struct Opener {
-        std::string share_owner{};  ///< the user that a new room counts for; empty: for none
-        std::string turn_owner{};   ///< in whose turns it is loaded; empty: for a save
-        bool is_user = false;
+        Ref<RoomAccount> user{};  ///< for which a new room counts; null: for none
+        Ref<Account> turns{};     ///< in whose turns it is loaded; null: for a save
     };
     Room* find_or_make(std::string_view room_id, std::error_code& error, const Opener& by) {
         if (Room* const room = find(room_id)) {
-            if (room->calls.load_queue.number != 0) scheduler_.begin_load(*room, by.turn_owner);
+            if (room->calls.load_waits()) scheduler_.begin_load(*room, by.turns);
             // The user's edits may cause later loads of a room that the server opened.
-            std::string& later = room->calls.load_owner;
-            if (room->share->owner().empty() &&
-                (later.empty() || (by.is_user && later == owner_of_server_loads)))
-                later = by.turn_owner;
+            Ref<Account>& later = room->calls.loads_for;
+            if (!later || (by.user && later.get() == context_.accounts.server().get()))
+                later = by.turns;
             return room;
         }
         if (!is_room_id(room_id))
             error = RoomErrc::bad_room_id;
         else if (!context_.runs())
             error = RoomErrc::manager_stopped;
-        else if (new_rooms_.opened.of(by.share_owner) >= context_.options.rooms_per_user_max &&
-                 !make_space_of(by.share_owner))
+        else if (by.user &&
+                 !exceeded_limit(*by.user, &Holdings::rooms, 1, context_.options).empty() &&
+                 !make_space_of(by.user->user))
             error = RoomErrc::too_many_of_user;
         else if (rooms_.size() >= context_.options.rooms_max && !make_space())
             error = RoomErrc::too_many;
         if (error) return nullptr;
         auto made =
-            machines_.template make<Machine>(*this, std::string{room_id}, new_rooms_.empty,
+            machines_.template make<Machine>(*this, std::string{room_id}, empty_,
                                              context_.run.started, context_.options, context_.now);
         Room& room = made->room;
-        // Later loads are in the turns of the user that the room counts for, if there is one.
-        room.share.emplace(new_rooms_.opened, by.share_owner, 1);
-        if (by.share_owner.empty()) room.calls.load_owner = by.turn_owner;
+        room.opened = Holding{by.user, &Holdings::rooms, 1};
+        room.calls.loads_for = by.turns;
         replication_.on_created(room);
         rooms_.emplace(room.id, std::move(made));
-        if (!admin_.wait_for_history_change(room.id)) scheduler_.begin_load(room, by.turn_owner);
+        if (!admin_.wait_for_history_change(room.id)) scheduler_.begin_load(room, by.turns);
         return &room;
     }
     void run_room(Room& room) {
@@ -310,7 +297,7 @@ private:
     /// Fills the document of a room from what is stored.   Returns: whether it is a document.
     [[nodiscard]] bool take_stored(Room& room, std::optional<StoredRoom>& found) {
         delivery_.forget(room);
-        room.document = Document{new_rooms_.empty};
+        room.document = Document{empty_};
         room.history.epoch = no_id;
         room.history.position = 0;
         if (!found) return true;
@@ -392,14 +379,14 @@ private:
         room.evictable = evictable;
         if (evictable == Evictable::no) return;
         lists_.idle.emplace(evictable, since, room.id);
-        const std::string_view owner = room.share ? room.share->owner() : std::string_view{};
-        if (!owner.empty()) lists_.idle_of.emplace(owner, evictable, since, room.id);
+        if (const RoomAccount* const user = room.opened.account())
+            user->user.idle_rooms.emplace(evictable, since, room.id);
     }
     void forget_idle(const Room& room) {
         if (room.evictable == Evictable::no) return;
         lists_.idle.erase({room.evictable, room.idle_since, room.id});
-        const std::string_view owner = room.share ? room.share->owner() : std::string_view{};
-        if (!owner.empty()) lists_.idle_of.erase({owner, room.evictable, room.idle_since, room.id});
+        if (const RoomAccount* const user = room.opened.account())
+            user->user.idle_rooms.erase({room.evictable, room.idle_since, room.id});
     }
     /// Whether a room can be added for a save. A room that may be the last copy is not evicted for
     /// it, nor one whose own save is queued.
@@ -409,10 +396,9 @@ private:
     }
     /// Evicts the room that has been idle for longest of those that a user has opened.
     /// Returns: whether there was one.
-    bool make_space_of(std::string_view owner) {
-        const auto first = lists_.idle_of.lower_bound({owner, Evictable::saved, always, {}});
-        if (first == lists_.idle_of.end() || std::get<0>(*first) != owner) return false;
-        evict(*find(std::get<3>(*first)), RoomErrc::too_many_of_user);
+    bool make_space_of(const Account& user) {
+        if (user.idle_rooms.empty()) return false;
+        evict(*find(std::get<2>(*user.idle_rooms.begin())), RoomErrc::too_many_of_user);
         return true;
     }
     /// Evicts a room for a new one. One that is not saved is loaded again with its changes.
@@ -478,7 +464,7 @@ private:
             context_.report(RoomEvent::Kind::unloaded, room, nullptr, reason);
         std::erase(lists_.held, &room);
         forget_idle(room);
-        room.share.reset();
+        room.opened.release();
         scheduler_.forget(room);
         delivery_.forget(room);
         lists_.evicted.insert(rooms_.extract(rooms_.find(room.id)));
@@ -509,7 +495,7 @@ private:
     Replication& replication_;
     Admin& admin_;
     Imports& imports_;
-    NewRooms new_rooms_;  // outlives the rooms, which count for their users
+    const Document empty_;  // of each new room
     driver::MachineGroup machines_;
     std::map<std::string, driver::GroupedMachine<Machine>, std::less<>> rooms_;
     Lists lists_;

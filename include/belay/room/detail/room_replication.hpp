@@ -13,7 +13,7 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
-#include <belay/room/detail/document_error.hpp>
+#include <belay/room/detail/limited_error.hpp>
 #include <belay/room/detail/peer_message.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/document_like.hpp>

@@ -15,18 +15,25 @@
 #include <vector>        // std::vector
 
 #include <belay/core/detail/hex.hpp>
+#include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 #include <belay/room/detail/replication_state.hpp>
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/detail/room_client.hpp>
 #include <belay/room/detail/storage_call.hpp>
-#include <belay/room/detail/unflushed_shares.hpp>
-#include <belay/room/detail/user_shares.hpp>
 #include <belay/room/persistence_like.hpp>
 #include <belay/room/room_core.hpp>
 #include <belay/room/room_stats.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The origin of an update of a room.
+///
+/// Thread safety: a plain value.
+struct UpdateOrigin {
+    std::uint64_t author = 0;  ///< a client's id; 0: the server, or another one
+    Instant since = never;     ///< when it arrived; never: at another server
+};
 
 /// Returns an id as hexadecimal text; empty for no_id.
 [[nodiscard]] inline std::string epoch_text(const Id& epoch) {
@@ -43,7 +50,7 @@ struct PendingUpdate {
     std::optional<Completion<PersistenceError>> done{};
     bool in_document = false;  ///< the document has it; the storage had lost it
     Instant since = always;    ///< when it arrived
-    UnflushedShare share{};    ///< what its author holds while it is pending
+    Holding share{};           ///< what its author holds while it is pending
 };
 /// The changes of a room that are not durable yet, in the order of the storage.
 class PendingUpdates {
@@ -119,11 +126,6 @@ struct AfterLoad {
     std::optional<Bytes> vector_before{};  ///< the state of the clients before a second load
     bool save = false;                     ///< save it when it is loaded
 };
-/// The place of a room in the queue for RoomOptions::loads_max.
-struct QueuedLoad {
-    std::uint64_t number = 0;  ///< of the request; 0: it does not wait
-    bool rejected = false;     ///< it has waited for too long, and the room was not notified yet
-};
 using LoadCall = StorageCall<Result<std::optional<StoredRoom>, PersistenceError>>;
 /// A save, with the id of its room, because it may end after the room.
 struct SaveCall {
@@ -139,19 +141,22 @@ struct RoomCalls {
         if (save) save->call.attach(waker);
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        if (load_queue.rejected) return always;
+        if (load_rejected) return always;
         return smaller(load ? load->deadline() : never, save ? save->call.deadline() : never);
     }
-    /// Whether a load is queued or under way.
-    [[nodiscard]] bool loads() const noexcept { return load_queue.number != 0 || load; }
+    /// Whether a load waits or is under way.
+    [[nodiscard]] bool loads() const noexcept { return load_number != 0; }
+    /// Whether a load waits for RoomOptions::loads_max.
+    [[nodiscard]] bool load_waits() const noexcept { return load_number != 0 && !load; }
 
     std::unique_ptr<LoadCall> load{};  ///< null: no load is under way
     std::unique_ptr<SaveCall> save{};  ///< null: no save is under way
     std::error_code save_error{};      ///< of the last save
-    QueuedLoad load_queue{};
-    /// In whose turns a room that counts for no user is loaded again: in those of the first client,
-    /// or else in those of owner_of_server_loads. It is empty if only the storage used the room.
-    std::string load_owner{};
+    std::uint64_t load_number = 0;     ///< in the queue of loads; 0: it neither waits nor begins
+    bool load_rejected = false;        ///< it has waited for too long; the room was not notified
+    /// In whose turns the room is loaded again: of the user that opened it, or else of the first
+    /// client, or else of the server. It is null if only the storage used the room.
+    Ref<Account> loads_for{};
 };
 /// The next load after a failed flush. The first one is made at once. Further ones wait for
 /// RoomOptions::save_retry_min, doubled up to four times of it: clients wait for them.
@@ -213,8 +218,8 @@ struct RoomBase {
     std::unique_ptr<ReplicationState> replication{};  ///< null if the storage is not shared
     RoomNotifications notifications{};
     RoomReload reload{};
-    std::optional<UserShares::Reservation> share{};  ///< of the user that opened it
-    RoomBase* next_aware = nullptr;                  ///< in AwareRooms
+    Holding opened{};                ///< of the user that opened it
+    RoomBase* next_aware = nullptr;  ///< in AwareRooms
     /// Its last activity when it was listed for evictions, and how it is listed.
     Instant idle_since = never;
     timeline::RoomCore::Evictable evictable = timeline::RoomCore::Evictable::no;
