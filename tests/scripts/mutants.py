@@ -701,11 +701,6 @@ WORLD_MUTANTS = (
            (Change("belay/sync/detail/replica_pull.hpp",
                    "position_.has_lost = is_other;", "static_cast<void>(is_other);"),),
            Test("tests/sync/replica_lost_reports.test.cpp", "*")),
-    # an edit that is stamped anew by a clock that stands still gets the stamp of a lost version
-    Mutant("replica_repeats_a_stamp",
-           (Change("belay/sync/detail/replica_sender.hpp", "if (!is_lifted && repeats_ == StampRepeats::no)",
-                   "if (!is_lifted)"),),
-           Test("tests/sync/replica_lost_stamps.test.cpp", "*")),
     # an edit gets the stamp of one against which a strategy has decided
     Mutant("replica_forgets_a_decided_stamp",
            (Change("belay/sync/replica.hpp", "if (!error) error = note_decided_against();", ""),),
@@ -719,7 +714,12 @@ WORLD_MUTANTS = (
     Mutant("processor_forgets_a_former_id",
            (Change("belay/sync/detail/operation_processor.hpp", "if (!former_waits && has_former_id(op)) {",
                    "if (former_waits) {"),),
-           Test("tests/sync/replica_restamping.test.cpp", "*")),
+           Test("tests/sync/replica_clocks.test.cpp", "*")),
+    # a kept edit comes after a later one of its element
+    Mutant("replica_sorts_no_kept_edits",
+           (Change("belay/sync/detail/replica_edits.hpp",
+                   "for (const auto& [element, last] : last_of_) order_by_stamps(last);", ""),),
+           Test("tests/sync/replica_clocks.test.cpp", "*")),
     # of two devices that restore a version, one loses it
     Mutant("processor_rejects_a_version_that_is_there",
            (Change("belay/sync/detail/conflict_table.hpp", "may_be_same ? ConflictAction::compare_contents",
@@ -732,7 +732,7 @@ WORLD_MUTANTS = (
                    "if (!error && hash_of_value(*there, 0) == hash_of_value(op.value(), 0)) {", "if (!error) {"),),
            Test("tests/sync/conflict_table.test.cpp",
                 "Conflict table: an operation whose version the store has is no conflict")),
-    # an edit that is stamped anew, or that follows a dropped one, gets the stamp of a lost version
+    # an edit that follows a dropped one gets the stamp of a lost version
     Mutant("replica_gives_a_lost_stamp",
            (Change("belay/sync/detail/replica_sender.hpp",
                    "return *lost < *stamp ? stamp : clock_.stamp_above(*lost);", "return stamp;"),),
@@ -746,7 +746,7 @@ WORLD_MUTANTS = (
            (Change("belay/sync/detail/conflict_table.hpp",
                    "local.stamp < saw ? ConflictAction::apply : ConflictAction::raise_tombstone",
                    "ConflictAction::raise_tombstone"),),
-           Test("tests/sync/replica_restamping.test.cpp", "*")),
+           Test("tests/sync/replica_clocks.test.cpp", "*")),
     # an edit that a server has applied and lost is not sent again
     Mutant("replica_trusts_a_lost_answer",
            (Change("belay/sync/replica.hpp", "            edits_.send_again(Edits::Decided::unconfirmed);\n", ""),),

@@ -395,7 +395,6 @@ TEST_CASE("Release builds check the options of replicas and bridges", "[spec][op
          }},
         {"Replica: batch_operations, edits_max and kept_max", [] { replica({.edits_max = 0}); }},
         {"Replica: batch_operations, edits_max and kept_max", [] { replica({.kept_max = 0}); }},
-        {"Replica: restamp_after", [] { replica({.restamp_after = -1ns}); }},
         {"Replica: session", [] { replica({.session = ""}); }},
         {"ReplicaServerOptions: the limits", [] { replica_server({.page_elements = 0}); }},
         {"ReplicaServerOptions: the limits", [] { replica_server({.answer_bytes = 0}); }},

@@ -95,8 +95,6 @@ TEST_CASE("HybridClock never goes back at the end of time", "[sync][hybrid_clock
         CHECK(restored.stamp() == last);
         CHECK(restored.stamp() == last);
         CHECK(restored.stamp_above(last).error() == SyncErrc::end_of_time);
-        restored.restart();
-        CHECK(restored.stamp() == Stamp{at(100), 0, me});
     }
     SECTION("by a stamp that it has seen") {
         WallTime now = WallTime::max();
@@ -220,21 +218,4 @@ TEST_CASE("HybridClock rises over jumps, foreign stamps and restarts",
             RC_ASSERT(has_note);
         }
     }));
-}
-
-TEST_CASE("HybridClock::restart follows the wall clock again, and makes a note due",
-          "[sync][hybrid_clock]") {
-    WallTime now = at(9000);
-    HybridClock clock{me, ManualWallClock{&now}, HybridClockOptions{}};
-    clock.saw({at(9500), 0, other_id});
-    const auto ahead = clock.note();
-    CHECK(clock.stamp().wall >= at(9000));
-    now = at(1000);
-    CHECK(clock.stamp().wall >= at(9000));
-    clock.restart();
-    CHECK(clock.note_is_due());
-    CHECK(clock.wall_now() == now);
-    CHECK(clock.stamp() == Stamp{now, 0, me});
-    CHECK(clock.note() != ahead);
-    CHECK_FALSE(clock.note_is_due());
 }

@@ -152,7 +152,6 @@ struct ClocksWorld {
             REQUIRE(one.device->start());
         }
         for (int round = 0; round < 3; ++round) {
-            // Stamps that are ahead by less than restamp_after wait for the server's clock.
             pass(3h);
             for (Member& one : members) {
                 const auto report = sync(*one.device);

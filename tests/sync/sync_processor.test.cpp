@@ -113,14 +113,12 @@ TEST_CASE("SyncProcessor keeps an operation from the future, and those after it 
         const SyncResult result =
             with_retry ? processor.process_with_retry("s", ops, policies::sync(), sleeper)
                        : processor.process_batch("s", ops);
-        REQUIRE(sums(result, 5) == "2 0 3");
+        REQUIRE(sums(result, 5) == "3 0 2");  // an interaction needs no clock
         CHECK(result.retry_attempts == 0);
         CHECK(result.failed_operations[0].error == SyncErrc::from_the_future);
         CHECK(result.failed_operations[0].wait == Duration{7});
         CHECK(result.failed_operations[1].error == SyncErrc::held_back);
         CHECK(result.failed_operations[1].wait == Duration{7});
-        CHECK(result.failed_operations[2].error == SyncErrc::from_the_future);
-        CHECK(result.failed_operations[2].wait == Duration{1000});
         for (const auto& failed : result.failed_operations) CHECK(failed.retryable);
         CHECK(state_text(store, "f") == "absent");
         CHECK(state_text(store, "g") == "live 2 1");
@@ -131,6 +129,29 @@ TEST_CASE("SyncProcessor keeps an operation from the future, and those after it 
                         NoObserver{}, ManualWallTime{WallTime{Duration{1'001'000}}}};
     CHECK(sums(later.process_batch("s", ops), 5) == "4 1 0");
     CHECK(state_text(store, "f") == "live 1001007 1");
+}
+
+TEST_CASE("SyncProcessor needs no clock for an operation that names what its author saw",
+          "[sync][sync_processor]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{}, {.skew_max = Duration{1000}});
+    Op ahead = add("e", "ahead", stamp(9'000'000'000));
+    ahead.saw = Stamp{};
+    CHECK(sums(processor.process_batch("s", Ops{ahead}), 1) == "1 0 0");
+    // An author who saw it replaces it, and one who did not has a conflict.
+    Op blind = add("e", "blind", stamp(2));
+    blind.saw = Stamp{};
+    CHECK(sums(processor.process_batch("s", Ops{blind}), 1) == "0 1 0");
+    Op next = update("e", "next", stamp(9'000'000'001));
+    next.saw = ahead.stamp;
+    CHECK(sums(processor.process_batch("s", Ops{next}), 1) == "1 0 0");
+    CHECK(state_text(store, "e") == "live 9000000001 next");
+    // No version is above one at the end of time.
+    Op last = update("e", "last", {WallTime::max(), 0, id_of(1)});
+    last.saw = next.stamp;
+    const SyncResult result = processor.process_batch("s", Ops{last});
+    REQUIRE(sums(result, 1) == "0 0 1");
+    CHECK(result.failed_operations[0].error == SyncErrc::from_the_future);
 }
 
 TEST_CASE("SyncProcessor recognizes a repeated operation after its clock was set back",

@@ -25,10 +25,9 @@ bool replicas_of_one_server(sim::World& world) {
         }));
     }
     for (const char* const mark :
-         {"journal failed", "answer lost", "crash in a sync", "restored", "other store",
-          "edit stamped again", "conflict", "overwrote", "replaced", "copied again", "edit kept",
-          "tombstone forgotten", "restored store noticed by its epoch",
-          "server restored by a device"}) {
+         {"journal failed", "answer lost", "crash in a sync", "restored", "other store", "conflict",
+          "overwrote", "replaced", "copied again", "edit kept", "tombstone forgotten",
+          "restored store noticed by its epoch", "server restored by a device"}) {
         world.reachable(mark);
     }
     world.always("a loss is reported", [&run] { return run.wrong; });

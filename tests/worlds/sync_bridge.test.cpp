@@ -439,9 +439,8 @@ bool replicas_and_a_bridge(sim::World& world) {
     }
     for (const char* const mark :
          {"journal failed", "answer lost", "question late", "crash in a sync", "restored",
-          "other store", "edit stamped again", "conflict", "overwrote", "replaced",
-          "server restored by a device", "scene changed", "scene conflict", "open scene conflict",
-          "scene removed"}) {
+          "other store", "conflict", "overwrote", "replaced", "server restored by a device",
+          "scene changed", "scene conflict", "open scene conflict", "scene removed"}) {
         world.reachable(mark);
     }
     world.always("a loss is reported", [&notes] { return notes.wrong; });
@@ -495,7 +494,7 @@ TEST_CASE("Replicas and a program with a Bridge lose no edit to a scene that is 
           "[worlds][sync][bridge][sim]") {
     // One of a thousand worlds has such a scene. Find another seed if this one no longer has it.
     auto options = joint_options();
-    options.seed = Seed{1475};
+    options.seed = Seed{1107};
     const auto report = explored_as_wanted("sync_bridge", options, replicas_and_a_bridge);
     CHECK(report);
     CHECK(report.marks.count("scene replaced by an unaware one") == 1);

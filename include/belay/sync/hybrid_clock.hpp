@@ -142,18 +142,6 @@ public:
     /// The last note() was not stored, so the next one is due at once.
     void forget_note() noexcept { covered_ = WallTime::min(); }
 
-    /// Forgets the stamps that it has returned and seen: the next one follows the wall clock again.
-    ///
-    /// Use it after the wall clock was ahead and was corrected. Stamps from then on are not above
-    /// those before. So give edits of elements stamps by stamp_above(), and store a note().
-    void restart() noexcept {
-        last_ = at(WallTime::min());
-        seen_ = Stamp{WallTime::min(), 0, no_id};
-        forget_note();
-    }
-    /// Returns the time of the wall clock.
-    [[nodiscard]] WallTime wall_now() const noexcept { return clock_.now(); }
-
     /// Returns how far the last stamp is ahead of the wall clock; 0ns if it is not ahead.
     [[nodiscard]] Duration ahead() const noexcept {
         const WallTime now = clock_.now();

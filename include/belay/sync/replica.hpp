@@ -98,7 +98,6 @@ public:
     /// The outcome of one sync().
     using Report = part::ReplicaReport<value_type>;
     using Replaced = typename Report::Replaced;
-    using Restamped = typename Report::Restamped;
     using Lost = typename Report::Lost;
 
     /// Constructs a replica over a log and a local store, given by `std::ref` or moved in.
@@ -119,7 +118,6 @@ public:
         BELAY_OPTION(
             options_.batch_operations > 0 && options_.edits_max > 0 && options_.kept_max > 0,
             "Replica: batch_operations, edits_max and kept_max must be > 0");
-        BELAY_OPTION(options_.restamp_after >= Duration{}, "Replica: restamp_after must be >= 0ns");
         BELAY_OPTION(!options_.session.empty(), "Replica: session must not be empty");
     }
     template <class L, class S>
@@ -280,10 +278,9 @@ public:
             if (pulled && std::any_of(edits_.all().begin(), edits_.all().end(), is_due)) {
                 Sender sender{edits_, options_.batch_operations};
                 sender.send(server, report);
-                if (!report.error && sender.needs_stamps(options_.restamp_after)) {
-                    report.error = sender.restamp(log(), clock_, bits_, copy(), report);
-                    if (!report.error) sender.send(server, report);
-                }
+                bool renews = false;
+                if (!report.error) report.error = renew_too_old(report, renews);
+                if (!report.error && renews) sender.send(server, report);
                 const std::error_code unsent = report.error;
                 report.error = pull().run(server, report);
                 pulled = !report.error;
@@ -328,7 +325,8 @@ public:
         return list;
     }
     /// Lets the next sync() send a kept edit again, independent of its error. If the server rejects
-    /// it as too_old again, that sync gives it a new id and stamp, and sends it as an edit of now.
+    /// it as too_old again, that sync makes one new edit of it and the later ones of its element.
+    /// That has the last of their values, an id and a stamp of now.
     ///
     /// Returns: whether it was kept, and can be read.
     bool send_again(const Id& edit) {
@@ -390,7 +388,7 @@ private:
     /// Returns the place of a kept edit; the end if there is none with this id.
     [[nodiscard]] typename Edits::Edits::iterator kept_edit(const Id& id) {
         return std::find_if(edits_.all().begin(), edits_.all().end(), [&](const auto& one) {
-            return one.second.has_id(id) && one.second.is_kept();
+            return one.second.operation.id == id && one.second.is_kept();
         });
     }
 
@@ -446,11 +444,71 @@ private:
         const Result<Stamp> latest = copy().latest_of(element, *operation.saw);
         if (!latest) return latest.error();
         const Stamp seen = std::max({*latest, above, detail::last_stamp(edits_, place)});
-        detail::EditClock clock{clock_, detail::StampRepeats::no,
+        return stamp_above(seen, operation);
+    }
+    /// Stamps an edit above a version of its element.
+    [[nodiscard]] std::error_code stamp_above(const Stamp& seen, operation_type& operation) {
+        detail::EditClock clock{clock_,
                                 [this](std::string_view of) { return copy().lost_of(edits_, of); }};
-        const auto stamp = clock.stamp_above(seen, element);
+        const auto stamp = clock.stamp_above(seen, operation.element());
         if (!stamp) return stamp.error();
         operation.stamp = *stamp;
+        return {};
+    }
+    /// Makes a new edit of each that the server has rejected as too_old, and that is to become an
+    /// edit of now.
+    [[nodiscard]] std::error_code renew_too_old(Report& report, bool& any) {
+        std::vector<std::uint64_t> found;
+        for (const auto& [seq, edit] : edits_.all()) {
+            const bool is_too_old =
+                edit.state == detail::EditState::kept && edit.why == SyncErrc::too_old;
+            if (is_too_old && edit.renews) found.push_back(seq);
+        }
+        for (const std::uint64_t seq : found) {
+            if (const std::error_code error = renew(seq, report, any)) return error;
+        }
+        return any ? log().commit() : std::error_code{};
+    }
+    /// Makes a new edit of an edit and the later ones of its element: the last of them, which
+    /// replaces the version that the first one has seen.
+    [[nodiscard]] std::error_code renew(std::uint64_t first, Report& report, bool& any) {
+        const operation_type& before = edits_.all().at(first).operation;
+        std::uint64_t* const place = edits_.last_of(before.element());
+        std::vector<std::uint64_t> former;  // from the last one back
+        for (std::uint64_t at = *place; at >= first; at = edits_.all().at(at).before) {
+            const Edit& edit = edits_.all().at(at);
+            if (edit.is_unreadable()) return {};  // a later program may read it
+            if (edit.state != detail::EditState::rejected) former.push_back(at);
+        }
+        operation_type made = edits_.all().at(former.front()).operation;
+        made.id = make_id(bits_);
+        made.saw = before.saw;
+        auto* const update = std::get_if<UpdateElement<value_type>>(&made.action);
+        if (update != nullptr) {
+            update->base = before.base() != nullptr ? std::optional{*before.base()} : std::nullopt;
+        }
+        const Result<Stamp> latest = copy().latest_of(made.element(), made.stamp);
+        if (!latest) return latest.error();
+        if (const std::error_code error = stamp_above(*latest, made)) return error;
+        if (clock_.note_is_due()) {
+            if (const std::error_code error = detail::keep_note(log(), clock_)) return error;
+        }
+        if (const auto error = edits_.append(log(), std::move(made), place)) return error;
+        any = true;
+        for (const std::uint64_t seq : former) {
+            const auto at = std::find_if(edits_.all().begin(), edits_.all().end(),
+                                         [&](const auto& one) { return one.first == seq; });
+            Edit& edit = at->second;
+            const auto state = std::exchange(edit.state, detail::EditState::dropped);
+            if (const std::error_code error = edits_.write(log(), edit)) {
+                edit.state = state;
+                return error;
+            }
+            std::erase_if(report.kept,
+                          [&](const auto& one) { return one.operation.id == edit.operation.id; });
+            edits_.erase(at);
+        }
+        edits_.count_kept();
         return {};
     }
 
@@ -463,8 +521,6 @@ private:
         for (const auto& [seq, edit] : edits_.all()) {
             const bool is_new = edit.is_unreadable() && edit.recorded != edit.state;
             if (is_new) report.kept.push_back(edit.failed());
-            if (edit.operation.formerly == no_id) continue;
-            report.restamped.push_back({edit.operation.formerly, edit.failed().operation});
         }
         for (const auto& [id, change] : unreadable_.changes) report.unreadable.push_back(change);
     }

@@ -63,9 +63,6 @@ struct ReplicaOptions {
     /// than a record together.
     bool adds_base = true;
     ReplicaClockOptions clock{};
-    /// The longest wait for the server's clock. The stamp of an edit is ahead of that clock if this
-    /// device's clock is or was wrong. An edit that would wait longer gets a new id and stamp.
-    Duration restamp_after = std::chrono::hours{1};
     /// The seed of the ids; without one, they come from the system's entropy.
     std::optional<Seed> seed = std::nullopt;
 };
@@ -78,7 +75,6 @@ enum class ReportList : std::uint8_t {
     overwrote,
     kept,
     replaced,
-    restamped,
     rebased,
     restored,
     unreadable,
@@ -91,7 +87,6 @@ enum class ReportList : std::uint8_t {
                                           "your edit replaced one that you had not seen",
                                           "the server did not take your edit",
                                           "another device changed your version",
-                                          "your edit has a new stamp",
                                           "another device changed it while your edit waited",
                                           "the server had lost it, and gets it again",
                                           "its new value cannot be read",
@@ -113,11 +108,6 @@ struct ReplicaReport {
     struct Replaced {
         ElementChange<Value> mine{};
         ElementChange<Value> now{};
-    };
-    /// An edit with its new id and stamp, and the id that edit() returned.
-    struct Restamped {
-        Id before{};
-        operation_type operation{};
     };
     /// The changes that the server's store has lost, or never had, as far as this replica knows.
     struct Lost {
@@ -157,9 +147,6 @@ struct ReplicaReport {
     /// kept() from now on. Each is listed once.
     std::vector<FailedOperation<operation_type>> kept{};
     std::vector<Replaced> replaced{};
-    /// The edits that have a new id and a new stamp; see ReplicaOptions::restamp_after. Each
-    /// sync() lists them until the server has decided them.
-    std::vector<Restamped> restamped{};
     /// The elements that others changed while edits of them wait here. These edits stay
     /// visible, and the server decides them as concurrent changes.
     std::vector<std::string> rebased{};
@@ -183,7 +170,7 @@ struct ReplicaReport {
     void for_each(Visit&& visit) const {
         // Does not compile with a member that is not named here.
         const auto& [error_, synced_, received_, copied_, conflicts_, overwrote_, kept_, replaced_,
-                     restamped_, rebased_, restored_, unreadable_, lost_] = *this;
+                     rebased_, restored_, unreadable_, lost_] = *this;
         const auto show = [&](const Entry& entry) { visit(entry); };
         for (const auto& one : conflicts_) show(Entry::of(ReportList::conflicts, one.operation));
         for (const auto& one : overwrote_) {
@@ -201,7 +188,6 @@ struct ReplicaReport {
                        pointer_to(one.now.value), one.now.error ? one.now.error : one.mine.error,
                        bool{one.mine.error}});
         }
-        for (const auto& one : restamped_) show(Entry::of(ReportList::restamped, one.operation));
         for (const auto& id : rebased_) show(Entry{ReportList::rebased, id});
         for (const auto& id : restored_) show(Entry{ReportList::restored, id});
         for (const auto& one : unreadable_) {
@@ -222,7 +208,7 @@ struct ReplicaReport<Value>::Entry {
     ReportList list{};
     /// The id of the element; empty for `lost`.
     std::string_view element{};
-    /// The edit, in conflicts, overwrote, kept and restamped; otherwise null.
+    /// The edit, in conflicts, overwrote and kept; otherwise null.
     const operation_type* edit = nullptr;
     /// The value of the edit, or in `replaced` that of this replica's version; null for a removal.
     const Value* mine = nullptr;

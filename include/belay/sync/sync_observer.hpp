@@ -22,8 +22,8 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// The limits of a SyncProcessor.
 struct SyncOptions {
-    /// How far a stamp may be ahead of the processor's wall clock. Operations with later stamps are
-    /// rejected.
+    /// How far the stamp of an operation without `saw` may be ahead of the processor's wall clock.
+    /// Operations with later stamps are kept by their senders.
     Duration skew_max = std::chrono::minutes{5};
     /// The longest id of an element, in bytes.
     std::size_t element_id_bytes_max = 1024;

@@ -174,8 +174,7 @@ struct NotesRun {
     std::vector<NotesCopy> copies{3};
     std::vector<belay::sim::Host*> devices{};
     std::vector<Edit> edits{};
-    std::map<belay::Id, std::size_t>
-        ids{};  ///< the ids of the edits; an edit that was stamped again has several
+    std::map<belay::Id, std::size_t> ids{};  ///< the ids of the edits
     /// The operations that the store has applied, each with the number of its first write.
     std::map<belay::Id, std::size_t> effects{};
     std::vector<std::size_t> backups{0};
@@ -373,7 +372,6 @@ private:
         o.batch_operations = 1 + host_.choose("batch", 4);
         const bool restores = accepts_other_ && host_.chance("restores the server", 50);
         o.other_store = restores ? Other::restores : accepts_other_ ? Other::copies : Other::stops;
-        o.restamp_after = 3s;
         o.seed = belay::Seed{run_.world.bits()()};
         return o;
     }
@@ -469,11 +467,6 @@ private:
     }
     void read(const Notes::Report& report) {
         belay::sim::World& world = run_.world;
-        for (const auto& one : report.restamped) {
-            world.reach("edit stamped again");
-            const auto at = run_.ids.find(one.before);
-            if (at != run_.ids.end()) run_.ids[one.operation.id] = at->second;
-        }
         for (const auto& one : report.conflicts) {
             world.reach("conflict");
             if (is_there(one.operation)) run_.wrong = "the store has an edit that is reported";

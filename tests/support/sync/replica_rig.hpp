@@ -181,7 +181,7 @@ struct LossyServer {
     belay::Result<belay::SyncResult<Op>> send(std::span<const Op> batch) {
         if (lost()) return belay::SyncErrc::unanswered;
         batches.emplace_back(batch.begin(), batch.end());
-        auto result = processor.process_batch("s", batch);
+        belay::SyncResult<Op> result = is_full ? kept(batch) : processor.process_batch("s", batch);
         if (lost()) return belay::SyncErrc::unanswered;
         return result;
     }
@@ -193,12 +193,29 @@ struct LossyServer {
         return page;
     }
     bool lost() { return lose_in != 0 && --lose_in == 0; }
+    /// Takes the interactions, and keeps the edits.
+    static belay::SyncResult<Op> kept(std::span<const Op> batch) {
+        belay::SyncResult<Op> result;
+        std::set<std::string> elements;
+        for (const Op& one : batch) {
+            if (one.kind() == belay::OperationKind::interaction) {
+                ++result.synced_count;
+                continue;
+            }
+            const bool is_first = elements.insert(std::string{one.element()}).second;
+            const auto why = is_first ? belay::SyncErrc::store_full : belay::SyncErrc::held_back;
+            result.failed_operations.push_back({one, why, true, {}, true});
+        }
+        result.failed_count = result.failed_operations.size();
+        return result;
+    }
 
     Processor& processor;
     std::size_t page_size = 3;
     std::uint64_t lose_in = 0;  // the number of the request or answer that is lost; 0: none
     std::uint64_t questions = 0;
     std::vector<Ops> batches{};
+    bool is_full = false;
 };
 template <class Processor>
 LossyServer(Processor&) -> LossyServer<Processor>;

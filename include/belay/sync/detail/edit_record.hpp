@@ -39,16 +39,11 @@ struct UndecidedEdit {
     std::uint64_t before = 0;  // the edit before it on its element; 0: none
     EditState state = EditState::waiting;
     EditState recorded = EditState::waiting;
-    bool outdated = false;  // its record has the former stamp of the edit before it
-    bool renews = false;    // after too_old it gets a new stamp
-    bool hidden = false;    // decided against it, or the local store has its result
+    bool renews = false;  // after too_old it becomes an edit of now
+    bool hidden = false;  // decided against it, or the local store has its result
     std::error_code why{};
     std::optional<Duration> wait{};
 
-    /// Returns whether the edit has or had this id.
-    [[nodiscard]] bool has_id(const Id& id) const noexcept {
-        return operation.id == id || (operation.formerly != no_id && operation.formerly == id);
-    }
     [[nodiscard]] bool is_kept() const noexcept {
         return state == EditState::kept || state == EditState::rejected || is_unreadable();
     }

@@ -111,7 +111,7 @@ public:
         if (!known) return Outcome::error_of(known.error());
         // Before the clock is asked: it may have been set back since.
         if (*known) return decided_before(session, op, mark.hash, **known);
-        if (op.stamp.wall > later(now, options_.skew_max)) {
+        if (needs_clock(op) && op.stamp.wall > later(now, options_.skew_max)) {
             const Duration ahead =
                 elapsed(Instant{now.time_since_epoch()}, Instant{op.stamp.wall.time_since_epoch()});
             return Outcome::kept_for(SyncErrc::from_the_future, ahead - options_.skew_max);
@@ -164,6 +164,14 @@ public:
     }
 
 private:
+    /// Returns whether the time of an operation decides about it. An operation that names what its
+    /// author saw is decided by that, and an Interaction changes nothing. But there is no version
+    /// above one at the end of time.
+    [[nodiscard]] static bool needs_clock(const Op& op) noexcept {
+        if (op.kind() == OperationKind::interaction) return false;
+        if constexpr (HasSaw<Op>) return !op.saw || op.stamp.wall == WallTime::max();
+        return true;
+    }
     [[nodiscard]] bool is_well_formed(const Op& op) const noexcept {
         const OperationKind kind = op.kind();
         const std::string_view element = op.element();

@@ -3,7 +3,7 @@
 /// ReplicaEdits: the edits of a Replica that the server has not decided, in memory and in a log.
 #pragma once
 
-#include <algorithm>      // std::min, std::max, std::rotate
+#include <algorithm>      // std::min, std::max
 #include <concepts>       // std::same_as
 #include <cstddef>        // std::ptrdiff_t, std::size_t
 #include <cstdint>        // std::uint64_t
@@ -13,7 +13,6 @@
 #include <memory>         // std::unique_ptr, std::make_unique_for_overwrite
 #include <optional>       // std::optional
 #include <set>            // std::set
-#include <span>           // std::span
 #include <string>         // std::string
 #include <string_view>    // std::string_view
 #include <system_error>   // std::error_code
@@ -390,8 +389,6 @@ public:
     /// Errors: corrupt: a record is not one of a Replica; those of the log.
     [[nodiscard]] std::error_code load(Log& log, Replaced& replaced) {
         std::map<Id, std::uint64_t> known;
-        FormerStamps former_stamps;
-        Places late;  // of the edits whose first record here is not that of the edit itself
         for (std::uint64_t number = log.base(); number <= log.last(); ++number) {
             const Result<BytesView> bytes = log.read(number);
             if (!bytes) return bytes.error();
@@ -401,25 +398,15 @@ public:
             }
             std::optional<Record> record = Record::decode(*bytes, codec_);
             if (!record) return make_error_code(QueueErrc::corrupt);
-            auto at = known.find(record->operation.id);
+            const auto at = known.find(record->operation.id);
             if (record->state == EditState::dropped) {
                 if (at == known.end()) continue;
                 edits_.at(at->second).state = EditState::dropped;
                 known.erase(at);
-                known.erase(record->operation.formerly);
                 continue;
             }
-            // A kept edit is appended again before its earlier record is released, and so is one
-            // that was stamped anew.
-            const auto former = known.find(record->operation.formerly);
-            if (former != known.end()) {
-                former_stamps.add({former->second, number}, edits_.at(former->second).operation,
-                                  record->operation.stamp);
-                at = former;
-            }
+            // A kept edit is appended again before its earlier record is released.
             const bool is_new = at == known.end();
-            const bool is_made =
-                record->state == EditState::waiting && record->operation.formerly == no_id;
             Edit& edit = is_new ? add(std::move(record->operation)) : edits_.at(at->second);
             bool readable = record->readable;
             if (!is_new) {
@@ -429,13 +416,9 @@ public:
                     record->operation.action = std::move(edit.operation.action);
                     readable = true;
                 }
-                // It may name another version than its record before, whose author had a new stamp.
                 edit.operation = std::move(record->operation);
             }
-            const std::uint64_t seq = is_new ? last_ : at->second;
-            if (is_new && !is_made) late.insert(seq);
-            known.emplace(edit.operation.id, seq);
-            if (!is_no_id(edit.operation.formerly)) known.emplace(edit.operation.formerly, seq);
+            if (is_new) known.emplace(edit.operation.id, last_);
             edit.number = number;
             edit.state = edit.recorded = record->state;
             if (!readable) edit.state = EditState::unreadable;
@@ -444,7 +427,7 @@ public:
                                           : std::error_code{};
         }
         forget_decided();
-        order(former_stamps, late);
+        for (const auto& [element, last] : last_of_) order_by_stamps(last);
         return {};
     }
     /// Appends an edit to the log; it is durable after the next commit. `last` is the last_of() its
@@ -518,39 +501,13 @@ public:
         if (!number) return number.error();
         edit.number = *number;
         edit.recorded = edit.state;
-        edit.outdated = false;
         return {};
-    }
-    /// Gives edits the ids and stamps of other operations, durably, so that they are sent as those.
-    ///
-    /// Errors: those of the log's append; all edits are then as they were. Those of its commit.
-    template <class Stamped>
-    [[nodiscard]] std::error_code replace(Log& log, std::span<Edit* const> edits,
-                                          std::span<Op> operations, Stamped on_each) {
-        // All or none, because an edit names the new stamp of the edit before it.
-        std::vector<Edit> made;
-        made.reserve(edits.size());
-        for (std::size_t i = 0; i < edits.size(); ++i) {
-            Edit& edit = made.emplace_back(*edits[i]);
-            edit.operation = std::move(operations[i]);
-            if (!edit.is_unreadable()) edit.state = EditState::waiting;
-            edit.why = {};
-            edit.wait.reset();
-            edit.renews = false;
-            if (const std::error_code error = write(log, edit)) return error;
-        }
-        for (std::size_t i = 0; i < edits.size(); ++i) {
-            on_each(edits[i]->operation.id);
-            *edits[i] = std::move(made[i]);
-        }
-        return log.commit();
     }
     /// Forgets the decided edits and the reported versions, and releases their records. Kept edits
     /// in front of others are appended again first, so that they do not hold the front of the log.
     [[nodiscard]] std::error_code release(Log& log, Replaced& replaced) {
         forget_decided();
         keep_held_back();
-        if (const std::error_code error = renew(log)) return error;
         std::uint64_t until = log.last();
         for (const auto& [seq, edit] : edits_) {
             if (edit.state == EditState::waiting) until = std::min(until, edit.number - 1);
@@ -597,39 +554,6 @@ public:
     [[nodiscard]] const Edits& all() const noexcept { return edits_; }
 
 private:
-    /// The stamps that edits had before they were stamped anew. A crash may leave the new record of
-    /// an edit without those of the later edits of its element.
-    class FormerStamps {
-    public:
-        /// An edit that was stamped anew, and the number of the record that notes it.
-        struct Change {
-            std::uint64_t seq;
-            std::uint64_t number;
-        };
-        void add(Change change, const Op& before, const Stamp& now) {
-            if (before.stamp == now) return;
-            changes_[{std::string{before.element()}, before.stamp}] = change;
-            latest_[change.seq] = now;
-        }
-        /// Lets an operation that names the former stamp of another edit name its latest one. A
-        /// record after the change has the right one; a stamp equal to a former one is then another
-        /// version.
-        ///
-        /// Returns: whether it did that.
-        [[nodiscard]] bool correct(Edit& edit) const {
-            if (!edit.operation.saw || latest_.empty()) return false;
-            const auto at =
-                changes_.find({std::string{edit.operation.element()}, *edit.operation.saw});
-            if (at == changes_.end() || at->second.number < edit.number) return false;
-            edit.operation.saw = latest_.at(at->second.seq);
-            return true;
-        }
-
-    private:
-        std::map<std::pair<std::string, Stamp>, Change> changes_{};
-        std::map<std::uint64_t, Stamp> latest_{};
-    };
-    using Places = std::unordered_set<std::uint64_t>;
     struct TextHash {
         using is_transparent = void;
         std::size_t operator()(std::string_view text) const noexcept {
@@ -685,74 +609,27 @@ private:
         return (same_kind || a.is_unreadable() || !b.readable) &&
                a.operation.element() == b.operation.element();
     }
-    /// The version that the server makes of an edit if it has the one that its author saw.
-    [[nodiscard]] static Stamp version_of(const Edit& edit) noexcept {
-        const Op& operation = edit.operation;
-        const bool is_lifted = operation.saw && !(*operation.saw < operation.stamp);
-        return is_lifted ? stamp_above(*operation.saw, operation.stamp.origin) : operation.stamp;
-    }
-    /// Puts what the log has into the order in which it was made.
-    void order(const FormerStamps& former_stamps, const Places& late) {
-        for (auto& [seq, edit] : edits_) edit.outdated = former_stamps.correct(edit);
-        for (const auto& [element, last] : last_of_) order_by_versions(last, late);
-        std::unordered_set<std::string_view> outdated;
-        for (auto& [seq, edit] : edits_) {
-            const std::string_view element = edit.operation.element();
-            if (edit.outdated) outdated.insert(element);
-            // The later ones, too, so that their records stay in their order.
-            edit.outdated = !outdated.empty() && outdated.count(element) != 0;
-        }
-    }
-    /// Puts the edits of an element into the order in which they were made, from the last one back.
-    ///
-    /// A kept edit is appended again. If another element's edit then holds the front of the log,
-    /// the first record of the kept one may be released before that of a later edit of its element.
-    /// The order of the records is then another one. A record is released after all before it. So
-    /// an edit whose first record is released was made before those whose first record is there.
-    /// Beyond that, an edit names the one before it.
-    void order_by_versions(std::uint64_t last, const Places& late) {
-        std::vector<std::uint64_t> places;
+    /// Puts the edits of an element into the order in which they were made, which is that of their
+    /// stamps. The record of a kept edit is appended again, and may be behind those of later ones.
+    void order_by_stamps(std::uint64_t last) {
+        std::vector<Edit*> places;  // from the last one back
         for (std::uint64_t at = last; at != 0; at = edits_.at(at).before) {
             // A rejected one is in no order with the others, whose authors did not see it.
-            if (edits_.at(at).state != EditState::rejected) places.push_back(at);
+            if (edits_.at(at).state != EditState::rejected) places.push_back(&edits_.at(at));
         }
-        const std::vector<std::uint64_t> recorded{places.rbegin(), places.rend()};
-        std::vector<std::uint64_t> order = recorded;
-        sort_stably(
-            order, [&](std::uint64_t a, std::uint64_t b) { return late.count(a) > late.count(b); });
-        std::size_t moves = 0;
-        while (moves <= order.size() && puts_one_behind_what_it_saw(order)) ++moves;
-        if (order == recorded) return;
-        std::vector<std::uint64_t> before;
-        for (const std::uint64_t at : places) before.push_back(edits_.at(at).before);
+        std::vector<Edit*> sorted = places;
+        sort_stably(sorted, [](const Edit* a, const Edit* b) {
+            return b->operation.stamp < a->operation.stamp;
+        });
+        if (sorted == places) return;
         std::vector<Edit> moved;
-        moved.reserve(order.size());
-        for (const std::uint64_t at : order) moved.push_back(std::move(edits_.at(at)));
+        moved.reserve(places.size());
+        for (Edit* const edit : sorted) moved.push_back(std::move(*edit));
         for (std::size_t i = 0; i < places.size(); ++i) {
-            Edit& edit = edits_.at(places[i]);
-            edit = std::move(moved[places.size() - 1 - i]);
-            edit.before = before[i];
+            const std::uint64_t before = places[i]->before;
+            *places[i] = std::move(moved[i]);
+            places[i]->before = before;
         }
-    }
-    /// Moves one edit that stands before the one whose version it names behind that one.
-    ///
-    /// Returns: whether there was one.
-    [[nodiscard]] bool puts_one_behind_what_it_saw(std::vector<std::uint64_t>& order) const {
-        std::map<Stamp, std::size_t> made_by;
-        for (std::size_t i = order.size(); i-- != 0;) {
-            const Edit& edit = edits_.at(order[i]);
-            const auto found =
-                edit.operation.saw ? made_by.find(*edit.operation.saw) : made_by.end();
-            if (found != made_by.end()) {
-                const auto first = order.begin() + static_cast<std::ptrdiff_t>(i);
-                const auto end = order.begin() + static_cast<std::ptrdiff_t>(found->second) + 1;
-                std::rotate(first, first + 1, end);
-                return true;
-            }
-            made_by[edit.operation.stamp] = i;
-            made_by[version_of(edit)] = i;
-        }
-        return false;
     }
     /// An edit that was made during a sync must not come before a kept one of its element, whose
     /// record is appended again.
@@ -768,16 +645,6 @@ private:
             edit.state = EditState::kept;
             edit.why = SyncErrc::held_back;
         }
-    }
-    /// Appends the outdated records again, before the record of the edit before them is released.
-    [[nodiscard]] std::error_code renew(Log& log) {
-        bool any = false;
-        for (auto& [seq, edit] : edits_) {
-            if (!edit.outdated) continue;
-            if (const std::error_code error = write(log, edit)) return error;
-            any = true;
-        }
-        return any ? log.commit() : std::error_code{};
     }
     /// In one pass, because erase() is linear for each. It allocates nothing, so that it cannot end
     /// between the list and the last edits of the elements.
@@ -827,9 +694,7 @@ template <class Edits>
 /// Finds the edits of an element whose stamps may be the next ones above other stamps, so that a
 /// later edit may get them again. Such a stamp is no later in time than the version that its author
 /// saw, another edit of the element, or `other`. That is the latest version of the element that is
-/// lost, that is unreadable, or that is a removal later than the server's. An edit that was stamped
-/// anew has such a stamp, too: its clock may have been set back, or have stood still for several
-/// syncs.
+/// lost, that is unreadable, or that is a removal later than the server's.
 class LiftedStamps {
 public:
     /// `last` is the last_of() of the element.   Complexity: linear in the edits of the element.
@@ -843,8 +708,7 @@ public:
     [[nodiscard]] bool has(const Edit& edit) const {
         const WallTime wall = edit.operation.stamp.wall;
         const auto& saw = edit.operation.saw;
-        return edit.operation.formerly != no_id || (saw && wall <= saw->wall) || wall <= other_ ||
-               edits_at_.at(time_of(edit)) > 1;
+        return (saw && wall <= saw->wall) || wall <= other_ || edits_at_.at(time_of(edit)) > 1;
     }
 
 private:

@@ -489,7 +489,10 @@ private:
         if (parts_.pending.size() != 0 && wakes(op, outcome)) {
             parts_.pending.changed({session, op.element()});
         }
-        if (!outcome.error && parts_.newest < op.stamp.wall) parts_.newest = op.stamp.wall;
+        const bool is_ahead = op.stamp.wall > later(now, parts_.options.skew_max);
+        if (!outcome.error && !is_ahead && parts_.newest < op.stamp.wall) {
+            parts_.newest = op.stamp.wall;
+        }
         if (outcome.conflict && outcome.outcome != OperationOutcome::duplicate) {
             const auto& replaced = outcome.conflict->replaced;
             notify<typename Hooks::OfConflict>(
