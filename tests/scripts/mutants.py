@@ -715,6 +715,11 @@ WORLD_MUTANTS = (
            (Change("belay/sync/detail/operation_processor.hpp", "if (!former_waits && has_former_id(op)) {",
                    "if (former_waits) {"),),
            Test("tests/sync/replica_clocks.test.cpp", "*")),
+    # a kept edit comes after a later one of its element
+    Mutant("replica_sorts_no_kept_edits",
+           (Change("belay/sync/detail/replica_edits.hpp",
+                   "for (const auto& [element, last] : last_of_) order_by_stamps(last);", ""),),
+           Test("tests/sync/replica_clocks.test.cpp", "*")),
     # of two devices that restore a version, one loses it
     Mutant("processor_rejects_a_version_that_is_there",
            (Change("belay/sync/detail/conflict_table.hpp", "may_be_same ? ConflictAction::compare_contents",
