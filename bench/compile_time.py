@@ -24,6 +24,13 @@ def page_program(root, page, number):
     return re.findall(r"```cpp\n(.*?)```", (root / "docs" / page).read_text(encoding="utf-8"), re.S)[number]
 
 
+def without_belay(text):
+    """The program of a page without its test: what it does with real sockets."""
+    program, rest = text.split("// ---- its test ----")
+    real = rest[rest.index("int main()"):rest.index("    for (int fixes")]
+    return re.sub(r"#include <belay/.*\n", "", program) + real + "}\n"
+
+
 def programs(root):
     """The text of each program, and the most that it may cost, by its row."""
     bench = root / "bench/compile"
@@ -31,6 +38,7 @@ def programs(root):
     any_client = client.replace("beast/websocket.hpp", "beast/any_websocket.hpp").replace(
         "beast::WebSocket<>", "beast::AnyWebSocket")
     any_source = "#include <belay/{}_source.hpp>\n"
+    simulated = (root / "docs/programs/test_asio_code.cpp").read_text(encoding="utf-8")
     return {
         BASE: ("#include <chrono>\n#include <vector>\n#include <string>\nint main() {}\n", None),
         "retry by hand": ((bench / "retry_by_hand.cpp").read_text(), None),
@@ -44,7 +52,8 @@ def programs(root):
         "beast::WebSocket": (client, None),
         "beast::AnyWebSocket": (any_client, 14.0),
         "its source file of Beast, once": (any_source.format("beast/any_websocket"), None),
-        "asio in a simulated world": (page_program(root, "how-to/test-asio-code.md", 1), 15.0),
+        "asio by hand": (without_belay(simulated), None),
+        "asio in a simulated world": (simulated, 15.0),
     }
 
 

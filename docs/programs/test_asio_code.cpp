@@ -10,7 +10,6 @@
 #include <asio.hpp>
 #include <belay/asio/standalone.hpp>  // or <belay/asio/boost.hpp>
 #include <belay/asio_sim/net.hpp>
-#include <belay/sim.hpp>
 #include <belay/sim/explore.hpp>
 using namespace std::chrono_literals;
 using asio::awaitable, asio::use_awaitable;
