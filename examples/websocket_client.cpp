@@ -43,9 +43,10 @@ int main(int count, char** arguments) {
     boost::asio::io_context context;  // first: it lives longest
     AsioLoop loop{context};
     // Text, so that a browser's side needs no decoding. With TLS: docs/how-to/websocket-and-token.md.
-    beast::WebSocket<> socket{context,
-                              {"127.0.0.1", port},
-                              {.target = arguments[2], .frames = beast::WebSocketFrames::text}};
+    beast::WebSocket<> socket{
+        context,
+        {"127.0.0.1", port},
+        {.target = arguments[2], .messages = {.frames = beast::WebSocketFrames::text}}};
     Supervisor link{
         Heartbeat{std::move(socket), {.every = 10s, .dead_after = 25s}},
         Policy{Backoff{FullJitter{}, Cap{1s}, 10ms}, CooldownOn{Cause::overloaded, 5s, 15s}},

@@ -77,7 +77,7 @@ int main(int count, char** words) {  // PORT FOLDER, and SECRET in the environme
     rooms.start();
     // excerpt: end
 
-    beast::ListenerOptions options{.too_large_code = yjs_close_codes().too_large};  // at 1009, clients would dial again
+    beast::ListenerOptions options{.messages = {.too_large_code = yjs_close_codes().too_large}};  // at 1009, clients would dial again
     options.proxies = {"127.0.0.1"};  // nginx on this machine names the clients, to which the limits apply
     if (const char* const origin = std::getenv("ORIGIN")) options.origins = {origin};  // the pages that may connect
     std::function<beast::ListenerCounters()> listener_counters;

@@ -329,7 +329,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     rooms.start();
     on_changed = [&](const std::string& board) { check_again(rooms, board); };
     // At 1009, a client would connect again and send the same message, for ever.
-    beast::ListenerOptions options{.too_large_code = yjs_close_codes().too_large};
+    beast::ListenerOptions options{.messages = {.too_large_code = yjs_close_codes().too_large}};
     std::function<beast::ListenerCounters()> listener_counters;
     options.pages = [&](const HttpRequest& request) -> HttpResponse {
         if (path_of(request) == "/metrics") return metrics_answer(rooms, listener_counters());

@@ -211,7 +211,7 @@ TEST_CASE("Invalid requests are rejected by a status, and reported without their
 }
 
 TEST_CASE("The subprotocol is one that both sides have", "[beast][listener][unit]") {
-    ListenerRig<> rig{{.subprotocol = "chat.v2"}};
+    ListenerRig<> rig{{.messages = {.subprotocol = "chat.v2"}}};
     const std::string offered = "Sec-WebSocket-Protocol: chat.v1\r\nSec-WebSocket-Protocol: ";
     CHECK(status_of(rig.answer_to(UpgradeText{}.text())) == 400);
     CHECK(rig.rejected.back().error == beast::WebSocketErrc::subprotocol_rejected);
@@ -736,7 +736,7 @@ TEST_CASE("Accepted opens once", "[beast][listener][unit]") {
 TEST_CASE("Real clients are served, with and without compression", "[beast][listener][unit]") {
     if (!NodeServer::is_here()) return;
     for (const bool deflate : {false, true}) {
-        ListenerRig<> rig{{.deflate = deflate}};
+        ListenerRig<> rig{{.messages = {.deflate = deflate}}};
         NodeClients clients{"ws://127.0.0.1:" + std::to_string(rig.port) + "/room 20 10"};
         CHECK(clients.output(rig).ends_with("done 20 200\n"));
         rig.until([&] {
@@ -754,10 +754,10 @@ TEST_CASE("Real clients are served, with and without compression", "[beast][list
 TEST_CASE("Real clients receive a status, or a close code, and frames beyond the limit close them",
           "[beast][listener][unit]") {
     if (!NodeServer::is_here()) return;
-    ListenerRig<> rig{{.message_bytes_max = 1000}};
+    ListenerRig<> rig{{.messages = {.message_bytes_max = 1000}}};
     const std::string url = "ws://127.0.0.1:" + std::to_string(rig.port);
     CHECK(NodeClients{url + "/room 1 5"}.output(rig) == "closed 1009\ndone 1 2\n");
-    ListenerRig<> permanent{{.message_bytes_max = 1000, .too_large_code = 4413}};
+    ListenerRig<> permanent{{.messages = {.message_bytes_max = 1000, .too_large_code = 4413}}};
     const std::string other = "ws://127.0.0.1:" + std::to_string(permanent.port);
     CHECK(NodeClients{other + "/room 1 5"}.output(permanent) == "closed 4413\ndone 1 2\n");
     rig.on_accept = [&](beast::Accepted<> client) {

@@ -107,7 +107,7 @@ void provoke(RejectionReason why) {
         case RejectionReason::origin:
             return answer(why, UpgradeText{.more = "Origin: https://evil.example\r\n"}.text());
         case RejectionReason::subprotocol:
-            return answer(why, good, {.subprotocol = "chat"});
+            return answer(why, good, {.messages = {.subprotocol = "chat"}});
         case RejectionReason::tls: {
             // Without a certificate, TLS fails for each client. Garbage is no TLS at all.
             boost::asio::ssl::context context{boost::asio::ssl::context::tls_server};

@@ -17,7 +17,8 @@ using namespace belay;
 TEST_CASE("Release builds check the options of a WebSocket", "[beast][options][unit]") {
     const std::string text = belay_test::aborts_with([] {
         boost::asio::io_context context;
-        beast::WebSocket<> socket{context, {"127.0.0.1", 80}, {.too_large_code = 1006}};
+        beast::WebSocket<> socket{
+            context, {"127.0.0.1", 80}, {.messages = {.too_large_code = 1006}}};
     });
     CHECK_THAT(text, Catch::Matchers::Contains("WebSocketOptions: too_large_code must be"));
 }

@@ -185,7 +185,7 @@ template <class Rooms>
 /// All clients of a test come from one address.
 [[nodiscard]] beast::ListenerOptions listener_options() {
     beast::ListenerOptions o;
-    o.too_large_code = yjs_close_codes().too_large;
+    o.messages.too_large_code = yjs_close_codes().too_large;
     o.waiting_per_ip_max = 1'000;
     o.connections_per_ip_max = 20'000;
     o.upgrades_per_ip_and_minute = 1'000'000;

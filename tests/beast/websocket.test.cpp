@@ -239,8 +239,9 @@ TEST_CASE("check::transport finds no fault in beast::WebSocket", "[beast][websoc
     for (const bool text : {false, true}) {
         const beast::WebSocketOptions options{
             .target = "/echo",
-            .frames = text ? beast::WebSocketFrames::text : beast::WebSocketFrames::binary,
-            .deflate = text};
+            .messages = {
+                .frames = text ? beast::WebSocketFrames::text : beast::WebSocketFrames::binary,
+                .deflate = text}};
         const auto broken =
             check::transport([&] { return std::make_unique<NodeRig>(server, options); }, message);
         INFO((broken ? to_string(*broken) : ""));
@@ -380,7 +381,8 @@ TEST_CASE("A message of the other kind ends the connection with 1003", "[beast][
     CHECK(rig.failure() == Failure::from(std::make_error_code(std::errc::protocol_error)));
     CHECK(server.line_with("closed") == "closed 1003");
     CHECK(rig.app.messages.empty());
-    PlainRig text{server, {.target = "/text", .frames = beast::WebSocketFrames::text}};
+    PlainRig text{server,
+                  {.target = "/text", .messages = {.frames = beast::WebSocketFrames::text}}};
     CHECK(text.message() == "text");
     // A message that is no text is never sent as text.
     CHECK(text.link.send(Bytes(1, std::byte{0xFF})) == SendResult::rejected);
@@ -421,7 +423,7 @@ TEST_CASE("A WebSocket reports output that is written after a wait",
     LazyServer server;
     boost::asio::io_context context;
     beast::WebSocketOptions options;
-    options.output_bytes_max = std::size_t{64} << 20;
+    options.messages.output_bytes_max = std::size_t{64} << 20;
     Plain transport{context, {"127.0.0.1", server.acceptor.local_endpoint().port()}, options};
     const auto events = detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
     events->epoch = 1;
@@ -534,7 +536,8 @@ TEST_CASE("A WebSocket frees the memory of its queue when a burst has been writt
 TEST_CASE("message_bytes_max limits the inflated message", "[beast][websocket][fault]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
-    PlainRig rig{server, {.target = "/bomb", .message_bytes_max = 100'000, .deflate = true}};
+    PlainRig rig{server,
+                 {.target = "/bomb", .messages = {.message_bytes_max = 100'000, .deflate = true}}};
     CHECK(rig.failure().code == 1009);
     CHECK(rig.app.failure.cause == Cause::protocol);
     CHECK(server.line_with("closed") == "closed 1009");
@@ -549,8 +552,9 @@ TEST_CASE("A WebSocket ends its connection when the peer violates the protocol, 
         CHECK(PlainRig{server, {.target = "/garbage"}}.failure().cause == Cause::protocol);
     }
     SECTION("a message that cannot be inflated") {
-        CHECK(PlainRig{server, {.target = "/undeflatable", .deflate = true}}.failure().cause ==
-              Cause::protocol);
+        CHECK(PlainRig{server, {.target = "/undeflatable", .messages = {.deflate = true}}}
+                  .failure()
+                  .cause == Cause::protocol);
     }
     SECTION("killed") {
         PlainRig rig{server, {.target = "/quiet"}};
@@ -689,9 +693,9 @@ TEST_CASE("The server must select the requested subprotocol, or the connection f
           "[beast][websocket][unit]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
-    PlainRig taken{server, {.target = "/quiet", .subprotocol = "chat.v2"}};
+    PlainRig taken{server, {.target = "/quiet", .messages = {.subprotocol = "chat.v2"}}};
     taken.connect();
-    PlainRig refused{server, {.target = "/quiet", .subprotocol = "chat.v9"}};
+    PlainRig refused{server, {.target = "/quiet", .messages = {.subprotocol = "chat.v9"}}};
     CHECK(refused.failure() ==
           Failure::from(make_error_code(beast::WebSocketErrc::subprotocol_rejected)));
 }
@@ -848,7 +852,7 @@ TEST_CASE("Short messages reach a slow peer whole and in order, also around a po
         done = true;
     }};
     beast::WebSocketOptions options;
-    options.output_bytes_max = std::size_t{64} << 20;
+    options.messages.output_bytes_max = std::size_t{64} << 20;
     Plain transport{context, {"127.0.0.1", acceptor.local_endpoint().port()}, options};
     const auto events = detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
     events->epoch = 1;

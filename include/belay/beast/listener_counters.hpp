@@ -28,7 +28,7 @@ struct RejectedUpgrade {
         timed_out,    ///< the request was not complete within upgrade_within or tls_within
         no_upgrade,   ///< the request is for something else, or for another version
         origin,       ///< scripts of the page's origin may not connect
-        subprotocol,  ///< the client does not offer ListenerOptions::subprotocol
+        subprotocol,  ///< the client does not offer WebSocketMessages::subprotocol
         tls,          ///< the TLS handshake has failed
 
         // Limits, with the names of ListenerOptions.

@@ -17,25 +17,8 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 ///
 /// All durations are > 0ns, all limits > 0.
 struct ListenerOptions {
-    // ---- of each connection, as WebSocketOptions has it ----------------------------------------
-
-    /// Which kind of messages is carried.
-    WebSocketFrames frames = WebSocketFrames::binary;
-    /// The longest message, measured after decompression; a longer one ends the connection with
-    /// `too_large_code`.
-    std::size_t message_bytes_max = std::size_t{16} << 20;
-    /// The close code for a longer message: 1009, or 3000 to 4999.
-    ///
-    /// For rooms, use RoomOptions::close_codes.too_large (4413). After 1009, a client of Yjs
-    /// connects again for ever, with the same message. The connection checks its limit before a
-    /// RoomManager receives the message, so the manager's code applies only below that limit.
-    int too_large_code = 1009;
-    /// The most output that may wait for the kernel before send() returns busy.
-    std::size_t output_bytes_max = std::size_t{1} << 20;
-    /// Whether messages may be compressed (permessage-deflate), if the client asks for it.
-    bool deflate = false;
-    /// The subprotocol; a client that does not offer it is rejected. Empty: no subprotocol.
-    std::string subprotocol{};
+    /// The messages of each connection.
+    WebSocketMessages messages{};
 
     // ---- of each upgrade -----------------------------------------------------------------------
 
@@ -105,12 +88,13 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// may send. With a limit of 0, no client could ever connect.
 [[nodiscard]] inline bool possible(const beast::ListenerOptions& o) noexcept {
     constexpr Duration zero{};
-    return o.message_bytes_max > 0 && o.output_bytes_max > 0 && o.upgrade_within > zero &&
-           o.tls_within > zero && o.header_bytes_max > 0 && o.waiting_max > 0 &&
-           o.connections_max > 0 && o.waiting_per_ip_max > 0 && o.connections_per_ip_max > 0 &&
-           o.upgrades_per_ip_and_minute > 0 && o.rejections_per_ip_and_minute > 0 &&
-           o.backlog > 0 && o.exhausted_pause > zero &&
-           (o.too_large_code == 1009 || (o.too_large_code >= 3000 && o.too_large_code <= 4999));
+    return o.messages.message_bytes_max > 0 && o.messages.output_bytes_max > 0 &&
+           o.upgrade_within > zero && o.tls_within > zero && o.header_bytes_max > 0 &&
+           o.waiting_max > 0 && o.connections_max > 0 && o.waiting_per_ip_max > 0 &&
+           o.connections_per_ip_max > 0 && o.upgrades_per_ip_and_minute > 0 &&
+           o.rejections_per_ip_and_minute > 0 && o.backlog > 0 && o.exhausted_pause > zero &&
+           (o.messages.too_large_code == 1009 ||
+            (o.messages.too_large_code >= 3000 && o.messages.too_large_code <= 4999));
 }
 
 }}}  // namespace belay::detail

@@ -41,7 +41,8 @@ struct BeastRequest {
                                        const beast::WebSocketOptions& options,
                                        const std::string* secret, unsigned usual_port) {
         bool sound = is_one_word(server.host) && is_one_word(options.target) &&
-                     options.target.front() == '/' && is_header_value(options.subprotocol) &&
+                     options.target.front() == '/' &&
+                     is_header_value(options.messages.subprotocol) &&
                      is_header_value(options.proxy_authorization);
         for (const auto& [name, value] : options.headers) {
             sound = sound && is_header_name(name) && is_header_value(value);
@@ -67,8 +68,8 @@ struct BeastRequest {
         // They replace existing headers, for example `Host`. A name may occur more than once.
         for (const auto& [name, value] : options.headers) request.erase(name);
         for (const auto& [name, value] : options.headers) request.insert(name, value);
-        if (!options.subprotocol.empty()) {
-            request.set(http::field::sec_websocket_protocol, options.subprotocol);
+        if (!options.messages.subprotocol.empty()) {
+            request.set(http::field::sec_websocket_protocol, options.messages.subprotocol);
         }
         if (!token.empty()) request.set(options.token_header, token);
     }
@@ -264,7 +265,7 @@ private:
                 request_.decorate(request, *this->options_);
             }));
         websocket::permessage_deflate deflate;
-        deflate.client_enable = this->options_->deflate;
+        deflate.client_enable = this->options_->messages.deflate;
         this->configure(deflate);
         this->ws_.async_handshake(response_, request_.host, request_.target,
                                   on([](auto& self, const Error& e) { self.answered(e); }));
@@ -281,7 +282,8 @@ private:
             return this->end(failure);
         }
         const auto chosen = response_[boost::beast::http::field::sec_websocket_protocol];
-        if (this->options_->subprotocol != std::string_view{chosen.data(), chosen.size()}) {
+        if (this->options_->messages.subprotocol !=
+            std::string_view{chosen.data(), chosen.size()}) {
             return this->end(
                 Failure::from(make_error_code(beast::WebSocketErrc::subprotocol_rejected)));
         }
@@ -360,7 +362,7 @@ public:
     /// The connection that it opens.   Models: ConnectionLike.
     using Connection = detail::BeastConnection<Stream, detail::BeastConnector<Stream>>;
 
-    /// Pre: options.too_large_code is a close code that may be sent.
+    /// Pre: options.messages.too_large_code is a close code that may be sent.
     WebSocket(Context& context, posix::Endpoint server, WebSocketOptions options = {})
         requires(!detail::NeedsTls<Stream>)
         : context_{&context}, server_{std::move(server)}, options_{checked(std::move(options))} {}
@@ -396,7 +398,7 @@ public:
 private:
     [[nodiscard]] static std::shared_ptr<const WebSocketOptions> checked(WebSocketOptions options) {
         BELAY_OPTION(
-            detail::BeastFailure::is_sendable(options.too_large_code),
+            detail::BeastFailure::is_sendable(options.messages.too_large_code),
             "WebSocketOptions: too_large_code must be a close code that may be sent, such as 1009");
         return std::make_shared<const WebSocketOptions>(std::move(options));
     }

@@ -80,26 +80,36 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 /// A message of the other kind ends the connection with 1003.
 enum class WebSocketFrames : std::uint8_t { binary, text };
 
-/// Options of a WebSocket transport for its connections.
-struct WebSocketOptions {
-    using Patience = detail::HttpPatience;
-
-    /// The path and query of the request.
-    std::string target = "/";
+/// The messages of a WebSocket connection, on both sides.
+struct WebSocketMessages {
     /// Which kind of messages is carried.
     WebSocketFrames frames = WebSocketFrames::binary;
     /// The longest message that is accepted, measured after decompression; a longer one ends the
     /// connection with `too_large_code`.
     std::size_t message_bytes_max = std::size_t{16} << 20;
     /// The close code for a longer message: 1009, or 3000 to 4999.
+    ///
+    /// For rooms, use RoomOptions::close_codes.too_large (4413). After 1009, a client of Yjs
+    /// connects again for ever, with the same message. The connection checks its limit before a
+    /// RoomManager receives the message, so the manager's code applies only below that limit.
     int too_large_code = 1009;
     /// The most output that may wait for the kernel before send() returns busy. A
     /// message counts as 64 bytes more than its size. If none waits, one of any length is accepted.
     std::size_t output_bytes_max = std::size_t{1} << 20;
-    /// Whether messages may be compressed (permessage-deflate), if the server agrees.
+    /// Whether messages may be compressed (permessage-deflate), if the other side agrees.
     bool deflate = false;
-    /// The subprotocol that the server must accept. Empty: no subprotocol.
+    /// The subprotocol: a server must accept it, and a client must offer it. Empty: no subprotocol.
     std::string subprotocol{};
+};
+
+/// Options of a WebSocket transport for its connections.
+struct WebSocketOptions {
+    using Patience = detail::HttpPatience;
+
+    /// The path and query of the request.
+    std::string target = "/";
+    /// The messages of the connection.
+    WebSocketMessages messages{};
     /// Additional headers of the request.
     std::vector<std::pair<std::string, std::string>> headers{};
     /// The header, and the prefix of its value, for the token of open(link, token).

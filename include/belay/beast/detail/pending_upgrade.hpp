@@ -80,14 +80,14 @@ public:
         this->permit_ = std::move(permit);
         if (has_hung_up(this->socket())) return give_way(failure_of(LinkErrc::closed_by_peer));
         this->ws_.set_option(websocket::stream_base::decorator(
-            [protocol = this->options_->subprotocol](websocket::response_type& response) {
+            [protocol = this->options_->messages.subprotocol](websocket::response_type& response) {
                 response.set(http::field::server, "belay");
                 if (!protocol.empty()) {
                     response.set(http::field::sec_websocket_protocol, protocol);
                 }
             }));
         websocket::permessage_deflate deflate;
-        deflate.server_enable = this->options_->deflate;
+        deflate.server_enable = this->options_->messages.deflate;
         this->configure(deflate);
         // A peer that does not read may block the answer, so its time is limited.
         this->close_timer_.expires_after(Parent::close_max);
@@ -148,7 +148,8 @@ struct Upgrade {
             return Verdict{beast::WebSocketErrc::origin_rejected, 403, Reason::origin};
         }
         const std::string offered = joined(request, "Sec-WebSocket-Protocol");
-        if (!options.subprotocol.empty() && !WordList{offered}.has(options.subprotocol)) {
+        if (!options.messages.subprotocol.empty() &&
+            !WordList{offered}.has(options.messages.subprotocol)) {
             return Verdict{beast::WebSocketErrc::subprotocol_rejected, 400, Reason::subprotocol};
         }
         return std::nullopt;
@@ -248,14 +249,8 @@ struct BeastListenerState {
 
     BeastListenerState(boost::asio::io_context& c, TlsContext* t, beast::ListenerOptions options)
         : context{c}, tls{t}, limiter{std::make_shared<IpLimiter>(std::move(options))} {
-        const beast::ListenerOptions& o = limiter->options();
         connection = std::make_shared<const beast::WebSocketOptions>(
-            beast::WebSocketOptions{.frames = o.frames,
-                                    .message_bytes_max = o.message_bytes_max,
-                                    .too_large_code = o.too_large_code,
-                                    .output_bytes_max = o.output_bytes_max,
-                                    .deflate = o.deflate,
-                                    .subprotocol = o.subprotocol});
+            beast::WebSocketOptions{.messages = limiter->options().messages});
     }
     BeastListenerState(const BeastListenerState&) = delete;
     BeastListenerState& operator=(const BeastListenerState&) = delete;

@@ -134,8 +134,8 @@ public:
                 A&&... stream)
         : options_{std::move(options)},
           link_{link},
-          limit_{options_->message_bytes_max},
-          output_limit_{options_->output_bytes_max},
+          limit_{options_->messages.message_bytes_max},
+          output_limit_{options_->messages.output_bytes_max},
           context_{context},
           close_timer_{context},
           ws_{std::forward<A>(stream)...} {}
@@ -144,7 +144,7 @@ public:
 
     [[nodiscard]] SendResult send(const Bytes& message) noexcept {
         if (state_ != State::open || broken_) return SendResult::down;
-        if (options_->frames == beast::WebSocketFrames::text && !is_utf8(message)) {
+        if (options_->messages.frames == beast::WebSocketFrames::text && !is_utf8(message)) {
             return SendResult::rejected;
         }
         const std::size_t cost = cost_of(message);
@@ -170,10 +170,10 @@ public:
         });
     }
     void limit_messages(std::size_t bytes) noexcept {
-        limit_ = smaller(bytes, options_->message_bytes_max);
+        limit_ = smaller(bytes, options_->messages.message_bytes_max);
     }
     void limit_output(std::size_t bytes) noexcept {
-        output_limit_ = smaller(bytes, options_->output_bytes_max);
+        output_limit_ = smaller(bytes, options_->messages.output_bytes_max);
     }
     void resume_reading() noexcept {
         if (!holds_ || state_ != State::open || !offer()) return;
@@ -237,7 +237,7 @@ protected:
         // of a long message has no time limit.
         ws_.read_message_max(0);
         ws_.auto_fragment(false);
-        ws_.binary(options_->frames == beast::WebSocketFrames::binary);
+        ws_.binary(options_->messages.frames == beast::WebSocketFrames::binary);
         ws_.control_callback([this](websocket::frame_type kind, boost::beast::string_view) {
             // Beast answers it at once, and nothing may follow the answer.
             const bool is_close = kind == websocket::frame_type::close;
@@ -313,7 +313,7 @@ protected:
     }
     /// Ends the connection because the peer has broken the protocol.
     void give_up(Code code) noexcept {
-        const bool too_large = code == static_cast<Code>(options_->too_large_code);
+        const bool too_large = code == static_cast<Code>(options_->messages.too_large_code);
         // A close code that the peer sends has the other codes: such a code is about us.
         Failure why =
             too_large ? websocket_failure(static_cast<int>(code)) : BeastFailure::garbage();
@@ -338,9 +338,10 @@ protected:
             return;
         }
         if (error) return end(end_of_input(error));
-        if (input_.size() > limit_) return give_up(static_cast<Code>(options_->too_large_code));
+        if (input_.size() > limit_)
+            return give_up(static_cast<Code>(options_->messages.too_large_code));
         const bool right_kind =
-            ws_.got_binary() == (options_->frames == beast::WebSocketFrames::binary);
+            ws_.got_binary() == (options_->messages.frames == beast::WebSocketFrames::binary);
         if (!right_kind) return give_up(Code::unknown_data);
         if (!ws_.is_message_done()) {
             if (guarded([&] { link_.pong(false); })) read();
