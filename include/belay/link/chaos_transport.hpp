@@ -159,16 +159,23 @@ public:
     /// The most received messages that wait in one connection.
     static constexpr std::size_t held_max = 1024;
 
+private:
+    template <class... A>
+    using Opened = decltype(std::declval<Inside&>().open(std::declval<const Link<message_type>&>(),
+                                                         std::declval<const A&>()...));
+
+public:
     /// A connection; `A` are the types that a surrounding Endpoints or WithToken passes on.
     /// Models: ConnectionLike.
     template <class... A>
-    class Connection {
-        using Inner = decltype(std::declval<Inside&>().open(
-            std::declval<const Link<message_type>&>(), std::declval<const A&>()...));
+    class Connection : public belay::detail::WrappedLater<Opened<A...>, message_type> {
+        using Inner = Opened<A...>;
+        using Base = belay::detail::WrappedLater<Inner, message_type>;
+        using Base::inner_, Base::own_;
 
     public:
         Connection(Transport& owner, const Link<message_type>& own, const A&... rest)
-            : owner_{owner}, own_{own}, rest_{rest...} {
+            : Base{own}, owner_{owner}, rest_{rest...} {
             if (owner.faults_->is_on()) [[unlikely]] {
                 const LinkFaults::Decision decision = owner.decide(true);
                 if (decision.fails) {
@@ -182,15 +189,11 @@ public:
                     return;
                 }
             }
-            open_inner();
+            open_now();
         }
-        Connection(const Connection&) = delete;
-        Connection& operator=(const Connection&) = delete;
+        /// Destroys the connection inside first, because that may refer to what it was opened with.
+        ~Connection() { inner_.reset(); }
 
-        [[nodiscard]] SendResult send(Lane lane, const message_type& message) noexcept {
-            Inner* const c = inner_.get();
-            return c != nullptr ? part::send<message_type>(*c, lane, message) : SendResult::down;
-        }
         void close(const Failure& why) noexcept
             requires belay::detail::HasClose<Inner>
         {
@@ -201,41 +204,11 @@ public:
                 own_.closed(why);
             }
         }
-        void ping() noexcept
-            requires belay::detail::HasPing<Inner>
-        {
-            if (Inner* const c = inner_.get()) c->ping();
-        }
-        void probe(Turn& turn, Duration within) noexcept
-            requires belay::detail::HasProbe<Inner>
-        {
-            if (Inner* const c = inner_.get()) c->probe(turn, within);
-        }
-        void resume_reading() noexcept
-            requires belay::detail::HasResumeReading<Inner>
-        {
-            if (Inner* const c = inner_.get()) c->resume_reading();
-        }
-        /// Limits messages, also of the connection that is opened later.
-        void limit_messages(std::size_t bytes) noexcept
-            requires belay::detail::HasLimitMessages<Inner>
-        {
-            message_bytes_max_ = bytes;
-            if (Inner* const c = inner_.get()) c->limit_messages(bytes);
-        }
-        /// Limits output, also of the connection that is opened later.
-        void limit_output(std::size_t bytes) noexcept
-            requires belay::detail::HasLimitOutput<Inner>
-        {
-            output_bytes_max_ = bytes;
-            if (Inner* const c = inner_.get()) c->limit_output(bytes);
-        }
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (event.depth == 0) {
                 return event.kind != part::EventKind::note || take_note(event, turn.now);
             }
-            Inner* const c = inner_.get();
-            if (c == nullptr || !part::rise<message_type>(*c, event, turn)) return false;
+            if (!this->rise(event, turn)) return false;
             if (event.kind != part::EventKind::received) return true;
             if (held_.empty() && !owner_.faults_->is_on()) [[likely]]
                 return true;
@@ -256,7 +229,7 @@ public:
                 open_at_ = after(turn.now, wait_);
             } else if (open_at_ <= turn.now) {
                 open_at_ = never;
-                open_inner();
+                open_now();
             }
         }
 
@@ -305,26 +278,20 @@ public:
             note_if_due(now);
             return true;
         }
-        void open_inner() {
-            Inner& inner = detail::open_connection(own_, inner_, [&] {
+        void open_now() {
+            Base::open_inner([&] {
                 return std::apply(
                     [&](const A&... rest) { return owner_.inner_.open(own_.child(), rest...); },
                     rest_);
             });
-            part::limit_messages(inner, message_bytes_max_);
-            part::limit_output(inner, output_bytes_max_);
         }
 
         Transport& owner_;
-        Link<message_type> own_;
         std::tuple<A...> rest_;
-        std::size_t message_bytes_max_ = ~std::size_t{0};
-        std::size_t output_bytes_max_ = ~std::size_t{0};
         Duration wait_{};
         Instant open_at_ = never;
         std::deque<Held> held_{};
         bool noting_ = false;  // a note is under way
-        part::Slot<Inner> inner_;
     };
 
     Transport(Inside transport, LinkFaults& faults, Observer observer = {})

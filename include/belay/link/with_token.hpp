@@ -52,10 +52,9 @@ public:
         detail::AnswersTokens<Source>,
         "WithToken: the source of tokens needs 'void operator()(Completion<token_type>)'");
 
-    /// A connection that is opened when the token has arrived; `A` are the types that a surrounding
-    /// Endpoints passes on.   Models: ConnectionLike.
+private:
     template <class... A>
-    class Connection {
+    struct Opened {
         static_assert(sizeof...(A) != 0 || detail::OpensWith<Transport, Token>,
                       "WithToken: the transport needs 'open(Link<message_type>, const "
                       "token_type&)'");
@@ -65,19 +64,26 @@ public:
         using Inner = decltype(std::declval<Transport&>().open(
             std::declval<const Link<message_type>&>(), std::declval<const A&>()...,
             std::declval<const Token&>()));
+        using Base = detail::WrappedLater<Inner, message_type>;
+    };
+
+public:
+    /// A connection that is opened when the token has arrived; `A` are the types that a surrounding
+    /// Endpoints passes on.   Models: ConnectionLike.
+    template <class... A>
+    class Connection : public Opened<A...>::Base {
+        using Inner = typename Opened<A...>::Inner;
+        using Base = typename Opened<A...>::Base;
+        using Base::inner_, Base::own_;
 
     public:
         Connection(WithToken& owner, const Link<message_type>& own, const A&... rest)
-            : owner_{owner}, own_{own}, rest_{rest...} {
+            : Base{own}, owner_{owner}, rest_{rest...} {
             owner.source_(token_.ask(detail::LinkWake<message_type>{own}));
         }
-        Connection(const Connection&) = delete;
-        Connection& operator=(const Connection&) = delete;
+        /// Destroys the connection inside first, because that may refer to what it was opened with.
+        ~Connection() { inner_.reset(); }
 
-        [[nodiscard]] SendResult send(Lane lane, const message_type& message) noexcept {
-            Inner* const c = inner_.get();
-            return c != nullptr ? part::send<message_type>(*c, lane, message) : SendResult::down;
-        }
         void close(const Failure& why) noexcept
             requires detail::HasClose<Inner>
         {
@@ -88,40 +94,8 @@ public:
                 own_.closed(why);
             }
         }
-        void ping() noexcept
-            requires detail::HasPing<Inner>
-        {
-            if (Inner* const c = inner_.get()) c->ping();
-        }
-        void probe(Turn& turn, Duration within) noexcept
-            requires detail::HasProbe<Inner>
-        {
-            if (Inner* const c = inner_.get()) c->probe(turn, within);
-        }
-        void resume_reading() noexcept
-            requires detail::HasResumeReading<Inner>
-        {
-            if (Inner* const c = inner_.get()) c->resume_reading();
-        }
-        /// Limits messages, also of the connection that is opened later.
-        void limit_messages(std::size_t bytes) noexcept
-            requires detail::HasLimitMessages<Inner>
-        {
-            message_bytes_max_ = bytes;
-            if (Inner* const c = inner_.get()) c->limit_messages(bytes);
-        }
-        /// Limits output, also of the connection that is opened later.
-        void limit_output(std::size_t bytes) noexcept
-            requires detail::HasLimitOutput<Inner>
-        {
-            output_bytes_max_ = bytes;
-            if (Inner* const c = inner_.get()) c->limit_output(bytes);
-        }
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
-            if (event.depth != 0) {
-                Inner* const c = inner_.get();
-                if (c == nullptr || !part::rise<message_type>(*c, event, turn)) return false;
-            }
+            if (event.depth != 0 && !this->rise(event, turn)) return false;
             owner_.check_forbidden(event);
             return true;
         }
@@ -131,33 +105,27 @@ public:
         }
         void advance(Turn& turn) {
             if (Inner* const c = inner_.get()) return part::advance(*c, turn);
-            if (token_.answered()) open_inner(token_.take());
+            if (token_.answered()) open_with(token_.take());
         }
 
     private:
-        void open_inner(const std::optional<Token>& token) {
+        void open_with(const std::optional<Token>& token) {
             if (!token) {
                 own_.closed(failure_of(LinkErrc::no_token));
                 return;
             }
-            Inner& inner = detail::open_connection(own_, inner_, [&] {
+            Base::open_inner([&] {
                 return std::apply(
                     [&](const A&... rest) {
                         return owner_.inner_.open(own_.child(), rest..., *token);
                     },
                     rest_);
             });
-            part::limit_messages(inner, message_bytes_max_);
-            part::limit_output(inner, output_bytes_max_);
         }
 
         WithToken& owner_;
-        Link<message_type> own_;
         std::tuple<A...> rest_;
-        std::size_t message_bytes_max_ = ~std::size_t{0};
-        std::size_t output_bytes_max_ = ~std::size_t{0};
         detail::AskingByLink<Token, message_type> token_;
-        part::Slot<Inner> inner_;
     };
 
     WithToken(Transport transport, Source source)
