@@ -163,7 +163,8 @@ private:
 /// length in 4 bytes. It is written before the local copy loses the version.
 ///
 /// A record of a loss: another tag, the first and the last change (8 each), the number of elements
-/// (8), and two stamps. It is written before the local copy is that of the other store.
+/// (8), two stamps, and how many of these elements the local copy has still (8). It is written
+/// before the local copy is that of the other store.
 ///
 /// A record that is a third tag alone follows if the report was read while the log had to keep
 /// others. Numbers are little endian.
@@ -190,18 +191,20 @@ public:
         return append_text(into, as_bytes(mine.id));
     }
     template <class Lost>
-    static void encode_lost(const Lost& lost, Bytes& into) {
+    static void encode_lost(const Lost& lost, std::uint64_t still_here, Bytes& into) {
         into.assign(1, lost_tag);
         append_field(into, lost);
+        append_field(into, still_here);
     }
     [[nodiscard]] static bool is_lost(BytesView bytes) noexcept {
         return bytes.size() == lost_bytes && bytes[0] == lost_tag;
     }
-    /// Pre: is_lost(bytes).
+    /// Returns: how many of the elements were still here.   Pre: is_lost(bytes).
     template <class Lost>
-    static void decode_lost(BytesView bytes, Lost& lost) noexcept {
+    static std::uint64_t decode_lost(BytesView bytes, Lost& lost) noexcept {
         SyncReader in{bytes.subspan(1)};
         in.field(lost);
+        return in.template read<std::uint64_t>();
     }
     static void encode_reported(Bytes& into) { into.assign(1, reported_tag); }
     [[nodiscard]] static bool is_reported(BytesView bytes) noexcept {
@@ -226,7 +229,7 @@ private:
     static constexpr std::byte tag{0xEE};
     static constexpr std::byte reported_tag{0xEF};
     static constexpr std::byte lost_tag{0xF0};
-    static constexpr std::size_t lost_bytes = 1 + 3 * 8 + 2 * 28;
+    static constexpr std::size_t lost_bytes = 1 + 3 * 8 + 2 * 28 + 8;
 };
 
 /// The versions of a replica that others replaced, and the loss of its server's store, if they were
@@ -271,18 +274,25 @@ public:
         unread_loss_.clear();
     }
 
+    /// A loss, and how many of its elements the local copy had still when it was noted.
+    template <class Lost>
+    struct NotedLoss {
+        Lost lost{};
+        std::uint64_t still_here = 0;
+    };
     /// Returns the loss that the log has until a sync is complete, and a report with it was read.
     template <class Lost>
-    [[nodiscard]] std::optional<Lost> noted_loss() const noexcept {
-        std::optional<Lost> loss;
-        if (!noted_loss_.empty()) Record::decode_lost(noted_loss_, loss.emplace());
-        return loss;
+    [[nodiscard]] std::optional<NotedLoss<Lost>> noted_loss() const noexcept {
+        if (noted_loss_.empty()) return std::nullopt;
+        NotedLoss<Lost> noted;
+        noted.still_here = Record::decode_lost(noted_loss_, noted.lost);
+        return noted;
     }
 
     /// Appends the loss of the server's store. It is durable after the next commit.
     template <class Log, class Lost>
-    [[nodiscard]] std::error_code note_lost(Log& log, const Lost& lost) {
-        Record::encode_lost(lost, record_);
+    [[nodiscard]] std::error_code note_lost(Log& log, const Lost& lost, std::uint64_t still_here) {
+        Record::encode_lost(lost, still_here, record_);
         if (record_ == noted_loss_) return {};
         const std::error_code error = append(log);
         if (!error) noted_loss_ = record_;

@@ -331,8 +331,8 @@ private:
         // copy is not here. Else it is an earlier one.
         const auto noted = replaced_.template noted_loss<Lost>();
         position_.is_noted = noted && position_.had.seen == Copy::no_history &&
-                             noted->last_change == range.last_change;
-        if (position_.is_noted) range = *noted;
+                             noted->lost.last_change == range.last_change;
+        if (position_.is_noted) range = noted->lost;
         if (!report.lost) report.lost.emplace();
         report.lost->first_change = range.first_change;
         report.lost->last_change = range.last_change;
@@ -350,17 +350,22 @@ private:
             if (!here) return here.error();
             if (there.stamp < here->stamp) stamps.push_back(here->stamp);
         }
-        // The report with the noted ones may have been read, also without the copy.
-        const auto noted =
-            position_.is_noted ? replaced_.template noted_loss<Lost>() : std::optional<Lost>{};
-        Lost all = noted.value_or(lost);
+        // The report with the noted ones may have been read, also without the copy. Those that were
+        // here are among these.
+        Lost all = lost;
         Lost now = lost;
-        for (std::uint64_t i = noted ? noted->elements : 0; i < stamps.size(); ++i) {
+        std::uint64_t known = 0;
+        if (position_.is_noted) {
+            const auto noted = replaced_.template noted_loss<Lost>();
+            all = noted->lost;
+            known = noted->still_here;
+        }
+        for (std::uint64_t i = known; i < stamps.size(); ++i) {
             count_lost(stamps[i], all);
             count_lost(stamps[i], now);
         }
         // Counted once it is in the log, since the next attempt finds the same elements here.
-        const std::error_code error = replaced_.note_lost(log_, all);
+        const std::error_code error = replaced_.note_lost(log_, all, stamps.size());
         if (!error) lost = now;
         return error;
     }
