@@ -47,9 +47,11 @@ struct AwaySubscription : TableSubscription {
         if (outage.away)
             return PersistenceError{std::make_error_code(std::errc::not_connected), {}, {}};
         const auto board = readers.find("board");
-        if (outage.damaged && board != readers.end() && board->second.waits)
-            return PersistenceError{
-                RoomErrc::snapshot_damaged, {}, {}, {}, {{"board", RoomErrc::snapshot_damaged}}};
+        if (outage.damaged && board != readers.end() && board->second.waits) {
+            PersistenceError error{RoomErrc::snapshot_damaged, {}, {}};
+            error.rooms.emplace_back("board", RoomErrc::snapshot_damaged);
+            return error;
+        }
         return TableSubscription::wait(readers, changed, limit);
     }
     void publish(const std::vector<part::PublishedMessage>& messages) {
