@@ -118,7 +118,8 @@ struct ReplicaReport {
         std::uint64_t first_change = 0;
         std::uint64_t last_change = 0;
         /// The number of elements whose versions here are later than those of the store, and the
-        /// stamps of these versions. OtherStore::stops counts none.
+        /// stamps of these versions. After a sync that failed, the next report counts only as many
+        /// as are new. OtherStore::stops counts none.
         std::uint64_t elements = 0;
         Stamp earliest{};
         Stamp latest{};
