@@ -127,9 +127,8 @@ struct NotesCopy {
 
     MapStore store{};
     bool accepts_other = false;
-    /// What the reports of one loss have counted and restored, until a sync is complete.
+    /// What the reports of one loss have counted, until a sync is complete.
     std::uint64_t counted = 0;
-    std::set<std::string> restored{};
 };
 
 /// The state that remains when a process ends, and the records of the test.
@@ -489,7 +488,6 @@ private:
             note_version(one.mine.id, one.mine.value);
         }
         if (report.lost) copy().counted += report.lost->elements;
-        copy().restored.insert(report.restored.begin(), report.restored.end());
         if (!report.restored.empty()) {
             world.reach("server restored by a device");
             // Each of them is a part of the texts that the server has lost. A sync that fails may
@@ -497,14 +495,11 @@ private:
             // sync counts it, but no element that a report has counted.
             const bool is_counted = report.lost &&
                                     (report.lost->last_change != 0) == knew_changes_ &&
-                                    (report.error || copy().counted >= copy().restored.size()) &&
+                                    (report.error || copy().counted >= report.restored.size()) &&
                                     !(report.lost->latest < report.lost->earliest);
             if (!is_counted) run_.wrong = "the report does not have the range of a loss";
         }
-        if (!report.error) {
-            copy().counted = 0;
-            copy().restored.clear();
-        }
+        if (!report.error) copy().counted = 0;
         if (report.copied && !accepts_other_) world.reach("copied again");
     }
     /// Returns whether the server's store has the version that an edit makes.
