@@ -18,8 +18,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// Options of a HybridClock.
 struct HybridClockOptions {
-    /// How far stamps of other clients may draw this clock ahead of its wall clock. Receivers
-    /// reject stamps that are too far ahead of their own wall clock; see SyncOptions::skew_max.
+    /// How far stamps of other clients may draw this clock ahead of its wall clock.
     Duration skew_max = std::chrono::minutes{1};
     /// The time that a note covers. This much time passes between two notes that must be stored.
     /// The first stamp after any number of restarts may be this far ahead of the wall clock.
@@ -38,8 +37,8 @@ struct HybridClockOptions {
 ///
 /// - If the wall clock goes back or stands still, the counter increases.
 /// - If the wall clock jumped ahead and was corrected, stamps stay in the future until that time.
-///   They never go back. `ahead()` returns how far ahead they are. Receivers reject them beyond
-///   their skew_max.
+///   They never go back. `ahead()` returns how far ahead they are. Beyond SyncOptions::skew_max,
+///   processors keep operations without `saw`.
 /// - Stamps of other clients draw this clock ahead of its wall clock by at most `skew_max`. Only
 ///   the clock that makes a stamp limits it: receivers accept or reject a stamp as it is. The clock
 ///   goes above a stamp further ahead only when the wall clock comes near to it.

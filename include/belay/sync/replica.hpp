@@ -392,6 +392,11 @@ private:
         });
     }
 
+    /// Returns the place of an edit; the end if it is gone.
+    [[nodiscard]] typename Edits::Edits::iterator edit_at(std::uint64_t seq) {
+        return std::find_if(edits_.all().begin(), edits_.all().end(),
+                            [&](const auto& one) { return one.first == seq; });
+    }
     /// Keeps the stamps of edits that the server decided against, and whose versions would be later
     /// than the one in their place. A strategy other than LastWriteWins decides so.
     [[nodiscard]] std::error_code note_decided_against() {
@@ -462,9 +467,12 @@ private:
         for (const auto& [seq, edit] : edits_.all()) {
             const bool is_too_old =
                 edit.state == detail::EditState::kept && edit.why == SyncErrc::too_old;
-            if (is_too_old && edit.renews) found.push_back(seq);
+            const bool changes = edit.operation.kind() != OperationKind::interaction;
+            if (is_too_old && edit.renews && changes) found.push_back(seq);
         }
         for (const std::uint64_t seq : found) {
+            // A part of the new edit of an earlier one is gone.
+            if (edit_at(seq) == edits_.all().end()) continue;
             if (const std::error_code error = renew(seq, report, any)) return error;
         }
         return any ? log().commit() : std::error_code{};
@@ -481,12 +489,13 @@ private:
             if (edit.state != detail::EditState::rejected) former.push_back(at);
         }
         operation_type made = edits_.all().at(former.front()).operation;
+        // A server that gets the first one late rejects it.
+        made.formerly = before.formerly == no_id ? before.id : before.formerly;
         made.id = make_id(bits_);
         made.saw = before.saw;
+        // The server has no version to merge with. With the base, the edit might be too large.
         auto* const update = std::get_if<UpdateElement<value_type>>(&made.action);
-        if (update != nullptr) {
-            update->base = before.base() != nullptr ? std::optional{*before.base()} : std::nullopt;
-        }
+        if (update != nullptr) update->base.reset();
         const Result<Stamp> latest = copy().latest_of(made.element(), made.stamp);
         if (!latest) return latest.error();
         if (const std::error_code error = stamp_above(*latest, made)) return error;
@@ -496,8 +505,7 @@ private:
         if (const auto error = edits_.append(log(), std::move(made), place)) return error;
         any = true;
         for (const std::uint64_t seq : former) {
-            const auto at = std::find_if(edits_.all().begin(), edits_.all().end(),
-                                         [&](const auto& one) { return one.first == seq; });
+            const auto at = edit_at(seq);
             Edit& edit = at->second;
             const auto state = std::exchange(edit.state, detail::EditState::dropped);
             if (const std::error_code error = edits_.write(log(), edit)) {

@@ -127,7 +127,7 @@ struct NotesCopy {
 
     MapStore store{};
     bool accepts_other = false;
-    /// What the reports of one loss have counted, until a sync is complete.
+    /// The lost elements that the reports have counted since the last complete sync.
     std::uint64_t counted = 0;
 };
 

@@ -3,6 +3,7 @@
 /// OperationProcessor: one operation, from its checks to its effect in the store.
 #pragma once
 
+#include <chrono>       // std::chrono::hours
 #include <cstdint>      // std::uint64_t
 #include <memory>       // std::make_unique, std::unique_ptr
 #include <optional>     // std::optional
@@ -111,15 +112,12 @@ public:
         if (!known) return Outcome::error_of(known.error());
         // Before the clock is asked: it may have been set back since.
         if (*known) return decided_before(session, op, mark.hash, **known);
-        if (needs_clock(op) && op.stamp.wall > later(now, options_.skew_max)) {
-            const Duration ahead =
-                elapsed(Instant{now.time_since_epoch()}, Instant{op.stamp.wall.time_since_epoch()});
-            return Outcome::kept_for(SyncErrc::from_the_future, ahead - options_.skew_max);
-        }
+        if (needs_clock(op) && is_ahead(op, now)) return ahead_of(op, now);
         if (pending && *pending != mark.hash) return Outcome::error_of(SyncErrc::id_reused);
         const part::ElementKey key{session, op.element()};
         const auto local = ask_store([&] { return store_.find(key); });
         if (!local) return Outcome::error_of(local.error());
+        if (is_near_the_end(op, *local) && is_ahead(op, now)) return ahead_of(op, now);
         if (local->presence == part::Presence::absent && op.stamp.wall < store_.horizon() &&
             creates(op)) {
             return Outcome::kept_for(SyncErrc::too_old);
@@ -165,12 +163,27 @@ public:
 
 private:
     /// Returns whether the time of an operation decides about it. An operation that names what its
-    /// author saw is decided by that, and an Interaction changes nothing. But there is no version
-    /// above one at the end of time.
+    /// author saw is decided by that, and an Interaction changes nothing.
     [[nodiscard]] static bool needs_clock(const Op& op) noexcept {
         if (op.kind() == OperationKind::interaction) return false;
-        if constexpr (HasSaw<Op>) return !op.saw || op.stamp.wall == WallTime::max();
+        if constexpr (HasSaw<Op>) return !op.saw;
         return true;
+    }
+    /// Returns whether an operation jumps to the end of time, where an element would soon have no
+    /// later version. The next version of one that is there does not jump.
+    [[nodiscard]] static bool is_near_the_end(const Op& op,
+                                              const part::ElementState& local) noexcept {
+        if (op.kind() == OperationKind::interaction) return false;
+        return op.stamp.wall > WallTime::max() - std::chrono::hours{24} &&
+               compare_moments(next_stamp(local.stamp), op.stamp) < 0;
+    }
+    [[nodiscard]] bool is_ahead(const Op& op, WallTime now) const noexcept {
+        return op.stamp.wall > later(now, options_.skew_max);
+    }
+    [[nodiscard]] Outcome ahead_of(const Op& op, WallTime now) const {
+        const Duration ahead =
+            elapsed(Instant{now.time_since_epoch()}, Instant{op.stamp.wall.time_since_epoch()});
+        return Outcome::kept_for(SyncErrc::from_the_future, ahead - options_.skew_max);
     }
     [[nodiscard]] bool is_well_formed(const Op& op) const noexcept {
         const OperationKind kind = op.kind();

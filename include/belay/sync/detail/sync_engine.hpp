@@ -489,9 +489,9 @@ private:
         if (parts_.pending.size() != 0 && wakes(op, outcome)) {
             parts_.pending.changed({session, op.element()});
         }
-        const bool is_ahead = op.stamp.wall > later(now, parts_.options.skew_max);
-        if (!outcome.error && !is_ahead && parts_.newest < op.stamp.wall) {
-            parts_.newest = op.stamp.wall;
+        if (!outcome.error) {
+            const WallTime near = std::min(op.stamp.wall, later(now, parts_.options.skew_max));
+            parts_.newest = std::max(parts_.newest, near);
         }
         if (outcome.conflict && outcome.outcome != OperationOutcome::duplicate) {
             const auto& replaced = outcome.conflict->replaced;
