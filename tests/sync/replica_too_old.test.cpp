@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: edits that a server calls too old become edits of now without a loss, whatever they are.
+// Goal: edits that a server calls too old become edits of now, and none of them is lost.
 // Method: a phone that was offline for longer than a server remembers removals, and a server that
 // rejects everything.
 #include <belay/sync/replica.hpp>

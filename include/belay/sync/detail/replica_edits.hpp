@@ -163,8 +163,8 @@ private:
 /// length in 4 bytes. It is written before the local copy loses the version.
 ///
 /// A record of a loss: another tag, the first and the last change (8 each), the number of elements
-/// (8), two stamps, and the number of these elements that are still here (8). It is written before
-/// the local copy is that of the other store.
+/// (8), and two stamps. Then the number of these elements that are still here (8). It is written
+/// before the local copy is that of the other store.
 ///
 /// A record that is a third tag alone follows if the report was read while the log had to keep
 /// others. Numbers are little endian.
