@@ -69,6 +69,7 @@ namespace belay { inline namespace BELAY_ABI { namespace sqlite {
 struct Error : part::AdvisedError<detail::SqliteWords> {
     Error() = default;
     Error(std::error_code error, std::string path, std::string words,
+          // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of the members
           const char* content = "journal", const char* its_options = "sqlite::Options") noexcept
         : AdvisedError{error, std::move(path), std::move(words)},
           holds{content},

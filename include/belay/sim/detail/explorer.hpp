@@ -492,6 +492,7 @@ private:
     }
     /// A seed fails because so many assertions have failed in its process, or none can be counted:
     /// that is so after a SECTION.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): the seed first, as in fail()
     void fail_by_assertions(std::uint64_t seed, std::uint64_t count) {
         const bool in_section = count == not_counted;
         fail(seed, in_section ? section_in_body : assertion_failed,
