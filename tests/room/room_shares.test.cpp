@@ -514,6 +514,38 @@ TEST_CASE("RoomManager: rechecks of one user or of one room that hang delay no o
     CHECK(w.rights.checks == 150);
 }
 
+TEST_CASE("RoomManager: a revoked client is checked although another waiting client has left",
+          "[room][room_shares][regression][sim]") {
+    const bool leaves = GENERATE(false, true);
+    CAPTURE(leaves);
+    RoomWorld w{Seed{1}, {.rechecks_max = 2}};
+    RoomEditors all;
+    const auto join = [&](const std::string& user, const std::string& room) -> RoomEditor& {
+        RoomEditor& one = all.add(w, user, {.room_id = room, .token = user});
+        one.dial();
+        w.run(500ms);
+        return one;
+    };
+    join("ada", "board");
+    RoomEditor& bob = join("bob", "board");
+    RoomEditor& eve = join("eve", "board");
+    join("cat", "other");
+    join("dan", "third");
+    REQUIRE(all.online() == 5);
+    w.rights.takes = 1s;
+    w.rights.grants["eve"] = Grant{.user = "eve"};
+    CHECK(w.rooms().reauthorize("board") == 3);
+    w.run(300ms);
+    CHECK(w.rooms().reauthorize("other") == 1);
+    CHECK(w.rooms().reauthorize("third") == 1);
+    // The check of ada has ended, those of cat and dan are under way, and bob is next in the room.
+    w.run(800ms);
+    if (leaves) bob.hang_up();
+    w.run(20s);
+    CHECK_FALSE(eve.online());
+    all.all.clear();
+}
+
 TEST_CASE("RoomManager: hanging rechecks of all users and rooms delay a client by check_within",
           "[room][room_shares][sim]") {
     RoomWorld w{Seed{1}, {.check_within = 3s, .rechecks_max = 4}};
@@ -636,6 +668,29 @@ TEST_CASE("RecheckQueue: users take turns, clients of one leave in any order, an
     CHECK(parked.has_next());
     CHECK(check_all(parked) == std::vector<std::uint64_t>{3, 4});
     CHECK_FALSE(parked.has_next());
+}
+
+TEST_CASE("RecheckQueue: a client is checked although those of its room before it leave",
+          "[room][room_shares][regression][unit]") {
+    Users users;
+    detail::RecheckQueue queue{2};  // at most one check of each room
+    const auto push = [&](std::uint64_t client, const std::string& room) {
+        queue.push(client, users.of("user" + std::to_string(client))->in(room));
+    };
+    for (const std::uint64_t client : {1U, 2U, 3U}) push(client, "room");
+    CHECK(queue.take_next() == 1U);
+    CHECK(queue.take_next() == std::nullopt);
+    push(4, "other");
+    CHECK(queue.take_next() == 4U);
+    push(5, "third");
+    queue.remove(1);  // now client 2 waits after client 5
+    CHECK(queue.take_next() == 5U);
+    CHECK(queue.take_next() == std::nullopt);
+    queue.remove(2);
+    queue.remove(4);
+    queue.remove(5);
+    CHECK(queue.has_next());
+    CHECK(queue.take_next() == 3U);
 }
 
 TEST_CASE("RecheckQueue: each client is checked once, for many users and rooms",

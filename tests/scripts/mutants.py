@@ -877,6 +877,11 @@ WORLD_MUTANTS = (
     Mutant("rooms_gives_a_room_all_checks",
            (Change("belay/room/detail/admission_limits.hpp", "if (room.under_way < most_of_room_) {", "if (true) {"),),
            Test("tests/room/room_shares.test.cpp", "RoomManager: rechecks of one user or of one room that hang delay no other client")),
+    # a client that leaves before its check keeps others of its room from theirs
+    Mutant("rooms_forgets_the_checks_behind_a_client_that_leaves",
+           (Change("belay/room/detail/admission_limits.hpp", "if (room == rooms_.end()) return;",
+                   "if (room == rooms_.end() || client.state == State::waits) return;"),),
+           Test("tests/room/room_shares.test.cpp", "RecheckQueue: a client is checked although those of its room before it leave")),
     # a large change of a user with no other one is rejected for ever
     Mutant("rooms_rejects_the_only_change_of_a_user",
            (Change("belay/room/detail/account.hpp", "return own == 0 || (own", "return (own"),),
