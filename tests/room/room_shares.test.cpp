@@ -424,7 +424,7 @@ TEST_CASE("may_take: a user who holds some leaves a quarter to users who hold no
         CHECK_FALSE(w.add("user1", 1));
         CHECK_FALSE(w.add("last", 1));
     }
-    SECTION("two greedy users leave a seventh") {
+    SECTION("two greedy users in turn leave a seventh") {
         for (bool added = true; added;) {
             added = w.add("eve", 1);
             added = w.add("ada", 1) || added;
@@ -636,6 +636,27 @@ TEST_CASE(
         CHECK(left == 500 - most - (places == 1 ? 1 : 0) + 99);
         CHECK(queue.empty());
     }
+}
+
+TEST_CASE("FairQueue: greedy users leave a quarter of the places to users without work under way",
+          "[room][room_shares][regression][unit]") {
+    Users users;
+    detail::FairQueue<int> queue{64};
+    std::vector<std::size_t> hangs;
+    for (const std::string user : {"eve", "mallory", "oscar", "trudy"}) {
+        for (int i = 0; i < 100; ++i) queue.push(0, users.of(user));
+        std::size_t& begun = hangs.emplace_back();
+        for (; queue.has_next(); ++begun) queue.take_next();
+    }
+    CHECK(hangs == std::vector<std::size_t>{48, 1, 1, 1});
+    for (int user = 1; user <= 13; ++user) {
+        const auto account = users.of("user" + std::to_string(user));
+        CHECK(queue.may_begin(account));
+        queue.push(user, account);
+        REQUIRE(queue.has_next());
+        CHECK(queue.take_next() == user);
+    }
+    CHECK_FALSE(queue.may_begin(users.of("last")));
 }
 
 TEST_CASE("RecheckQueue: users take turns, clients of one leave in any order, and none waits twice",

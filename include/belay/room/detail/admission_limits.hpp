@@ -77,8 +77,7 @@ private:
 class RecheckQueue {
 public:
     explicit RecheckQueue(std::size_t most) noexcept
-        : queue_{most},
-          most_of_room_{larger(most - larger(most / 4, std::size_t{1}), std::size_t{1})} {}
+        : queue_{most}, most_of_room_{larger(three_quarters(most), std::size_t{1})} {}
 
     /// Whether `take_next` may find a client.
     [[nodiscard]] bool has_next() const noexcept { return freed_ || queue_.has_next(); }
@@ -124,8 +123,8 @@ private:
         std::uint64_t request = 0;  ///< the order of its room's clients
         State state = State::waits;
     };
-    /// A room with a check under way, or with parked clients, whose checks must not begin now. While
-    /// a client is parked, at least `most_of_room_` others of its room wait in the queue or are
+    /// A room with a check under way, or with parked clients, whose checks must not begin now. If a
+    /// client is parked, at least `most_of_room_` others of its room wait in the queue or are
     /// checked, or `freed_` is set.
     struct Room {
         std::size_t under_way = 0;
