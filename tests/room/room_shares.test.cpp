@@ -424,7 +424,7 @@ TEST_CASE("may_take: a user who holds some leaves a quarter to users who hold no
         CHECK_FALSE(w.add("user1", 1));
         CHECK_FALSE(w.add("last", 1));
     }
-    SECTION("two greedy users leave a seventh") {
+    SECTION("two greedy users in turn leave a seventh") {
         for (bool added = true; added;) {
             added = w.add("eve", 1);
             added = w.add("ada", 1) || added;
@@ -512,6 +512,38 @@ TEST_CASE("RoomManager: rechecks of one user or of one room that hang delay no o
     w.run(12s);
     CHECK(h.hanging.online() == 100 - static_cast<long>(2 * hung));
     CHECK(w.rights.checks == 150);
+}
+
+TEST_CASE("RoomManager: a revoked client is checked although another waiting client has left",
+          "[room][room_shares][regression][sim]") {
+    const bool leaves = GENERATE(false, true);
+    CAPTURE(leaves);
+    RoomWorld w{Seed{1}, {.rechecks_max = 2}};
+    RoomEditors all;
+    const auto join = [&](const std::string& user, const std::string& room) -> RoomEditor& {
+        RoomEditor& one = all.add(w, user, {.room_id = room, .token = user});
+        one.dial();
+        w.run(500ms);
+        return one;
+    };
+    join("ada", "board");
+    RoomEditor& bob = join("bob", "board");
+    RoomEditor& eve = join("eve", "board");
+    join("cat", "other");
+    join("dan", "third");
+    REQUIRE(all.online() == 5);
+    w.rights.takes = 1s;
+    w.rights.grants["eve"] = Grant{.user = "eve"};
+    CHECK(w.rooms().reauthorize("board") == 3);
+    w.run(300ms);
+    CHECK(w.rooms().reauthorize("other") == 1);
+    CHECK(w.rooms().reauthorize("third") == 1);
+    // The check of ada has ended, those of cat and dan are under way, and bob is next in the room.
+    w.run(800ms);
+    if (leaves) bob.hang_up();
+    w.run(20s);
+    CHECK_FALSE(eve.online());
+    all.all.clear();
 }
 
 TEST_CASE("RoomManager: hanging rechecks of all users and rooms delay a client by check_within",
@@ -606,6 +638,27 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("FairQueue: greedy users leave a quarter of the places to users without work under way",
+          "[room][room_shares][regression][unit]") {
+    Users users;
+    detail::FairQueue<int> queue{64};
+    std::vector<std::size_t> hangs;
+    for (const std::string user : {"eve", "mallory", "oscar", "trudy"}) {
+        for (int i = 0; i < 100; ++i) queue.push(0, users.of(user));
+        std::size_t& begun = hangs.emplace_back();
+        for (; queue.has_next(); ++begun) queue.take_next();
+    }
+    CHECK(hangs == std::vector<std::size_t>{48, 1, 1, 1});
+    for (int user = 1; user <= 13; ++user) {
+        const auto account = users.of("user" + std::to_string(user));
+        CHECK(queue.may_begin(account));
+        queue.push(user, account);
+        REQUIRE(queue.has_next());
+        CHECK(queue.take_next() == user);
+    }
+    CHECK_FALSE(queue.may_begin(users.of("last")));
+}
+
 TEST_CASE("RecheckQueue: users take turns, clients of one leave in any order, and none waits twice",
           "[room][room_shares][unit]") {
     Users users;
@@ -636,6 +689,29 @@ TEST_CASE("RecheckQueue: users take turns, clients of one leave in any order, an
     CHECK(parked.has_next());
     CHECK(check_all(parked) == std::vector<std::uint64_t>{3, 4});
     CHECK_FALSE(parked.has_next());
+}
+
+TEST_CASE("RecheckQueue: a client is checked although those of its room before it leave",
+          "[room][room_shares][regression][unit]") {
+    Users users;
+    detail::RecheckQueue queue{2};  // at most one check of each room
+    const auto push = [&](std::uint64_t client, const std::string& room) {
+        queue.push(client, users.of("user" + std::to_string(client))->in(room));
+    };
+    for (const std::uint64_t client : {1U, 2U, 3U}) push(client, "room");
+    CHECK(queue.take_next() == 1U);
+    CHECK(queue.take_next() == std::nullopt);
+    push(4, "other");
+    CHECK(queue.take_next() == 4U);
+    push(5, "third");
+    queue.remove(1);  // now client 2 waits after client 5
+    CHECK(queue.take_next() == 5U);
+    CHECK(queue.take_next() == std::nullopt);
+    queue.remove(2);
+    queue.remove(4);
+    queue.remove(5);
+    CHECK(queue.has_next());
+    CHECK(queue.take_next() == 3U);
 }
 
 TEST_CASE("RecheckQueue: each client is checked once, for many users and rooms",

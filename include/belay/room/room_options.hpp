@@ -122,8 +122,9 @@ struct RoomOptions {
     std::size_t waiting_max = 1'000;
     /// The maximum number of clients that reauthorize() checks at a time. The others keep their
     /// rights until it is their turn, and new clients are checked before them. A client of a user
-    /// without one that is checked is next. A user has at most three times as many as are left, and
-    /// a room three quarters of them; each at least 1.
+    /// without one that is checked is next. A further one of the same user is checked only while
+    /// fewer than three quarters of the maximum are. A room has at most three quarters, and at
+    /// least 1.
     std::size_t rechecks_max = 100;
     /// The maximum number of calls of erase, reset, list, export_room and import_room that wait for
     /// their answers.

@@ -160,16 +160,22 @@ inline constexpr std::array<AccountLimit, 4> account_limits{{
 
 // ---- fairness -----------------------------------------------------------------------------------
 
-/// An amount that all users share, and the part of it that is held.
+/// Returns three quarters of a number of places, rounded down.
+[[nodiscard]] constexpr std::size_t three_quarters(std::size_t places) noexcept {
+    return places / 4 * 3 + places % 4 * 3 / 4;
+}
+
+/// An amount of bytes that all users share, and the part of it that is held.
 struct SharedPool {
     std::size_t most;
     std::size_t held;
 };
-/// The rule of fairness: whether a user who holds `own` of a pool may take `amount` more now.
+/// The rule for bytes: whether a user who holds `own` of a pool may take `amount` more now.
 ///
 /// A user who holds nothing takes any amount that fits. A user who holds some may then have at most
 /// three times as much as is left. So one user leaves a quarter of the pool to users who hold
-/// nothing, and two leave a seventh. If nothing is held, any amount is taken.
+/// nothing, and each further user leaves a quarter of the space that it finds. If nothing is held,
+/// any amount is taken.
 [[nodiscard]] constexpr bool may_take(const SharedPool& pool, std::size_t own,
                                       std::size_t amount) noexcept {
     if (pool.held == 0) return true;

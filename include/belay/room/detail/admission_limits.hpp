@@ -77,8 +77,7 @@ private:
 class RecheckQueue {
 public:
     explicit RecheckQueue(std::size_t most) noexcept
-        : queue_{most},
-          most_of_room_{larger(most - larger(most / 4, std::size_t{1}), std::size_t{1})} {}
+        : queue_{most}, most_of_room_{larger(three_quarters(most), std::size_t{1})} {}
 
     /// Whether `take_next` may find a client.
     [[nodiscard]] bool has_next() const noexcept { return freed_ || queue_.has_next(); }
@@ -111,9 +110,8 @@ public:
     void remove(std::uint64_t id) noexcept {
         const auto found = clients_.find(id);
         if (found == clients_.end()) return;
-        const Client& client = found->second;
-        if (client.state != State::parked) queue_.remove(client.number);
-        if (client.state != State::waits) leave(client);
+        queue_.remove(found->second.number);
+        leave_room(found->second);
         clients_.erase(found);
     }
 
@@ -125,24 +123,25 @@ private:
         std::uint64_t request = 0;  ///< the order of its room's clients
         State state = State::waits;
     };
-    /// A room with a check under way. Clients that it may not begin now wait here.
+    /// A room with a check under way, or with parked clients, whose checks must not begin now. If a
+    /// client is parked, at least `most_of_room_` others of its room wait in the queue or are
+    /// checked, or `freed_` is set.
     struct Room {
         std::size_t under_way = 0;
         std::map<std::uint64_t, std::uint64_t> parked{};  // by the order of the requests
     };
 
-    void leave(const Client& client) noexcept {
+    void leave_room(const Client& client) noexcept {
         const auto room = rooms_.find(client.account->room_id());
-        if (client.state == State::under_way)
-            --room->second.under_way;
-        else
-            room->second.parked.erase(client.request);
+        if (room == rooms_.end()) return;
+        if (client.state == State::under_way) --room->second.under_way;
+        room->second.parked.erase(client.request);
         freed_ = freed_ || !room->second.parked.empty();
         if (room->second.under_way == 0 && room->second.parked.empty()) rooms_.erase(room);
     }
     /// Queues as many clients again as their rooms may begin now.
     void return_parked() {
-        if (!std::exchange(freed_, false)) return;
+        if (!freed_) return;
         for (auto& [id, room] : rooms_) {
             for (std::size_t free = most_of_room_ - room.under_way;
                  free != 0 && !room.parked.empty(); --free) {
@@ -153,13 +152,14 @@ private:
                 room.parked.erase(first);
             }
         }
+        freed_ = false;
     }
 
     FairQueue<std::uint64_t> queue_;
     const std::size_t most_of_room_;
     std::map<std::string, Room, std::less<>> rooms_{};
     std::map<std::uint64_t, Client> clients_{};  // by their ids
-    bool freed_ = false;                         ///< a room may begin a client that is parked
+    bool freed_ = false;                         ///< a client of a room with parked ones has left
 };
 
 /// Counts the clients that wait for their admission, and the connections without clients, within

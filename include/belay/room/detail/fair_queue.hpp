@@ -20,10 +20,10 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// The user with the least work under way is next; of several, the one who has waited for longest
 /// since its last turn. So a user without work under way goes before all that have some, and waits
-/// for one work of each other user without any. A user who has some may have three times as many
-/// places as are left (`may_take`), so work of one user that hangs does not delay another one. The
-/// work of one user begins in the order of the requests. Work may be of several users: it begins in
-/// the first turn of any of them.
+/// for one work of each other user without any. Users with work under way, however many, leave a
+/// quarter of the places to users without, so work of one user that hangs does not delay another
+/// one. The work of one user begins in the order of the requests. Work may be of several users: it
+/// begins in the first turn of any of them.
 ///
 /// Work without a user has no limit of its own, and counts for no user.
 ///
@@ -115,7 +115,7 @@ private:
     using WaitingWork = std::map<std::uint64_t, Waiting>;  // in the order of the requests
 
     [[nodiscard]] bool has_place(std::size_t own) const noexcept {
-        return may_take({places_, under_way_.size()}, own, 1);
+        return under_way_.size() < (own == 0 ? places_ : three_quarters(places_));
     }
     [[nodiscard]] typename WaitingWork::const_iterator next_waiting() const noexcept {
         return waiting_.find(*turns_.begin()->second->waiting.begin());
