@@ -9,7 +9,6 @@
 #include <belay/journal/journal_text.hpp>
 #include <belay/link/link_text.hpp>
 #include <belay/link/requests.hpp>
-#include <belay/session/outbox.hpp>
 #include <belay/session/session.hpp>
 #include <belay/work/lease.hpp>
 #include <belay/work/work_options.hpp>
