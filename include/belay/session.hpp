@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session.hpp
-/// Includes the component session except ledger_check.hpp, session_metrics.hpp and
-/// session_service.hpp. Session and Receiver deliver exactly once, in order, over any outages.
+/// Includes the component session except ledger_check.hpp, session_metrics.hpp, session_text.hpp
+/// and session_service.hpp. Session and Receiver deliver exactly once, in order, over any outages.
 /// Outbox is a queue in front of any server.
 #pragma once
 

@@ -9,7 +9,7 @@
 #include <belay/journal/journal_text.hpp>
 #include <belay/link/link_text.hpp>
 #include <belay/link/requests.hpp>
-#include <belay/session/session.hpp>
+#include <belay/session/session_text.hpp>
 #include <belay/work/lease.hpp>
 #include <belay/work/work_options.hpp>
 

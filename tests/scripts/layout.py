@@ -131,6 +131,7 @@ LEFT_OUT = {
     "session/ledger_check.hpp": "for the tests of ledgers",
     "session/session_metrics.hpp": "few programs need it, include it by name",
     "session/session_service.hpp": "few sessions are services of a fleet, which it brings",
+    "session/session_text.hpp": "few programs need it, include it by name",
     "sim/choice.hpp": "for sim/exhaust.hpp, which includes it",
     "sim/digest.hpp": "for sim/exhaust.hpp, which includes it",
     "sim/exhaust.hpp": "for tests of one state machine, without a world",

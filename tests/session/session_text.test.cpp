@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the states of sessions and outboxes have a text. Method: values by hand.
-#include <belay/session/session.hpp>
-
-#include <belay/session/outbox.hpp>
+#include <belay/session/session_text.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/outbox.hpp
 /// Outbox: a queue in front of any server, which sends its messages while the connection is open.
-/// OutboxOptions, OutboxStatus: its options and its state, with a text for logs.
+/// OutboxOptions, OutboxStatus: its options and its state.
 #pragma once
 
 #include <algorithm>     // std::all_of
@@ -10,7 +10,6 @@
 #include <cstdint>       // std::uint64_t
 #include <deque>         // std::deque
 #include <optional>      // std::optional
-#include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <type_traits>   // std::conditional_t, std::remove_cvref_t
@@ -23,7 +22,6 @@
 #include <belay/core/order.hpp>
 #include <belay/journal/log_like.hpp>
 #include <belay/link/detail/link_user.hpp>
-#include <belay/link/link_text.hpp>
 #include <belay/link/status.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/supervisor_core.hpp>
@@ -100,35 +98,6 @@ namespace detail {
                     {"deliveries_max", std::uint64_t{options.deliveries_max}}});
     return options;
 }
-
-/// The numbers of an OutboxStatus, in logs and metrics.
-inline constexpr Row<OutboxStatus> outbox_gauges[] = {
-    {"waiting", &OutboxStatus::waiting, "Messages that wait to be sent."},
-    {"in_flight", &OutboxStatus::in_flight, "Messages sent and not acknowledged."}};
-inline constexpr Row<OutboxStatus> outbox_counters[] = {
-    {"sent", &OutboxStatus::sent, "Times that a message was handed to a connection."},
-    {"sent_again", &OutboxStatus::sent_again, "Times that it had been sent before."},
-    {"acknowledged", &OutboxStatus::acknowledged, "Messages that were acknowledged."},
-    {"unsent", &OutboxStatus::unsent, "Messages that the transport rejected."}};
-
-}  // namespace detail
-
-/// Returns a status as pairs: those of its link, then "waiting=0 in_flight=1 sent=5 sent_again=0
-/// acknowledged=4 unsent=0", and "error=..." after a failure of the storage.
-///
-/// Throws: std::bad_alloc.
-[[nodiscard]] inline std::string to_string(const OutboxStatus& status) {
-    detail::Fields fields;
-    detail::add_link(fields, status.link);
-    fields.add(status, detail::outbox_gauges).add(status, detail::outbox_counters);
-    if (status.error) fields.add("error", to_string(status.error));
-    return fields.take();
-}
-
-namespace detail {
-
-template <>
-inline constexpr bool has_text<OutboxStatus> = true;
 
 BELAY_DETAIL_HOOK(OnSent, on_sent);
 BELAY_DETAIL_HOOK(OnUndeliverable, on_undeliverable);

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/session.hpp
 /// Session: delivers each operation of a durable queue exactly once, in order, over any outages.
-/// SessionOptions, SessionStatus: its options and its state, with a text for logs.
-/// SessionQueueLike: the queues that it takes.
+/// SessionOptions, SessionStatus: its options and its state. SessionQueueLike: the queues that it
+/// takes.
 #pragma once
 
 #include <concepts>     // std::same_as
 #include <cstdint>      // std::uint32_t, std::uint64_t, std::uint8_t
-#include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <type_traits>  // std::is_same_v, std::remove_cvref_t
 #include <utility>      // std::declval, std::exchange, std::move
@@ -19,7 +18,6 @@
 #include <belay/journal/log_like.hpp>
 #include <belay/link/detail/link_user.hpp>
 #include <belay/link/heartbeat_options.hpp>
-#include <belay/link/link_text.hpp>
 #include <belay/link/status.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/supervisor_core.hpp>
@@ -118,49 +116,6 @@ struct SessionStatus {
 };
 
 namespace detail {
-/// The numbers of a SessionStatus, in logs and metrics.
-inline constexpr Row<SessionStatus> session_counters[] = {
-    {"taken", &SessionStatus::taken, "Operations that send() took."},
-    {"accepted", &SessionStatus::accepted, "Operations that are durable here."},
-    {"acknowledged", &SessionStatus::acknowledged, "Operations that are delivered."}};
-}  // namespace detail
-
-/// Returns the facts about a blocked session as pairs: "acked=3 last=9 applied=2 attach=0".
-///
-/// Throws: std::bad_alloc.
-[[nodiscard]] inline std::string to_string(const BlockedDetails& details) {
-    return detail::Fields{}
-        .add("acked", details.acked)
-        .add("last", details.last)
-        .add("applied", details.applied)
-        .add("attach", details.attach)
-        .add("replaced_applied", details.replaced_applied)
-        .take();
-}
-
-/// Returns a status as pairs: those of its link, then "taken=9 accepted=9 acknowledged=3". Then
-/// "flush_error=..." if the last flush failed, and "blocked=fenced" with the facts if it is
-/// blocked.
-///
-/// Throws: std::bad_alloc.
-[[nodiscard]] inline std::string to_string(const SessionStatus& status) {
-    detail::Fields fields;
-    detail::add_link(fields, status.link);
-    fields.add(status, detail::session_counters);
-    if (status.flush_error) fields.add("flush_error", to_string(status.flush_error));
-    if (status.blocked == Blocked::none) return fields.take();
-    fields.add("blocked", to_string(status.blocked));
-    return fields.take() + " " + to_string(status.details);
-}
-
-namespace detail {
-
-template <>
-inline constexpr bool has_text<Blocked> = true;
-template <>
-inline constexpr bool has_text<BlockedDetails> = true;
-template <>
-inline constexpr bool has_text<SessionStatus> = true;
 
 BELAY_DETAIL_HOOK(OnAccepted, on_accepted);
 BELAY_DETAIL_HOOK(OnAcknowledged, on_acknowledged);

@@ -9,6 +9,7 @@
 #include <belay/metrics/metric.hpp>
 #include <belay/session/outbox.hpp>
 #include <belay/session/session.hpp>
+#include <belay/session/session_text.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace metrics {
 

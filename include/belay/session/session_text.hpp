@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/session/session_text.hpp
+/// to_string for the states of sessions and outboxes: texts for logs.
+#pragma once
+
+#include <string>  // std::string
+
+#include <belay/link/link_text.hpp>
+#include <belay/session/outbox.hpp>
+#include <belay/session/session.hpp>
+#include <belay/session/session_format.hpp>
+
+namespace belay { inline namespace BELAY_ABI {
+
+namespace detail {
+/// The numbers of a SessionStatus and of an OutboxStatus, in logs and metrics.
+inline constexpr Row<SessionStatus> session_counters[] = {
+    {"taken", &SessionStatus::taken, "Operations that send() took."},
+    {"accepted", &SessionStatus::accepted, "Operations that are durable here."},
+    {"acknowledged", &SessionStatus::acknowledged, "Operations that are delivered."}};
+inline constexpr Row<OutboxStatus> outbox_gauges[] = {
+    {"waiting", &OutboxStatus::waiting, "Messages that wait to be sent."},
+    {"in_flight", &OutboxStatus::in_flight, "Messages sent and not acknowledged."}};
+inline constexpr Row<OutboxStatus> outbox_counters[] = {
+    {"sent", &OutboxStatus::sent, "Times that a message was handed to a connection."},
+    {"sent_again", &OutboxStatus::sent_again, "Times that it had been sent before."},
+    {"acknowledged", &OutboxStatus::acknowledged, "Messages that were acknowledged."},
+    {"unsent", &OutboxStatus::unsent, "Messages that the transport rejected."}};
+}  // namespace detail
+
+/// Returns the facts about a blocked session as pairs: "acked=3 last=9 applied=2 attach=0".
+///
+/// Throws: std::bad_alloc.
+[[nodiscard]] inline std::string to_string(const BlockedDetails& details) {
+    return detail::Fields{}
+        .add("acked", details.acked)
+        .add("last", details.last)
+        .add("applied", details.applied)
+        .add("attach", details.attach)
+        .add("replaced_applied", details.replaced_applied)
+        .take();
+}
+
+/// Returns a status as pairs: those of its link, then "taken=9 accepted=9 acknowledged=3". Then
+/// "flush_error=..." if the last flush failed, and "blocked=fenced" with the facts if it is
+/// blocked.
+///
+/// Throws: std::bad_alloc.
+[[nodiscard]] inline std::string to_string(const SessionStatus& status) {
+    detail::Fields fields;
+    detail::add_link(fields, status.link);
+    fields.add(status, detail::session_counters);
+    if (status.flush_error) fields.add("flush_error", to_string(status.flush_error));
+    if (status.blocked == Blocked::none) return fields.take();
+    fields.add("blocked", to_string(status.blocked));
+    return fields.take() + " " + to_string(status.details);
+}
+
+/// Returns a status as pairs: those of its link, then "waiting=0 in_flight=1 sent=5 sent_again=0
+/// acknowledged=4 unsent=0", and "error=..." after a failure of the storage.
+///
+/// Throws: std::bad_alloc.
+[[nodiscard]] inline std::string to_string(const OutboxStatus& status) {
+    detail::Fields fields;
+    detail::add_link(fields, status.link);
+    fields.add(status, detail::outbox_gauges).add(status, detail::outbox_counters);
+    if (status.error) fields.add("error", to_string(status.error));
+    return fields.take();
+}
+
+namespace detail {
+
+template <>
+inline constexpr bool has_text<Blocked> = true;
+template <>
+inline constexpr bool has_text<BlockedDetails> = true;
+template <>
+inline constexpr bool has_text<SessionStatus> = true;
+template <>
+inline constexpr bool has_text<OutboxStatus> = true;
+
+}  // namespace detail
+
+}}  // namespace belay
