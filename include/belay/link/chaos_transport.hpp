@@ -15,8 +15,8 @@
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/random.hpp>
+#include <belay/link/detail/wrapped_later.hpp>
 #include <belay/link/link_errc.hpp>
-#include <belay/link/part.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace chaos {
 

@@ -11,8 +11,8 @@
 #include <belay/core/completion.hpp>
 #include <belay/core/http_failure.hpp>
 #include <belay/link/detail/link_wake.hpp>
+#include <belay/link/detail/wrapped_later.hpp>
 #include <belay/link/link_errc.hpp>
-#include <belay/link/part.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

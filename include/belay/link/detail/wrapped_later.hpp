@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/detail/wrapped_later.hpp
+/// WrappedLater: the base class of a decorator's connection that opens the one inside later.
+#pragma once
+
+#include <cstddef>  // std::size_t
+#include <utility>  // std::forward
+
+#include <belay/link/part.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The base class of a decorator's connection that opens the connection inside later.
+///
+/// Until then it sends nothing, and keeps limits for the connection inside. The decorator adds
+/// `close`, `sift`, `deadline` and `advance`.
+template <class C, class M>
+class WrappedLater {
+public:
+    explicit WrappedLater(const Link<M>& own) : own_{own} {}
+    WrappedLater(const WrappedLater&) = delete;
+    WrappedLater& operator=(const WrappedLater&) = delete;
+
+    [[nodiscard]] SendResult send(Lane lane, const M& message) noexcept {
+        C* const c = inner_.get();
+        return c != nullptr ? part::send<M>(*c, lane, message) : SendResult::down;
+    }
+    void ping() noexcept
+        requires HasPing<C>
+    {
+        if (C* const c = inner_.get()) c->ping();
+    }
+    void probe(Turn& turn, Duration within) noexcept
+        requires HasProbe<C>
+    {
+        if (C* const c = inner_.get()) c->probe(turn, within);
+    }
+    void resume_reading() noexcept
+        requires HasResumeReading<C>
+    {
+        if (C* const c = inner_.get()) c->resume_reading();
+    }
+    void limit_messages(std::size_t bytes) noexcept
+        requires HasLimitMessages<C>
+    {
+        message_bytes_max_ = bytes;
+        if (C* const c = inner_.get()) c->limit_messages(bytes);
+    }
+    void limit_output(std::size_t bytes) noexcept
+        requires HasLimitOutput<C>
+    {
+        output_bytes_max_ = bytes;
+        if (C* const c = inner_.get()) c->limit_output(bytes);
+    }
+
+protected:
+    ~WrappedLater() = default;
+
+    /// Opens the connection inside.   Throws: what `open` throws; the attempt then ends.
+    template <class F>
+    void open_inner(F&& open) {
+        C& inner = open_connection(own_, inner_, std::forward<F>(open));
+        part::limit_messages(inner, message_bytes_max_);
+        part::limit_output(inner, output_bytes_max_);
+    }
+    /// Returns: false if there is no connection inside, or a decorator in it kept the event.
+    [[nodiscard]] bool rise(part::Event<M>& event, Turn& turn) {
+        C* const c = inner_.get();
+        return c != nullptr && part::rise<M>(*c, event, turn);
+    }
+
+    Link<M> own_;
+    part::Slot<C> inner_;
+
+private:
+    std::size_t message_bytes_max_ = ~std::size_t{0};
+    std::size_t output_bytes_max_ = ~std::size_t{0};
+};
+
+}}}  // namespace belay::detail
