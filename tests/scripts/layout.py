@@ -383,9 +383,6 @@ class Layout:
         folder = path.split("/")[2]
         if code >= HEADER_CODE_MIN or folder.endswith(".hpp") or folder in NOT_MERGED:
             return
-        # Users include it by name.
-        if path.removeprefix("include/belay/") in LEFT_OUT:
-            return
         includers = [other for other in self.headers if path in self.includes(other) and other.count("/") > 2]
         if len(includers) == 1 and includers[0].startswith(f"include/belay/{folder}/"):
             self.report(path, 1, "header-size", f"{code} lines of code, and only {includers[0]} includes it: merge them")

@@ -13,7 +13,8 @@ namespace belay { inline namespace BELAY_ABI { namespace jwt {
 
 /// Errors of a Verifier; category "belay.jwt".
 enum class Errc {
-    malformed = 1,           ///< not three parts of base64url with JSON objects, or too long
+    /// Not three parts of base64url with JSON objects, or too long, or nested too deep (128).
+    malformed = 1,
     wrong_algorithm = 2,     ///< signed by another algorithm than the fixed one, or by none
     critical_extension = 3,  ///< it requires an extension, by `crit`
     unknown_key = 4,         ///< no key has its `kid`

@@ -7,9 +7,7 @@
 
 #include <belay/link/supervisor_metrics.hpp>
 #include <belay/metrics/metric.hpp>
-#include <belay/session/outbox.hpp>
-#include <belay/session/session.hpp>
-#include <belay/session/session_text.hpp>
+#include <belay/session/detail/session_rows.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace metrics {
 
