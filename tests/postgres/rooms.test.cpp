@@ -379,7 +379,7 @@ TEST_CASE("postgres::Rooms: a full disk rejects changes, and loses none",
     pg_begin(rooms);
     std::size_t stored = 0;
     std::error_code error;
-    for (; !error && stored < 20; stored += error ? 0 : 1) error = pg_append(rooms, noise);
+    while (stored < 20 && !(error = pg_append(rooms, noise))) ++stored;
     CHECK(error == postgres::Errc::no_space);
     CHECK(stored > 0);
     CHECK(pg_words(pg_load(rooms)).size() == stored * noise.size());

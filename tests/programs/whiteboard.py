@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs the server of examples/whiteboard as its operator does: reads its metrics and its log, and makes the backups that
-docs/how-to/back-up-rooms.md describes, with the commands of that page.
+"""Runs the server of examples/whiteboard as its operator does: reads its metrics and its log, makes the backups that
+docs/how-to/back-up-rooms.md describes, and stores the drawings in PostgreSQL, with the commands of the pages.
 
-    whiteboard.py SERVER PAGE
+    whiteboard.py SERVER BACKUPS POSTGRES
 
-SERVER is the program, PAGE is docs/how-to/back-up-rooms.md. Exit code: 0 if all held, 1 with the reason. It prints SKIP
-if sqlite3 is not installed.
+SERVER is the program, BACKUPS is docs/how-to/back-up-rooms.md, and POSTGRES is docs/reference/bindings/postgres.md. Exit
+code: 0 if all held, 1 with the reason. It prints SKIP if sqlite3 or PostgreSQL is not installed.
 """
 
 import atexit
 import base64
+import glob
 import os
 import pathlib
 import re
@@ -42,10 +43,10 @@ def until(claim, what):
 class Server:
     """The server of a folder, with what it has printed."""
 
-    def __init__(self, program, web, data):
+    def __init__(self, program, web, data, *connection):
         self.log = pathlib.Path(f"{data}.log")
         self.out = open(self.log, "w", encoding="utf-8")
-        self.process = subprocess.Popen([program, "0", web, data], stdout=self.out, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen([program, "0", web, data, *connection], stdout=self.out, stderr=subprocess.STDOUT)
         atexit.register(self.process.kill)
         until(lambda: len(self.links()) == 3 or self.process.poll() is not None, "the server prints no links")
         check(self.process.poll() is None, f"the server has ended: {self.text()}")
@@ -275,10 +276,61 @@ def restores_end_or_are_reported(program, web, server, values):
     return server
 
 
+class Postgres:
+    """A server that listens on a socket in a folder of its own. It does not run as root."""
+
+    def __init__(self, programs):
+        # A folder of its own: the user of the server cannot enter the one of this test.
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="belay-whiteboard-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        user = {}
+        if os.getuid() == 0:
+            shutil.chown(folder, "nobody")
+            user = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+        data = str(folder / "data")
+        subprocess.run([f"{programs}/initdb", "-D", data, "-U", "belay", "-A", "trust", "--no-sync"], check=True, cwd=folder,
+                       stdout=subprocess.DEVNULL, timeout=LIMIT, **user)
+        self.process = subprocess.Popen([f"{programs}/postgres", "-D", data, "-k", str(folder), "-c", "listen_addresses="],
+                                        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **user)
+        atexit.register(self.stop)
+        self.values = {"PGHOST": str(folder), "PGUSER": "belay"}
+        until(lambda: subprocess.run([f"{programs}/pg_isready", "-q", "-h", str(folder)], check=False).returncode == 0,
+              "PostgreSQL does not start")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(LIMIT)
+
+
+def in_postgres(program, page, web, folder, programs):
+    """A server that is killed finds its drawings in PostgreSQL, and none of them is in its folder."""
+    database = Postgres(programs)
+    create, serve = commands(page, "createdb").splitlines()
+    os.environ.update(database.values)
+    run(create)
+    connection = serve.split('"')[1]
+    data = folder / "rights"
+    server = Server(program, web, str(data), connection)
+    Client(server, server.tokens["ada"]).types(7, "in a table")
+    until(lambda: has(server, "ada", "demo", "in a table"), "no edit arrives")
+    server.process.kill()
+    server.process.wait(LIMIT)
+    server = Server(program, web, str(data), connection)
+    check(has(server, "ada", "demo", "in a table"), "the drawing is not in PostgreSQL")
+    server.stop()
+    check(not any(b"in a table" in file.read_bytes() for file in data.rglob("*") if file.is_file()),
+          "the drawing is in the folder, too")
+    database.stop()
+
+
 def main():
-    program, page = sys.argv[1:]
+    program, backups, postgres = sys.argv[1:]
     if shutil.which("sqlite3") is None:
         print("SKIP: sqlite3 is not installed")
+        return
+    programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
+    if not programs:
+        print("SKIP: PostgreSQL is not installed")
         return
     with tempfile.TemporaryDirectory(prefix="belay-whiteboard-") as name:
         folder = pathlib.Path(name)
@@ -289,7 +341,8 @@ def main():
         server = Server(program, str(web), str(folder / "watched"))
         watch(server)
         server.stop()
-        back_up(program, page, str(web), folder)
+        back_up(program, backups, str(web), folder)
+        in_postgres(program, postgres, str(web), folder, programs[-1])
     print("done")
 
 
