@@ -38,17 +38,28 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 template <class Context>
 struct AsioNet {
     static_assert(belay::detail::known_asio<Context>());
+    /// The asio of `Context`: Boost.Asio, or the standalone one.
     using Asio = belay::detail::AsioOf<Context>;
 
+    /// Runs the handlers of one host while the world runs: there is no run().
     using io_context = belay::detail::AsioSimContext<Asio>;
+    /// A timer in virtual time. Its times count from the start of the world.
     using steady_timer = belay::detail::AsioSimTimer<Asio>;
+    /// The types of `asio::ip::tcp`, for the sockets of the host.
     struct tcp {
+        /// asio's own. Host number n has the address 10.0.0.n.
         using endpoint = typename Asio::Tcp::endpoint;
+        /// A stream socket of the host, with asynchronous operations only.
         using socket = belay::detail::AsioSimSocket<Asio>;
+        /// A listening socket of the host. Its kernel keeps at most 128 connections for it.
         using acceptor = belay::detail::AsioSimAcceptor<Asio>;
+        /// Resolves the names of hosts, `localhost` and numeric addresses, after 1 ms.
         using resolver = belay::detail::AsioSimResolver<Asio>;
+        /// An option that changes nothing in the world.
         using no_delay = typename Asio::Tcp::no_delay;
+        /// Returns the protocol of IPv4, the only one of the world.
         [[nodiscard]] static auto v4() noexcept { return Asio::Tcp::v4(); }
+        /// Returns the protocol of IPv6, which no host has.
         [[nodiscard]] static auto v6() noexcept { return Asio::Tcp::v6(); }
     };
 

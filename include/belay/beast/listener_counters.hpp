@@ -98,6 +98,7 @@ struct ListenerCounters {
     /// together, and the pauses for `exhausted`, which concern no accepted connection.
     class Reasons {
     public:
+        /// Why a connection was rejected; also the index of its counter.
         using Reason = RejectedUpgrade::Reason;
         /// The number of reasons.
         static constexpr std::size_t count = static_cast<std::size_t>(Reason::closed) + 1;

@@ -104,6 +104,8 @@ struct WebSocketMessages {
 
 /// Options of a WebSocket transport for its connections.
 struct WebSocketOptions {
+    /// How often and how long a server may reject upgrades: `times`, 5 in a row;
+    /// `after_accepting`, 10 min; `before_accepting`, 1 min.
     using Patience = detail::HttpPatience;
 
     /// The path and query of the request.

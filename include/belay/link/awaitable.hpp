@@ -509,6 +509,7 @@ auto connected(Link& link, Token&& token) {
         },
         token);
 }
+/// Waits for the next message with a completion token, as this overload of connected().
 template <detail::Supervised Link, class Token>
 auto receive(Link& link, Token&& token) {
     using Question = detail::LinkAwaitsOf::Received<Link>;

@@ -609,6 +609,7 @@ public:
     [[nodiscard]] Result<std::uint64_t> ask(V&& message, Duration within, Done&& done) {
         return ask(std::forward<V>(message), within, std::forward<Done>(done), options_.on_loss);
     }
+    /// The same, with its own `on_loss` instead of that of the options.
     template <class V, class Done>
     [[nodiscard]] Result<std::uint64_t> ask(V&& message, Duration within, Done&& done,
                                             OnLoss on_loss) {
@@ -630,6 +631,7 @@ public:
     [[nodiscard]] auto ask(V&& message, Duration within) {
         return ask(std::forward<V>(message), within, options_.on_loss);
     }
+    /// The same, with its own `on_loss` instead of that of the options.
     template <class V>
     [[nodiscard]] auto ask(V&& message, Duration within, OnLoss on_loss) {
         using Question = detail::AwaitedQuestion<Requests>;

@@ -870,9 +870,9 @@ private:
     detail::PendingEvents<message_type> pending_events_;
     Instant now_ = always;
     struct {
-        Instant anything = always;
-        Instant data = always;
-        std::uint64_t data_count = 0;
+        Instant anything = always;            ///< when the peer last sent anything
+        Instant data = always;                ///< when it last sent a message or a part of one
+        std::uint64_t data_count = 0;         ///< how often that has happened
     } received_;                              // when, and how often
     detail::LiveConnection<Transport> live_;  // last: it is destroyed first
 };

@@ -230,7 +230,7 @@ struct Key {
 struct Options {
     /// The only algorithm that is accepted.
     Algorithm algorithm = Algorithm::hs256;
-    Subject subject = Subject::text;
+    Subject subject = Subject::text;  ///< the form that `sub` must have
     /// The required `iss`; if empty, any `iss` is accepted.
     std::string issuer{};
     /// The audience that must be in `aud`; if empty, a token that has an `aud` is rejected.

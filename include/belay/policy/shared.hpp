@@ -576,14 +576,14 @@ private:
 
     Object* object_;
     typename Object::Permit permit_{};
-    [[no_unique_address]] Memory memory_{};
+    [[no_unique_address]] Memory memory_{};  ///< empty if the object gives no reservations
     // One struct, which is copied as one number.
     struct Way {
-        bool fails_fast = false;
-        bool is_exact = false;    // of a layer; not copied
-        std::uint16_t share = 0;  // the seed of the draws; 0 while nothing was drawn
+        bool fails_fast = false;  ///< stops where it would wait
+        bool is_exact = false;    ///< of a layer; not copied
+        std::uint16_t share = 0;  ///< the seed of the draws; 0 while nothing was drawn
     };
-    Way way_{};
+    Way way_{};  ///< what the rule does while the object rejects
 
     // At the end, because Doxygen takes for public what follows them.
     friend detail::RetryHooks<Shared, true>;

@@ -74,7 +74,7 @@ struct Options {
         std::string master = "mymaster";
         /// The user and the password of the Sentinels, which are not those of the master.
         std::string user{};
-        std::string password{};
+        std::string password{};  ///< if both are empty, belay does not log in to them
     };
     /// The Sentinels to ask; none by default.
     Sentinels sentinels{};

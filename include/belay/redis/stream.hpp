@@ -44,6 +44,7 @@ namespace belay { inline namespace BELAY_ABI { namespace redis {
 class Stream {
 public:
     using value_type = Bytes;
+    /// The unit of its leases and waits, because Redis counts in it.
     using Milliseconds = std::chrono::milliseconds;
 
     /// Connects, and creates the stream and its group if they are missing.

@@ -21,9 +21,9 @@ struct AuditRow {
     std::string room_id{};               ///< for a listener's rejection, the path
     std::string_view action = "access";  ///< `rejected` for a rejection
     Access level = Access::none;         ///< what was granted
-    std::string ip{};
-    std::string user_agent{};
-    WallTime time{};
+    std::string ip{};                    ///< the address of the peer
+    std::string user_agent{};            ///< as the peer sent it: do not trust it
+    WallTime time{};                     ///< when the authorizer or the listener decided
 };
 
 namespace detail {

@@ -37,6 +37,7 @@ struct ChangeId {
 
 /// The changes and messages of a room after a position.
 struct FanoutBatch {
+    /// Whether the entries continue the history from the position that was given.
     enum class State : std::uint8_t {
         goes_on,  ///< no entry is missing between the position and the first one
         gap,      ///< entries may be lost, and only loading the room shows which
@@ -44,12 +45,12 @@ struct FanoutBatch {
     };
     /// A change that any server made.
     struct Entry {
-        std::uint64_t position = 0;
+        std::uint64_t position = 0;  ///< in the history; larger than that of the entry before
         /// The id that `append` was given, with the epoch of the history that has the change.
         ChangeId change{};
-        Bytes update{};
+        Bytes update{};  ///< the change, as `append` was given it
     };
-    State state = State::goes_on;
+    State state = State::goes_on;  ///< whether `entries` continue the history
     /// The epoch of the history that continues; `no_id` if no history was begun.
     Id epoch{};
     /// The changes, in the order of their positions.

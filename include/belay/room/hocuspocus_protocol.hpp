@@ -31,6 +31,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// Thread safety: no state.
 /// Source:        @hocuspocus/provider 3.4.4 and 4.8.0, @hocuspocus/server 3.4.4 and 4.7.0.
 struct HocuspocusProtocol {
+    /// The kinds of messages.
     using Kind = part::RoomMessage::Kind;
 
     /// Returns the name at the beginning of a frame, with its length; empty for a ping or a pong.

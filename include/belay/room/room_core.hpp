@@ -230,11 +230,14 @@ public:
         return smaller(save, evict_at());
     }
 
+    /// Returns `loading` or `over`; while the room is live, the state of its saves.
     [[nodiscard]] constexpr State state() const noexcept {
         if (phase_ == Phase::live) return save_.state;
         return phase_ == Phase::loading ? State::loading : State::over;
     }
+    /// Returns whether the document is in memory, and neither loading nor over.
     [[nodiscard]] constexpr bool live() const noexcept { return phase_ == Phase::live; }
+    /// Returns whether its load was requested, and not answered yet.
     [[nodiscard]] constexpr bool loading() const noexcept { return phase_ == Phase::loading; }
     /// Returns whether something in the document is not in a stored snapshot.
     [[nodiscard]] constexpr bool dirty() const noexcept { return save_.state != State::clean; }
@@ -251,9 +254,13 @@ public:
         if (!dirty() || save_.optional()) return Evictable::saved;
         return save_.failures != 0 ? Evictable::saves_fail : Evictable::unsaved;
     }
+    /// Returns whether a save is under way, also an optional one.
     [[nodiscard]] constexpr bool saving() const noexcept { return save_.state >= State::saving; }
+    /// Returns how many clients have joined and not left.
     [[nodiscard]] constexpr std::size_t clients() const noexcept { return clients_; }
+    /// Returns how many changes wait to become durable.
     [[nodiscard]] constexpr std::size_t unflushed() const noexcept { return unflushed_; }
+    /// Returns when a client last joined, left, changed or used something; at first, its creation.
     [[nodiscard]] constexpr Instant last_activity() const noexcept { return last_activity_; }
 
     /// Calls `f` with the name and the value of each number that it decides by, for sim::exhaust.

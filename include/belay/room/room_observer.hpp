@@ -20,7 +20,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// The default value is no client. If a connection carries several clients, they share the id that
 /// `accept` returned for it.
 struct RoomClientId {
-    std::uint64_t value = 0;
+    std::uint64_t value = 0;  ///< 0: no client
     friend constexpr bool operator==(RoomClientId, RoomClientId) noexcept = default;
 };
 
@@ -30,6 +30,7 @@ struct RoomClientId {
 /// are to be saved (see RoomOptions::save_after), or when the room is unloaded before that. `saved`
 /// does not follow then. If the room is unloaded with `not_durable`, the storage may lack some.
 struct RoomEvent {
+    /// The kinds of events.
     enum class Kind : std::uint8_t {
         loaded,     ///< the room is in memory; the first of its events
         joined,     ///< a client has joined the room
@@ -49,12 +50,12 @@ struct RoomEvent {
     /// - The payload of a y-websocket client is a whole frame of the application's own type.
     ///   Answer with RoomManager::broadcast.
     struct Stateless {
-        std::string room_id;
+        std::string room_id;  ///< the room that the client has joined
         std::string user;     ///< the user of the client
         RoomClientId client;  ///< the id that `accept` returned
         std::string payload;  ///< bytes that the client chose: do not trust them
     };
-    Kind kind{};
+    Kind kind{};  ///< decides which of the members below are set
     /// The room id. It is empty if a throttled connection carries several documents, and none of
     /// them has joined its room.
     std::string room_id{};
@@ -88,9 +89,9 @@ struct RoomEvent {
 ///
 /// It never contains the client's token.
 struct RoomRejection {
-    std::string room_id;  ///< empty if it concerns a whole connection with several documents
-    std::string user;     ///< empty if the user is not known, or not yet
-    std::string ip;
+    std::string room_id;    ///< empty if it concerns a whole connection with several documents
+    std::string user;       ///< empty if the user is not known, or not yet
+    std::string ip;         ///< of the peer; empty if the request had none
     std::error_code error;  ///< of RoomErrc, of a document or a protocol; LinkErrc::open_threw
     /// The member of RoomOptions that limits the client, such as "clients_per_user_max". It is a
     /// text that stays valid; empty if the error has no option.
@@ -111,16 +112,16 @@ struct RoomRejection {
 /// The client began the document by itself, or the room was begun anew. The two documents are
 /// joined.
 struct RoomDivergence {
-    std::string room_id;
-    std::string user;
+    std::string room_id;  ///< the room whose document has two beginnings
+    std::string user;     ///< the user of the client
 };
 
 /// A storage operation that failed, for `on_room_failed`.
 ///
 /// The operation is a load, flush, append, save, reset, erase or subscription.
 struct RoomFailure {
-    std::string room_id;  ///< the room id; empty for a flush of all rooms
-    PersistenceError error;
+    std::string room_id;     ///< the room id; empty for a flush of all rooms
+    PersistenceError error;  ///< of the storage; or why its data cannot be used
 };
 
 namespace detail {

@@ -46,7 +46,7 @@ struct RoomOptions {
     /// After a failed flush, a room is loaded again at once. After further ones, it is loaded after
     /// save_retry_min, and then after up to four times of it.
     Duration save_retry_min = std::chrono::seconds{1};
-    Duration save_retry_max = std::chrono::minutes{1};
+    Duration save_retry_max = std::chrono::minutes{1};  ///< must be >= save_retry_min
     /// The maximum number of saves that are under way at a time, over all rooms, also while the
     /// manager stops. A flush may have to wait for them.
     std::size_t saves_max = 4;

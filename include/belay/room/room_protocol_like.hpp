@@ -43,8 +43,8 @@ struct RoomMessage {
         pong,
         stateless  ///< text that is no part of the document
     };
-    Kind kind = Kind::nothing;
-    BytesView payload{};
+    Kind kind = Kind::nothing;   ///< decides what `payload` contains
+    BytesView payload{};         ///< refers to the bytes of the frame that was read
     std::string_view version{};  ///< of a token from a client that answers pings; else empty
 };
 

@@ -18,10 +18,10 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// Thread safety: a plain value.
 struct UpgradeRequest {
-    std::string target{};  ///< path and query, as they arrived
-    std::string ip{};      ///< of the peer
-    std::string user_agent{};
-    std::string origin{};  ///< of the page that opened it; empty if the peer is no browser
+    std::string target{};      ///< path and query, as they arrived
+    std::string ip{};          ///< of the peer
+    std::string user_agent{};  ///< as the peer sent it
+    std::string origin{};      ///< of the page that opened it; empty if the peer is no browser
 };
 
 /// The request of a client to join a room.
@@ -32,9 +32,10 @@ struct UpgradeRequest {
 struct RoomRequest {
     std::string room_id{};  ///< the room id, decoded: the bytes that storages and audits receive
     std::string token{};    ///< a credential; never logged
-    std::string ip{};
+    std::string ip{};       ///< of the peer
+    /// As the peer sent it; only for logs and audits.
     std::string user_agent{};
-    std::string origin{};
+    std::string origin{};  ///< of the page that opened it; empty if the peer is no browser
     /// The history of which the client has a part; empty if the client does not send it.
     std::string epoch{};
 };

@@ -21,12 +21,12 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// Thread safety: a plain value.
 struct RoomStats {
-    std::size_t clients = 0;
+    std::size_t clients = 0;         ///< that have joined and not left
     Instant last_activity = always;  ///< when a client last joined, left or changed something
     std::size_t bytes = 0;           ///< of the document
     std::size_t pending = 0;         ///< changes that are not durable yet; no other client saw them
-    bool loaded = false;
-    bool dirty = false;    ///< some change is not in a snapshot yet
+    bool loaded = false;             ///< whether the document is in memory
+    bool dirty = false;              ///< some change is not in a snapshot yet
     std::size_t gaps = 0;  ///< see YjsDocumentStatus; 0 if the document does not count them
     std::string epoch{};   ///< of its history, as clients send it; empty: it has no history yet
 };
@@ -47,7 +47,9 @@ struct RoomCounters {
         [[nodiscard]] std::uint64_t of(const std::error_code& why) const noexcept {
             return counts_[index(why)];
         }
+        /// Returns how often reason `i` occurred.   Pre: i < count.
         [[nodiscard]] std::uint64_t at(std::size_t i) const noexcept { return counts_[i]; }
+        /// Counts one of this reason. RoomManager calls it.
         void add(const std::error_code& why) noexcept { ++counts_[index(why)]; }
 
         /// Returns a reason as a word, such as "too_slow"; "other" for 0.
@@ -73,6 +75,7 @@ struct RoomCounters {
     /// Counts durations in buckets. Count `i` is of the durations above bound `i - 1` and at most
     /// bound `i`. The last count is of those above the last bound.
     struct Histogram {
+        /// The upper bounds of the buckets, from 1 ms to 30 s.
         static constexpr std::array<Duration, 12> bounds{
             std::chrono::milliseconds{1},   std::chrono::milliseconds{3},
             std::chrono::milliseconds{10},  std::chrono::milliseconds{30},
@@ -80,14 +83,15 @@ struct RoomCounters {
             std::chrono::milliseconds{200}, std::chrono::milliseconds{400},
             std::chrono::seconds{1},        std::chrono::seconds{3},
             std::chrono::seconds{10},       std::chrono::seconds{30}};
+        /// Counts a duration. RoomManager calls it.
         void add(Duration d) noexcept {
             std::size_t i = 0;
             while (i < bounds.size() && d > bounds[i]) ++i;
             ++counts[i];
             sum = part::saturating_add(sum, d);
         }
-        std::array<std::uint64_t, 13> counts{};
-        Duration sum{};  ///< `forever` at the most
+        std::array<std::uint64_t, 13> counts{};  ///< the last one is above all bounds
+        Duration sum{};                          ///< `forever` at the most
     };
 
     std::uint64_t joined = 0;    ///< clients that joined a room
@@ -101,10 +105,10 @@ struct RoomCounters {
     std::uint64_t lost_updates = 0;       ///< changes that a failed flush lost; authors are closed
     std::uint64_t awareness_dropped = 0;  ///< awareness messages that a slow client missed
     std::uint64_t resyncs = 0;            ///< clients that lagged, and received the difference
-    std::uint64_t loads = 0;
-    std::uint64_t loads_rejected = 0;  ///< see RoomOptions::load_queued_within; no call was made
-    std::uint64_t flushes = 0;
-    std::uint64_t saves = 0;
+    std::uint64_t loads = 0;              ///< calls of `load`, without those of export_room
+    std::uint64_t loads_rejected = 0;     ///< see RoomOptions::load_queued_within; no call was made
+    std::uint64_t flushes = 0;            ///< calls of `flush`, each for all rooms with changes
+    std::uint64_t saves = 0;              ///< snapshots that the storage was given
     /// Failed calls of the storage, subscriptions included, stored data that cannot be used, and
     /// rejected loads.
     std::uint64_t storage_failures = 0;

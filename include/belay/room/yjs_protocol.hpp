@@ -29,6 +29,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// Thread safety: no state.
 /// Source:        y-protocols:sync.js, awareness.js, auth.js; y-websocket:y-websocket.js.
 struct YjsProtocol {
+    /// The kinds of messages.
     using Kind = part::RoomMessage::Kind;
 
     /// Reads a frame.   Errors: malformed_frame, unknown_message.   Complexity: O(1).

@@ -77,7 +77,7 @@ struct Error : part::AdvisedError<detail::SqliteWords> {
 
     /// The name of the content of the file, and of its options; for message().
     const char* holds = "journal";
-    const char* options = "sqlite::Options";
+    const char* options = "sqlite::Options";  ///< a text that stays valid
 
     /// Returns a message such as "notes.db: the store is already open (database is locked): end
     /// the other …".

@@ -149,6 +149,7 @@ enum class Flush : std::uint8_t {
 
 /// Options of a queue in SQLite.
 struct Options {
+    /// When changes are on the medium; `normal` is faster, and needs a `commit`.
     Flush flush = Flush::full;
     /// The longest operation in bytes; at most 1'000'000'000, the limit of SQLite.
     std::size_t record_bytes_max = 1 << 20;
