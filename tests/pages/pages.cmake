@@ -84,7 +84,7 @@ endfunction()
 # The others need nothing but belay.
 set(belay_special_pages bridge-over-mcp collaboration-server coroutines-Coroutines-of-asio
                         http-calls metrics-Logging-with-spdlog policies-at-run-time-Policies-in-JSON recipes-libcurl recipes-cpp-httplib recipes-gRPC
-                        curl ledger-Into-your-SQLite-database several-servers spool-to-a-client-HTTP-in-batches sqlite test-asio-code test-asio-code-Sockets-and-coroutines
+                        ledger-Into-your-SQLite-database several-servers spool-to-a-client-HTTP-in-batches sqlite test-asio-code test-asio-code-Sockets-and-coroutines
                         test-a-websocket-client
                         test-unmodified-code webhooks websocket-server
                         windows)
@@ -160,7 +160,6 @@ set(belay_http_server ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/ht
 if(CURL_FOUND)
     belay_page(recipes-libcurl THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     belay_page(webhooks THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
-    belay_page(curl THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     belay_page(spool-to-a-client-HTTP-in-batches THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     belay_page(http-calls THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     if(TARGET example_http_calls)

@@ -12,7 +12,7 @@
         cuts the excerpts of the pages anew
 
 A block that has a main is a whole program. pages.cmake builds and runs it, and compares what it prints with the text
-block that follows it. Its name is that of the page, with the heading that it is below: docs/reference/core.md: core-Randomness.
+block that follows it. Its name is that of the page, with the heading that it is below: docs/how-to/metrics.md: metrics-Metrics-of-your-own.
 An excerpt in README (readme_excerpts.py) is compiled with its example. On another page, the block after the line
 "<!-- excerpt: docs/programs/x.cpp -->" has the parts of that file between "// excerpt: begin" and "// excerpt: end", with
 empty lines between them. The file is the whole program, and the page links to it. All other blocks are fragments. Each is compiled
