@@ -81,6 +81,7 @@ struct Interaction {
 template <class Value>
 struct Operation {
     using value_type = Value;
+    /// One of the four changes, in the order of OperationKind.
     using Action =
         std::variant<AddElement<Value>, UpdateElement<Value>, RemoveElement, Interaction>;
 
