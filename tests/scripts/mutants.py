@@ -554,11 +554,11 @@ WORLD_MUTANTS = (
 
     # an edit of a program conflicts with an earlier one of the same program
     explored("bridge", "compares_no_clocks", 'always "one writer has no conflict"',
-             (RECONCILIATION, "return {Move::push, equal || !of_one_clock(remote, local), true};",
+             (RECONCILIATION, "return {Move::push, equal || as_base || !of_one_clock(remote, local), true};",
               "return {Move::push, true, true};")),
     explored("bridge", "does_not_push_changes", 'eventually "both programs and the server are in step"',
-             (RECONCILIATION, "return {Move::push, equal || !of_one_clock(remote, local), true};",
-              "return {Move::none, equal || !of_one_clock(remote, local), true};")),
+             (RECONCILIATION, "return {Move::push, equal || as_base || !of_one_clock(remote, local), true};",
+              "return {Move::none, equal || as_base || !of_one_clock(remote, local), true};")),
     explored("bridge", "takes_an_older_scene", 'require "no edit of one writer is lost"',
              (RECONCILIATION, "case Relation::mine_newer:\n            return {Move::push, false, true};",
               "case Relation::mine_newer:\n            return {sides.sent ? Move::push : Move::apply, false, true};")),
@@ -621,8 +621,8 @@ WORLD_MUTANTS = (
     explored("sync_bridge", "discards_without_report", 'require "no edit is silently lost"',
              (RECONCILIATION, "        return {Move::apply, true, true};", "        return {Move::apply, false, true};")),
     explored("sync_bridge", "does_not_push_changes", 'eventually "all are equal, and no edit waits"',
-             (RECONCILIATION, "return {Move::push, equal || !of_one_clock(remote, local), true};",
-              "return {Move::none, equal || !of_one_clock(remote, local), true};")),
+             (RECONCILIATION, "return {Move::push, equal || as_base || !of_one_clock(remote, local), true};",
+              "return {Move::none, equal || as_base || !of_one_clock(remote, local), true};")),
     # a scene that was pulled, and pushed again, counts as one of its own
     explored("sync_bridge", "takes_a_pulled_scene_for_its_own",
              'always "a program that changed nothing reports only what it replaces"',

@@ -382,6 +382,32 @@ TEST_CASE("Causality: the table of clocks on the page", "[sync][causality]") {
     }
 }
 
+TEST_CASE("Causality: a copied device replaces no version of the other copy unseen",
+          "[sync][causality][regression]") {
+    // Both copies have edited v0, and given their edits one stamp. The second one saw its own edit,
+    // which has the stamp of the other copy's.
+    const Stamp both = stamp(10, 1);
+    const Op mine = seen(GENERATE_COPY(update("e", "mine", both), removal("e", both)), stamp(5, 5));
+    const Op copied =
+        seen(GENERATE_COPY(update("e", "copied", both), removal("e", both)), stamp(5, 5));
+    const Stamp after{both.wall, 1, both.origin};
+    const Op next = seen(GENERATE_COPY(update("e", "next", after), removal("e", after)), both);
+    if (mine.kind() == OperationKind::remove && copied.kind() == OperationKind::remove) return;
+    const auto check = [&](auto strategy) {
+        const std::string text = played(strategy, {mine, copied, next});
+        CAPTURE(text);
+        const bool is_text = mine.kind() == OperationKind::update;
+        const bool is_removed = text.ends_with("removed 10");
+        const bool is_kept = is_text ? text.find("mine") != std::string::npos
+                                     : is_removed || text.find("a removal") != std::string::npos;
+        CHECK(is_kept);
+    };
+    check(LastWriteWins{});
+    check(LocalWins{});
+    check(RemoteWins{});
+    check(Join{});
+}
+
 // ---- the oracle ---------------------------------------------------------------------------------
 
 namespace {
@@ -476,6 +502,9 @@ private:
     Version version_after(const Op& op, const Version& before) {
         Version now = version_in(store_);
         const bool agrees = !now.value && op.kind() == OperationKind::remove;
+        // A version that was set apart from the one of `op`, which lost.
+        const bool set_apart = op.stamp == before.stamp && now.value == before.value;
+        if (set_apart && reported_.count(op.id) != 0) return {now.stamp, now.value, before.edits};
         if (now.stamp == before.stamp && !agrees) return before;
         now.edits = {op.id};
         const bool joined = now.value && before.value && now.value != before.value &&

@@ -150,6 +150,30 @@ TEST_CASE("reconcile_scenes: a change on both sides is a conflict, and the later
     CHECK(reconcile_scenes(sides).conflict);
 }
 
+TEST_CASE(
+    "reconcile_scenes: a scene with the stamp of the base was not seen by who names that stamp",
+    "[sync][scene_reconciliation][unit][regression]") {
+    // Copies of one device have given one stamp twice, or the remote cuts stamps.
+    const auto of = [](std::byte origin, SceneMark mark) {
+        mark.stamp.origin = Id{origin};
+        return mark;
+    };
+    const SceneMark base = of(std::byte{1}, scene(5, 'a'));
+    const SceneMark same_stamp = of(std::byte{1}, scene(5, 'b'));
+    const std::byte author = GENERATE(std::byte{1}, std::byte{2});
+    const SceneMark next = of(author, scene(6, 'c'));
+    CHECK(reconcile_scenes({.base = base,
+                            .local = next,
+                            .remote = same_stamp,
+                            .edited = true,
+                            .local_saw = base.stamp}) == decision(Move::push, true, true));
+    CHECK(reconcile_scenes({.base = base,
+                            .local = same_stamp,
+                            .remote = next,
+                            .edited = true,
+                            .remote_saw = base.stamp}) == decision(Move::apply, true, true));
+}
+
 TEST_CASE("reconcile_scenes: an earlier scene by the clock of the edit is no conflict",
           "[sync][scene_reconciliation][unit]") {
     const auto by = [](unsigned origin, SceneMark mark) {

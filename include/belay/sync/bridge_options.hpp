@@ -37,7 +37,9 @@ struct BridgePullOptions {
 
 /// Options for the calls of a bridge to its remote.
 struct BridgeOptions {
+    /// How often the remote is asked for changes.
     BridgePullOptions pull{};
+    /// How long a local change waits for later ones before it is pushed.
     BridgePushOptions push{};
     /// The wait after a call that the policy has given up. The whole bridge waits if its remote is
     /// away; one session waits if the failure concerns only that session.
@@ -75,6 +77,7 @@ struct BridgeOptions {
 /// only in this report. An observer that can merge edits the local scene and calls `changed`.
 template <class Content>
 struct BridgeConflict {
+    /// The name of the session; valid during the call.
     std::string_view session;
     /// The local scene, which the remote never had.
     const Scene<Content>& local;
@@ -108,7 +111,9 @@ struct BridgeError {
     };
     /// The session that failed; empty if the error does not concern a single one.
     std::string_view session;
+    /// The part of its work at which the bridge failed.
     Step step{};
+    /// The failure of that step; with Cause::none, nothing has failed, and this is a warning.
     Failure failure{};
 };
 

@@ -48,7 +48,9 @@ struct StoreCursor {
 /// The present version of an element that changed.
 template <class Value>
 struct ElementChange {
+    /// The id of the element.
     std::string id{};
+    /// The stamp of the present version, also of a removal. An edit of it names this in `saw`.
     Stamp stamp{};
     /// The value; nothing if the element was removed, or if there is an error.
     std::optional<Value> value{};
@@ -57,6 +59,7 @@ struct ElementChange {
     /// the element has the value again.
     std::error_code error{};
 
+    /// Returns whether the element was removed. A value that cannot be read is no removal.
     [[nodiscard]] bool is_removal() const noexcept { return !value && !error; }
     friend bool operator==(const ElementChange&, const ElementChange&) = default;
 };
@@ -66,6 +69,7 @@ struct ElementChange {
 /// Thread safety: a plain value.
 template <class Value>
 struct ChangesPage {
+    /// The changes; each element is listed once, with its present version.
     std::vector<ElementChange<Value>> changes{};
     /// The cursor for the next call.
     StoreCursor next{};

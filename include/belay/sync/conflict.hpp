@@ -26,7 +26,9 @@ struct ElementAlreadyExists {
 };
 /// A reason of a conflict: the store has a later change.
 struct StaleTimestamp {
+    /// The stamp of the element in the store; that of the tombstone if it was removed.
     Stamp local{};
+    /// The stamp of the operation.
     Stamp remote{};
 
     friend constexpr bool operator==(const StaleTimestamp&,
@@ -54,7 +56,9 @@ using ConflictReason =
 /// An operation that was not applied because of the state of the store.
 template <OperationLike Op>
 struct Conflict {
+    /// The operation as it came; the store does not have its change.
     Op operation;
+    /// Why it contradicts the store. If it was sent again, StaleTimestamp has the stamp of now.
     ConflictReason reason{};
     /// Whether the conflict is decided. A decided operation is not tried again; any other is
     /// pending.
@@ -91,6 +95,7 @@ struct ReplacedVersion {
 template <class Value>
 class Resolution {
 public:
+    /// The kinds of decisions.
     enum class Kind : std::uint8_t {
         keep_local,   ///< the store stays as it is, and the operation is done
         keep_remote,  ///< the operation is applied
@@ -98,15 +103,20 @@ public:
         pending       ///< not decided: the operation is listed, and decided again later
     };
 
+    /// Decides against the operation. Its sender receives it as a Conflict.
     [[nodiscard]] static Resolution keep_local() noexcept { return Resolution{Kind::keep_local}; }
+    /// Applies the operation. Its sender receives the replaced version in SyncResult::overwrote.
     [[nodiscard]] static Resolution keep_remote() noexcept { return Resolution{Kind::keep_remote}; }
+    /// Writes `value` in place of both. The operation counts as applied.
     [[nodiscard]] static Resolution merged(Value value) {
         Resolution made{Kind::merged};
         made.value_.emplace(std::move(value));
         return made;
     }
+    /// Leaves the operation pending, at most for SyncOptions::pending_for.
     [[nodiscard]] static Resolution pending() noexcept { return Resolution{Kind::pending}; }
 
+    /// Returns the decision. Only Kind::merged has a value().
     [[nodiscard]] Kind kind() const noexcept { return kind_; }
     /// Returns the merged value.   Pre: kind() is Kind::merged.
     [[nodiscard]] const Value& value() const noexcept {

@@ -33,6 +33,7 @@ class EventStream {
 public:
     /// An event with data; the reader does not return events without data.
     struct Event {
+        /// The value of its last field `event`; "message" if it has none.
         std::string type = "message";
         /// The values of its data fields, with "\n" between them.
         std::string data{};

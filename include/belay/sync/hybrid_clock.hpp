@@ -149,6 +149,7 @@ public:
                                 : Duration{};
     }
 
+    /// Returns the origin of all its stamps, as it was given to the constructor.
     [[nodiscard]] const Id& origin() const noexcept { return last_.origin; }
 
 private:

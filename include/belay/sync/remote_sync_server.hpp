@@ -117,6 +117,7 @@ public:
         return std::move(*page);
     }
 
+    /// Returns the exchange that the constructor took, for example to read its state.
     [[nodiscard]] Exchange& exchange() noexcept { return exchange_; }
 
 private:

@@ -91,13 +91,16 @@ class Replica {
 public:
     using value_type = detail::DecodedBy<Codec>;
     using operation_type = Operation<value_type>;
+    /// The argument of edit(): an AddElement, UpdateElement, RemoveElement or Interaction.
     using Action = typename operation_type::Action;
     static_assert(std::same_as<value_type, detail::ValueOfStore<TheStore>>,
                   "Replica: the local store must have the codec's value_type");
 
     /// The outcome of one sync().
     using Report = part::ReplicaReport<value_type>;
+    /// An entry of Report::replaced.
     using Replaced = typename Report::Replaced;
+    /// The type of Report::lost.
     using Lost = typename Report::Lost;
 
     /// Constructs a replica over a log and a local store, given by `std::ref` or moved in.
@@ -177,6 +180,7 @@ public:
         if (const std::error_code error = log().commit()) return error;
         return id;
     }
+    /// Does not compile: it names the four kinds of edits.
     template <class A>
         requires(!std::convertible_to<A, Action>)
     Result<Id> edit(A&&) {
@@ -363,7 +367,9 @@ public:
 
     /// Returns the number of edits that the server has not decided, kept ones included.
     [[nodiscard]] std::size_t waiting() const noexcept { return edits_.all().size(); }
+    /// Returns the clock of the edits; its ahead() shows how far their stamps are in the future.
     [[nodiscard]] const HybridClock<WallClock>& clock() const noexcept { return clock_; }
+    /// Returns the options as the constructor took them.
     [[nodiscard]] const ReplicaOptions& options() const noexcept { return options_; }
 
 private:
@@ -451,11 +457,16 @@ private:
         const Stamp seen = std::max({*latest, above, detail::last_stamp(edits_, place)});
         return stamp_above(seen, operation);
     }
-    /// Stamps an edit above a version of its element.
+    /// Stamps an edit above a version of its element, with the stamp of no lost version. The time
+    /// of the clock was in no stamp before, but the next stamp above `seen` may have been. Lost
+    /// versions may be far ahead, so edits of other elements are not put above them.
     [[nodiscard]] std::error_code stamp_above(const Stamp& seen, operation_type& operation) {
-        detail::EditClock clock{clock_,
-                                [this](std::string_view of) { return copy().lost_of(edits_, of); }};
-        const auto stamp = clock.stamp_above(seen, operation.element());
+        Result<Stamp> stamp = clock_.stamp_above(seen);
+        if (stamp && *stamp == detail::stamp_above(seen, clock_.origin())) {
+            const Result<Stamp> lost = copy().lost_of(edits_, operation.element());
+            if (!lost) return lost.error();
+            if (!(*lost < *stamp)) stamp = clock_.stamp_above(*lost);
+        }
         if (!stamp) return stamp.error();
         operation.stamp = *stamp;
         return {};

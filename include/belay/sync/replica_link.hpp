@@ -57,6 +57,7 @@ class LinkExchange<Requests<Transport, Policy, SyncMessages, Observer>, Loop> {
         "LinkExchange: the transport must carry any bytes; use LengthPrefixed, not Lines");
 
 public:
+    /// The Requests that carries the questions and the answers.
     using Questions = Requests<Transport, Policy, SyncMessages, Observer>;
 
     LinkExchange(Questions& requests, Loop& loop) noexcept : requests_{&requests}, loop_{&loop} {}
@@ -200,6 +201,7 @@ public:
     [[nodiscard]] bool take_due() noexcept {
         return std::exchange(requests_.observer().is_due, false);
     }
+    /// Returns whether a sync() can begin at once; otherwise it first waits for a connection.
     [[nodiscard]] bool is_connected() const noexcept {
         return requests_.status().link.state == LinkState::connected;
     }

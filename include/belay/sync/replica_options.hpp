@@ -57,11 +57,13 @@ struct ReplicaOptions {
     std::size_t kept_max = 1'000;
     /// The most operations in one batch, and the most changes in a page of a SyncProcessor.
     std::size_t batch_operations = 1'000;
+    /// With `stops`, a program can first ask a person which of the two stores is right.
     OtherStore other_store = OtherStore::stops;
     /// Whether an update without `base` gets the value that it changes, for strategies that merge.
     /// Both values are in one record of the journal, so an update is too_large if they are longer
     /// than a record together.
     bool adds_base = true;
+    /// How the clock of the edits follows the clocks of other devices, and restarts.
     ReplicaClockOptions clock{};
     /// The seed of the ids; without one, they come from the system's entropy.
     std::optional<Seed> seed = std::nullopt;
@@ -106,7 +108,9 @@ struct ReplicaReport {
     /// A version that this replica had made, and the version of another author in its place. Its
     /// author may have seen this one or not.
     struct Replaced {
+        /// The version that was made here; its value is empty if it was a removal.
         ElementChange<Value> mine{};
+        /// The version of the server in its place.
         ElementChange<Value> now{};
     };
     /// The changes that the server's store has lost, or never had, as far as this replica knows.
@@ -116,12 +120,15 @@ struct ReplicaReport {
         /// this replica has received no change of the former history, or only a part of a copy, or
         /// if a crash interrupted its first changes.
         std::uint64_t first_change = 0;
+        /// The number of the last lost change; see `first_change`.
         std::uint64_t last_change = 0;
         /// The number of elements whose versions here are later than those of the store, and the
         /// stamps of these versions. After a sync that failed, the next report counts only as many
         /// as are new. OtherStore::stops counts none.
         std::uint64_t elements = 0;
+        /// The lowest of these stamps; Stamp{} if `elements` is 0.
         Stamp earliest{};
+        /// The highest of these stamps; Stamp{} if `elements` is 0.
         Stamp latest{};
         /// Calls `f(name, field)` for each field.
         static void each_field(auto& self, auto&& f) {
@@ -147,6 +154,7 @@ struct ReplicaReport {
     /// The edits that the server did not take, or that this program cannot read, and that are in
     /// kept() from now on. Each is listed once.
     std::vector<FailedOperation<operation_type>> kept{};
+    /// The versions of this replica in whose place the sync received those of other authors.
     std::vector<Replaced> replaced{};
     /// The elements that others changed while edits of them wait here. These edits stay
     /// visible, and the server decides them as concurrent changes.

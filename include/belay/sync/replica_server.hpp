@@ -57,6 +57,7 @@ public:
                   "ReplicaServer: the processor's operations must be belay::Operation");
 
     struct Answer {
+        /// The answer, to be sent to the device that asked.
         Bytes bytes{};
         /// Whether operations were applied, so that other devices have something to receive; send
         /// them SyncMessages::notice(). It is also true for operations that were sent again.

@@ -123,6 +123,7 @@ struct StoreFault {
 
 /// The length of a run of check::store.
 struct StoreOptions {
+    /// The number of histories. Each begins with a new store, and draws from its own seed.
     std::uint64_t histories = 100;
     /// The number of writes, transactions, moves and other steps in a history.
     std::size_t steps = 200;

@@ -41,6 +41,7 @@ enum class Presence : std::uint8_t {
 
 /// The presence and the stamp of an element, without its value.
 struct ElementState {
+    /// Whether the element exists. A tombstone may be forgotten later, and is absent then.
     Presence presence = Presence::absent;
     /// The stamp of the change that counts; an absent element has none.
     Stamp stamp{};
@@ -70,6 +71,7 @@ enum class Decision : std::uint8_t {
 struct AppliedMark {
     /// The hash of its WriteMark.
     std::uint64_t hash = 0;
+    /// The decision of its WriteMark; a sender that asks again receives the same.
     Decision decision = Decision::unknown;
 
     friend constexpr bool operator==(const AppliedMark&, const AppliedMark&) noexcept = default;

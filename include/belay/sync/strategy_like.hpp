@@ -14,11 +14,14 @@ namespace belay { inline namespace BELAY_ABI {
 template <OperationLike Op>
 struct ConflictSides {
     using value_type = typename Op::value_type;
+    /// The type that a strategy returns.
     using Answer = Resolution<value_type>;
 
     /// One side: its stamp, and its value; null as `local_value` and `remote_value` are.
     struct Side {
+        /// The stamp of that version.
         Stamp stamp{};
+        /// Its value, valid during the call of the strategy.
         const value_type* value = nullptr;
     };
 
@@ -53,6 +56,7 @@ private:
 ///
 /// All stores that see the same changes come to the same result.
 struct LastWriteWins {
+    /// It compares stamps only, so the processor reads no value to decide.
     static constexpr bool needs_values = false;
     template <class Op>
     [[nodiscard]] auto operator()(const ConflictSides<Op>& sides) const noexcept {
@@ -63,6 +67,7 @@ struct LastWriteWins {
 
 /// Keeps what the store has.
 struct LocalWins {
+    /// It compares nothing, so the processor reads no value to decide.
     static constexpr bool needs_values = false;
     template <class Op>
     [[nodiscard]] auto operator()(const ConflictSides<Op>&) const noexcept {
@@ -72,6 +77,7 @@ struct LocalWins {
 
 /// Applies what comes, even if it is older; its version gets a stamp above what it replaces.
 struct RemoteWins {
+    /// It compares nothing. The processor reads the replaced value only for the report.
     static constexpr bool needs_values = false;
     template <class Op>
     [[nodiscard]] auto operator()(const ConflictSides<Op>&) const noexcept {

@@ -54,9 +54,11 @@ namespace part {
 ///
 /// Thread safety: no state.
 struct SyncMessages {
+    /// Writes the id by which Requests finds the answer into a question of a RemoteSyncServer.
     static void put_id(Bytes& question, std::uint64_t id) noexcept {
         if (question.size() >= detail::SyncHeader::size) store_le(question.data() + 4, id);
     }
+    /// Returns the id of the question that a message answers; nothing if it is no answer.
     [[nodiscard]] static std::optional<std::uint64_t> id_of(const Bytes& message) noexcept {
         const auto kind = detail::SyncHeader::kind_of(message);
         const bool answers =
@@ -71,6 +73,7 @@ struct SyncMessages {
         detail::SyncHeader::start(message, detail::SyncMessageKind::notice);
         return message;
     }
+    /// Returns whether a message is a notice(), after which a device should call sync().
     [[nodiscard]] static bool is_notice(BytesView message) noexcept {
         return detail::SyncHeader::kind_of(message) == detail::SyncMessageKind::notice;
     }

@@ -77,8 +77,11 @@ using part::OperationOutcome;
 /// One try of an operation; passed to `on_operation`.
 template <OperationLike Op>
 struct OperationReport {
+    /// The session of the operation; both are valid during the call.
     std::string_view session;
+    /// The operation as it came.
     const Op& operation;
+    /// The outcome of this try; `waiting` and `pending` may be followed by another report.
     part::OperationOutcome outcome{};
     /// The reason why the operation waits or failed. A duplicate has one if the version that it
     /// replaced cannot be read any more.
@@ -90,9 +93,13 @@ struct OperationReport {
 /// Conflicts that ended with the operation being applied are reported, too.
 template <OperationLike Op>
 struct ConflictReport {
+    /// The session of the operation; both are valid during the call.
     std::string_view session;
+    /// The operation as it came.
     const Op& operation;
+    /// Why it contradicts the store.
     ConflictReason reason{};
+    /// The answer of the strategy, or of the table of conflicts where no strategy is asked.
     typename Resolution<typename Op::value_type>::Kind decision{};
     /// The version that the operation replaced; null if it was not applied.
     const part::ReplacedVersion<typename Op::value_type>* replaced = nullptr;

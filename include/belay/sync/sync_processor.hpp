@@ -177,6 +177,7 @@ public:
         return pending_.drop(session, operation.element(), operation.id);
     }
 
+    /// Returns the store. Between two batches a program may read it, and call changes_since().
     [[nodiscard]] TheStore& store() noexcept { return detail::unwrap(store_); }
 
 private:

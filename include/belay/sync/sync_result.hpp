@@ -16,6 +16,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// An operation that was neither applied nor decided.
 template <OperationLike Op>
 struct FailedOperation {
+    /// The operation as it came, to be sent again if `retryable` or `kept` is set.
     Op operation;
     /// The reason: a SyncErrc, or a code of the store's own category.
     std::error_code error;
@@ -45,8 +46,11 @@ template <OperationLike Op>
 struct SyncResult {
     /// An operation that was applied in spite of a conflict.
     struct Overwrite {
+        /// The operation as it came. A merged value is not in it, only in the store.
         Op operation;
+        /// Why it was a conflict.
         ConflictReason reason{};
+        /// The version that was there before, which the author of the operation had not seen.
         part::ReplacedVersion<typename Op::value_type> replaced{};
 
         /// Calls `f(name, field)` for each field.
@@ -66,6 +70,7 @@ struct SyncResult {
     std::size_t conflict_count = 0;
     /// The operations that failed; each is in `failed_operations`.
     std::size_t failed_count = 0;
+    /// In the order of the batch: those that were decided against, and the pending ones.
     std::vector<Conflict<Op>> conflicts{};
     /// In the order of the batch, as `conflicts` are.
     std::vector<FailedOperation<Op>> failed_operations{};

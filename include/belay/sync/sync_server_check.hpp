@@ -58,6 +58,7 @@ enum class SyncServerRule : std::uint8_t {
 
 /// The first fault that check::sync_server found.
 struct SyncServerFault {
+    /// The broken rule; to_string() has its sentence.
     SyncServerRule rule{};
     /// The number of the history that broke it. The same server breaks it there again.
     std::uint64_t history = 0;
@@ -67,6 +68,7 @@ struct SyncServerFault {
 
 /// The length of a run of check::sync_server.
 struct SyncServerOptions {
+    /// The number of histories. Each calls `make` for a new server, and draws from its own seed.
     std::uint64_t histories = 20;
     /// The number of batches in a history.
     std::size_t steps = 60;

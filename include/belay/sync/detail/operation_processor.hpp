@@ -342,7 +342,7 @@ private:
     }
 
     [[nodiscard]] Outcome resolve(const part::ElementKey& key, const Op& op,
-                                  const part::ElementState& local, part::WriteMark& mark,
+                                  part::ElementState local, part::WriteMark& mark,
                                   const ConflictReason& reason) {
         std::error_code error;
         std::optional<Value> there;
@@ -355,8 +355,11 @@ private:
         Outcome outcome;
         switch (answer.kind()) {
             case Answer::Kind::pending:
-                return pending(reason);
+                error = set_apart(key, op, local, there);
+                return error ? Outcome::error_of(error) : pending(reason);
             case Answer::Kind::keep_local:
+                error = set_apart(key, op, local, there);
+                if (error) return Outcome::error_of(error);
                 mark.decision = decision_of(reason);
                 outcome = keep_version(key, local, mark);
                 break;
@@ -379,6 +382,23 @@ private:
                 part::ReplacedVersion<Value>{local.stamp, std::move(there)});
         }
         return outcome;
+    }
+    /// Gives the version here another stamp if `op` gives the same one to other contents, as copies
+    /// of one device do. The author's next operation names that stamp. It means its own version,
+    /// and would replace the one here unseen.
+    [[nodiscard]] std::error_code set_apart(const part::ElementKey& key, const Op& op,
+                                            part::ElementState& local,
+                                            std::optional<Value>& there) {
+        const Stamp next = stamp_above(local.stamp, op.stamp.origin);
+        const bool is_last = !(local.stamp < next);  // at the end of time nothing replaces it
+        if (!version_seen_by(op) || op.stamp != local.stamp || is_last) return {};
+        std::error_code error = read_live(key, local, there);
+        if (error) return may_heal(error) ? error : std::error_code{};
+        const part::WriteMark mark{next, no_id, 0, part::Decision::applied};
+        error = ask_store(
+            [&] { return there ? store_.update(key, *there, mark) : store_.remove(key, mark); });
+        if (!error) local.stamp = next;
+        return error;
     }
     /// Remembers an operation that loses. A removal is written again, and so becomes a new change:
     /// if the author has received a copy, which has no removals, its next edit can name this one.

@@ -296,8 +296,13 @@ struct SceneDecision {
     using Move = SceneDecision::Move;
     const SceneMark& local = *sides.local;
     const SceneMark& remote = *sides.remote;
-    if (SceneSides::has_seen(sides.local_saw, remote)) return {Move::push, false, true};
-    if (SceneSides::has_seen(sides.remote_saw, local)) return {Move::apply, false, true};
+    // Copies of one device give one stamp twice, and a remote that cuts stamps does. An author who
+    // names the stamp of the base saw the base.
+    const bool as_base = remote.stamp == sides.base->stamp;
+    if (!as_base && SceneSides::has_seen(sides.local_saw, remote)) return {Move::push, false, true};
+    if (local.stamp != sides.base->stamp && SceneSides::has_seen(sides.remote_saw, local)) {
+        return {Move::apply, false, true};
+    }
     // Equal stamps are those of a remote that cuts them, or returns none. The hash gives the same
     // result to all clients.
     const bool equal = remote.stamp == local.stamp;
@@ -310,7 +315,7 @@ struct SceneDecision {
         return {Move::apply, true, true};
     }
     // A remote may accept late a scene that the clock of the edit had stamped before.
-    return {Move::push, equal || !of_one_clock(remote, local), true};
+    return {Move::push, equal || as_base || !of_one_clock(remote, local), true};
 }
 
 /// Decides if no base is known. Only the stamps can be compared. Equal stamps mean the same scene.
