@@ -671,8 +671,7 @@ TEST_CASE("RoomManager: an awareness id belongs to one connection", "[room][room
     CHECK(bob.present[1] == "{\"name\":\"c\"}");
 }
 
-TEST_CASE("RoomManager: a client has at most awareness_ids_per_client_max awareness ids",
-          "[room][room_clients][sim]") {
+TEST_CASE("RoomManager: a client has at most eight awareness ids", "[room][room_clients][sim]") {
     RoomWorld w;
     RoomEditor mallory{w, "mallory", 1};
     RoomEditor alice{w, "alice", 1'000};
@@ -680,7 +679,7 @@ TEST_CASE("RoomManager: a client has at most awareness_ids_per_client_max awaren
     for (std::uint64_t id = 1; id < 100; ++id)
         mallory.say({Kind::awareness, awareness_of(id, 1, "{}")});
     w.run(1s);
-    CHECK(alice.present.size() == w.options.awareness_ids_per_client_max);
+    CHECK(alice.present.size() == detail::RoomAwareness::ids_per_client_max);
     for (std::uint64_t id = 1; id < 100; ++id) {
         mallory.say({Kind::awareness, awareness_of(id, 2, "null")});
         mallory.say({Kind::awareness, awareness_of(id + 100, 1, "{}")});

@@ -40,7 +40,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// different protocols. The manager closes a client that
 /// - violates its protocol or exceeds a limit,
 /// - sends nothing, or accepts nothing, for RoomOptions::heartbeat.dead_after,
-/// - accepts less than RoomOptions::client_rate_min while something waits for it, or
+/// - accepts less than 512 bytes per second while something waits for it, or
 /// - holds a Grant that has expired.
 ///
 /// Other clients are not affected. A client also ends when it closes its connection or document, or

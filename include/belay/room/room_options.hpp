@@ -159,11 +159,6 @@ struct RoomOptions {
     ///   or that are being loaded again, and state vectors. Above the limit nothing more is read;
     ///   the last frame may exceed it.
     std::size_t client_bytes_max = std::size_t{1} << 20;
-    /// The minimum rate at which a client accepts what waits for it, in bytes per second. A client
-    /// that accepts less is closed. The rate is measured over heartbeat.dead_after of the time in
-    /// which something waits. A client that accepts nothing in such a time is closed, too. Bytes
-    /// that wait in the client's connection only do not count.
-    std::size_t client_rate_min = 512;
     /// The maximum number of bytes of answers to state vectors that wait to be sent, over all
     /// clients. Answers of documents of more than a megabyte have a second limit of the same size
     /// for themselves. A user has at most three times as much of it as is left, and one answer.
@@ -198,11 +193,6 @@ struct RoomOptions {
     /// The maximum number of bytes of the awareness states of one client, over all its ids. A state
     /// that would exceed it is ignored, and the former one stays.
     std::size_t awareness_bytes_max = std::size_t{16} << 10;
-    /// The maximum number of awareness ids of one client. Further ids are ignored. A room has at
-    /// most twice as many as clients_per_room_max clients may have, with those that were removed
-    /// less than awareness_within ago. At that limit it forgets the removed ids of the users who
-    /// have most.
-    std::size_t awareness_ids_per_client_max = 8;
 
     /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
     /// serves a static_assert.   Complexity: O(1).
@@ -266,13 +256,10 @@ private:
               {read_rate_max, "RoomOptions: read_rate_max must be > 0"},
               {read_bytes_burst, "RoomOptions: read_bytes_burst must be > 0"},
               {client_bytes_max, "RoomOptions: client_bytes_max must be > 0"},
-              {client_rate_min, "RoomOptions: client_rate_min must be > 0"},
               {answers_bytes_max, "RoomOptions: answers_bytes_max must be > 0"},
               {answer_rate_per_user_max, "RoomOptions: answer_rate_per_user_max must be > 0"},
               {unflushed_bytes_max, "RoomOptions: unflushed_bytes_max must be > 0"},
               {awareness_bytes_max, "RoomOptions: awareness_bytes_max must be > 0"},
-              {awareness_ids_per_client_max,
-               "RoomOptions: awareness_ids_per_client_max must be > 0"},
               {bytes_until_token, "RoomOptions: bytes_until_token must be > 0"},
               {clients_per_connection_max,
                "RoomOptions: clients_per_connection_max must be > 0"}}) {

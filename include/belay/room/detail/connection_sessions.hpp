@@ -403,10 +403,10 @@ private:
             return closer_.close_connection_and_report(connection, make_error_code(*todo.fail),
                                                        "token_within");
         if (connection.core.ending()) return;
-        if (connection.output.pace.check_too_slow(context_.now, context_.options.client_rate_min,
+        if (connection.output.pace.check_too_slow(context_.now, OutputPace::bytes_per_second_min,
                                                   context_.options.heartbeat.dead_after))
-            return closer_.close_connection_and_report(
-                connection, make_error_code(RoomErrc::too_slow), "client_rate_min");
+            return closer_.close_connection_and_report(connection,
+                                                       make_error_code(RoomErrc::too_slow));
         const Pulse::Due due = connection.alive.pulse.check(context_.now);
         // A frozen connection accepts no close code.
         if (due == Pulse::Due::lost) {

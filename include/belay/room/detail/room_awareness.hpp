@@ -92,6 +92,9 @@ struct AwarenessLifts {
 /// Source:        y-protocols:awareness.js.
 class RoomAwareness {
 public:
+    /// The most ids of one client, removed ones included. Further ids are ignored. A Yjs client has
+    /// one; a few more are space for pages that show several documents over one connection.
+    static constexpr std::size_t ids_per_client_max = 8;
     /// Which clocks a lift has raised.
     enum class Lift : std::uint8_t {
         none,
@@ -311,8 +314,7 @@ private:
         yjs::Lib0Reader in{message};
         const std::uint64_t count = in.varuint();
         // An honest client knows only ids of the room.
-        if (count > entries_max())
-            return {RoomErrc::frame_too_large, "awareness_ids_per_client_max"};
+        if (count > entries_max()) return {RoomErrc::frame_too_large, "clients_per_room_max"};
         for (std::uint64_t i = 0; i < count && !in.failed(); ++i) {
             State s{};
             s.id = in.varuint();
@@ -352,7 +354,7 @@ private:
         }
         const Owned has = owned_by(from.client);
         // A client that only repeats the states of others reaches this limit, too.
-        if (!owns && has.ids >= options_->awareness_ids_per_client_max) return true;
+        if (!owns && has.ids >= ids_per_client_max) return true;
         const std::size_t others = has.bytes - (owns ? entry->state.size() : 0);
         const bool fits = gone || others + s.state.size() <= options_->awareness_bytes_max;
         if (!fits && (!keeps || !owns || entry->state.empty())) return false;
@@ -424,11 +426,10 @@ private:
         entry.client = client;
         entry.state = state;
     }
-    /// The most entries, removed ones included.
+    /// The most entries, removed ones included: twice as many as the clients of a full room have.
     [[nodiscard]] std::size_t entries_max() const noexcept {
-        const std::size_t each = 2 * smaller(options_->awareness_ids_per_client_max, no_limit / 2);
-        const std::size_t clients = smaller(options_->clients_per_room_max, no_limit / each);
-        return clients * each;
+        constexpr std::size_t each = 2 * ids_per_client_max;
+        return smaller(options_->clients_per_room_max, no_limit / each) * each;
     }
     void remove(Entry& entry, Instant now) { end(entry, 0, now); }
     /// Ends a state. `client` is the owner of the id from now on; 0: there is none.
