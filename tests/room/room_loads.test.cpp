@@ -236,7 +236,6 @@ TEST_CASE("RoomManager: exports delay no join, and end in a stop",
           "[room][room_loads][regression][sim]") {
     RoomOptions options;
     options.loads_max = 4;
-    options.calls_max = 1000;
     options.answer_within = 5s;
     RoomWorld w{Seed{1}, options};
     int exported = 0;
@@ -291,7 +290,6 @@ TEST_CASE("RoomManager: loads that calls of the server cause leave a quarter of 
           "[room][room_loads][regression][sim]") {
     RoomOptions options;
     options.loads_max = 4;
-    options.calls_max = 1000;
     options.load_queued_within = 3s;
     options.answer_within = 5s;
     std::vector<std::error_code> imported;

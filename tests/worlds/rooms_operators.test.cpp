@@ -435,7 +435,6 @@ RoomOptions operated_options() {
     options.sweep_every = 1s;
     options.rooms_max = 4;
     options.rechecks_max = 2;
-    options.calls_max = 5;
     options.awareness_within = 10s;
     options.client_bytes_max = 16 << 10;
     options.unflushed_bytes_max = 32 << 10;

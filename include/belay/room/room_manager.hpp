@@ -298,7 +298,7 @@ public:
 
     // Each call answers at the end of a turn, on the home thread, and its function may call every
     // command. It answers manager_stopped if the manager does not run, too_many above
-    // RoomOptions::calls_max, bad_room_id, and not_loaded if the document throws in a turn.
+    // 100 pending calls, bad_room_id, and not_loaded if the document throws in a turn.
 
     /// Erases a room and all that is stored of it. The room need not exist. Its clients are closed
     /// with 4410. A client that comes before the end is stored waits, and then finds nothing.

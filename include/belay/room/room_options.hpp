@@ -52,7 +52,7 @@ struct RoomOptions {
     std::size_t saves_max = 4;
     /// The maximum number of loads that are under way at a time, over all rooms. Further ones wait,
     /// and their users take turns. All loads for import_room and get_or_create_room are those of
-    /// one user. An export_room of a room that is not in memory loads at once, within calls_max,
+    /// one user. An export_room of a room that is not in memory loads at once, as one of at most 100 calls,
     /// and is not in RoomCounters::loads.
     std::size_t loads_max = 64;
     /// A load that waits for loads_max for this long is rejected: its clients are closed with 1013.
@@ -126,13 +126,8 @@ struct RoomOptions {
     /// fewer than three quarters of the maximum are. A room has at most three quarters, and at
     /// least 1.
     std::size_t rechecks_max = 100;
-    /// The maximum number of calls of erase, reset, list, export_room and import_room that wait for
-    /// their answers.
-    std::size_t calls_max = 100;
     /// The maximum number of bytes of a client's message.
     std::size_t frame_bytes_max = std::size_t{16} << 20;
-    /// The maximum number of messages of one client that wait to be read.
-    std::size_t messages_max = 8;
     /// The rate at which messages of one connection are read, in bytes per second. Further messages
     /// are read later. A message costs its bytes and the time that the server needs for it, as the
     /// bytes that it could read in that time:
@@ -248,11 +243,9 @@ private:
                "RoomOptions: clients_per_user_and_room_max must be > 0"},
               {waiting_max, "RoomOptions: waiting_max must be > 0"},
               {rechecks_max, "RoomOptions: rechecks_max must be > 0"},
-              {calls_max, "RoomOptions: calls_max must be > 0"},
               {saves_max, "RoomOptions: saves_max must be > 0"},
               {loads_max, "RoomOptions: loads_max must be > 0"},
               {frame_bytes_max, "RoomOptions: frame_bytes_max must be > 0"},
-              {messages_max, "RoomOptions: messages_max must be > 0"},
               {read_rate_max, "RoomOptions: read_rate_max must be > 0"},
               {read_bytes_burst, "RoomOptions: read_bytes_burst must be > 0"},
               {client_bytes_max, "RoomOptions: client_bytes_max must be > 0"},

@@ -25,6 +25,10 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// The most messages of one connection that wait to be read. Each may have
+/// RoomOptions::frame_bytes_max, and the next turn reads more, so a longer queue only adds memory.
+inline constexpr std::size_t unread_max = 8;
+
 /// The most bytes of a frame of a connection that has not joined a room yet, although its upgrade
 /// was answered.
 [[nodiscard]] constexpr std::size_t bytes_before_join(const RoomOptions& options) noexcept {
@@ -135,7 +139,7 @@ private:
         const RoomOptions& o = c.core.options();
         const bool opens = c.handler->open(c, [&] {
             Transport unopened = std::move(std::get<Transport>(c.transport));
-            c.transport.template emplace<Link>(std::move(unopened), o.messages_max, c.waker, 0);
+            c.transport.template emplace<Link>(std::move(unopened), unread_max, c.waker, 0);
         });
         if (!opens) return;
         // If the frames have addresses, the connection is read before its user is known.
