@@ -176,8 +176,6 @@ template <class Rooms>
     words.take("sweep-every", o.sweep_every);
     words.take("client-bytes", o.client_bytes_max);
     words.take("frame-bytes", o.frame_bytes_max);
-    words.take("linger", o.linger_max);
-    words.take("awareness-within", o.awareness_within);
     words.take("rooms-max", o.rooms_max);
     o.rooms_per_user_max = o.clients_per_user_max = o.clients_per_user_and_room_max = no_limit;
     return o;

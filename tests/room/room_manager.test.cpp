@@ -1084,7 +1084,7 @@ TEST_CASE_METHOD(RoomOfOne,
 
 TEST_CASE("RoomManager::stop: a client that does not read the close is no failure",
           "[room][room_manager][sim]") {
-    RoomWorld w{Seed{1}, {.stop_within = 1s, .linger_max = 5s}};
+    RoomWorld w{Seed{1}, {.stop_within = 1s}};
     RoomEditor alice{w, "alice", 1};
     w.dial(alice);
     alice.type("x");

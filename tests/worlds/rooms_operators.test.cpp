@@ -200,7 +200,7 @@ private:
         large -= much ? 1 : 0;
         type(much ? 14'000 : 1);
     }
-    /// Renews the cursor within awareness_within, whether it moves or not.
+    /// Renews the cursor before it is outdated, whether it moves or not.
     void show_cursor() {
         const bool moves = !run_.world.healed_at() && host_.chance("moves", 10);
         if (!editor.synced || (!moves && host_.now() < cursor_due_)) return;
@@ -435,7 +435,6 @@ RoomOptions operated_options() {
     options.sweep_every = 1s;
     options.rooms_max = 4;
     options.rechecks_max = 2;
-    options.awareness_within = 10s;
     options.client_bytes_max = 16 << 10;
     options.unflushed_bytes_max = 32 << 10;
     return options;

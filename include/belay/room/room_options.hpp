@@ -71,8 +71,6 @@ struct RoomOptions {
     Duration check_within = std::chrono::seconds{10};
     /// stop() ends after this time, even if something has not been saved.
     Duration stop_within = std::chrono::seconds{20};
-    /// A connection that the client or the manager closes ends after this time at the latest.
-    Duration linger_max = std::chrono::seconds{2};
     /// If a client is silent for `every`, the manager requests a sign of life. After `dead_after`
     /// of silence it removes the client. Yjs's own clients send something every 15 s, and expect to
     /// receive something every 30 s.
@@ -183,8 +181,6 @@ struct RoomOptions {
 
     /// Whether other clients see the awareness of clients that may not edit.
     bool viewers_awareness = true;
-    /// An awareness state is removed if it is not renewed for this long.
-    Duration awareness_within = std::chrono::seconds{30};
     /// The maximum number of bytes of the awareness states of one client, over all its ids. A state
     /// that would exceed it is ignored, and the former one stays.
     std::size_t awareness_bytes_max = std::size_t{16} << 10;
@@ -225,8 +221,6 @@ private:
               {answer_within, "RoomOptions: answer_within must be > 0ns"},
               {check_within, "RoomOptions: check_within must be > 0ns"},
               {stop_within, "RoomOptions: stop_within must be > 0ns"},
-              {linger_max, "RoomOptions: linger_max must be > 0ns"},
-              {awareness_within, "RoomOptions: awareness_within must be > 0ns"},
               {token_within, "RoomOptions: token_within must be > 0ns"}}) {
             if (value <= Duration::zero()) return sentence;
         }

@@ -28,6 +28,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The most messages of one connection that wait to be read. Each may have
 /// RoomOptions::frame_bytes_max, and the next turn reads more, so a longer queue only adds memory.
 inline constexpr std::size_t unread_max = 8;
+/// A connection that the client or the manager closes ends after this time at the latest. An answer
+/// to a close takes one round trip, and a stop waits for it.
+inline constexpr Duration close_linger_max = std::chrono::seconds{2};
 
 /// The most bytes of a frame of a connection that has not joined a room yet, although its upgrade
 /// was answered.
@@ -183,7 +186,7 @@ private:
                     [](ClientConnection& base, const std::error_code& why) noexcept {
                         const RoomOptions& o = base.core.options();
                         if (Link* const link = of(base).link())
-                            link->close(room_close(why, o.close_codes), o.linger_max);
+                            link->close(room_close(why, o.close_codes), close_linger_max);
                     },
                 .abort =
                     [](ClientConnection& base) noexcept {

@@ -72,7 +72,7 @@ struct AwarenessLifts {
 /// An id belongs to the client that sent it first. A newer clock, or the first message, of another
 /// client of the same user takes it over; one from another user is skipped. States that a client
 /// repeats of others (in an answer to a query) and nulls for others are skipped, too. A removed id
-/// is remembered for awareness_within, so that no late message restores it, and no other user takes
+/// is remembered for outdated_after, so that no late message restores it, and no other user takes
 /// it meanwhile. If there are too many ids, the removed ones of the users who have most of them are
 /// forgotten.
 ///
@@ -95,6 +95,9 @@ public:
     /// The most ids of one client, removed ones included. Further ids are ignored. A Yjs client has
     /// one; a few more are space for pages that show several documents over one connection.
     static constexpr std::size_t ids_per_client_max = 8;
+    /// A state that is not renewed for this long is removed, as by Yjs's clients, which renew theirs
+    /// every 15 s.
+    static constexpr Duration outdated_after = std::chrono::seconds{30};
     /// Which clocks a lift has raised.
     enum class Lift : std::uint8_t {
         none,
@@ -169,7 +172,7 @@ public:
             if (entry.client == client) entry.user = user;
         }
     }
-    /// Removes states that were not renewed within awareness_within, and forgets ids that were
+    /// Removes states that were not renewed within outdated_after, and forgets ids that were
     /// removed that long ago.
     /// Complexity: O(n) when something is due.
     void expire(Instant now) {
@@ -177,7 +180,7 @@ public:
         expires_at_ = never;
         for (auto it = entries_.begin(); it != entries_.end();) {
             auto& [id, entry] = *it;
-            const Instant due = after(entry.at, options_->awareness_within);
+            const Instant due = after(entry.at, outdated_after);
             if (due > now) {
                 expires_at_ = smaller(expires_at_, due);
                 ++it;
@@ -443,7 +446,7 @@ private:
     void note(Entry& entry, Instant now) {
         entry.at = now;
         entry.version = ++version_;
-        expires_at_ = smaller(expires_at_, after(now, options_->awareness_within));
+        expires_at_ = smaller(expires_at_, after(now, outdated_after));
     }
     [[nodiscard]] static Bytes counted(std::size_t count, const Bytes& body) {
         Bytes out;
