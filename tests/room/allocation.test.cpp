@@ -215,7 +215,7 @@ TEST_CASE("RoomAwareness does not hold states of other clients above its limit f
     const Counting counting;
     ::belay::detail::RoomAwareness here{options};
     REQUIRE_FALSE(here.receive({1, "ada"}, payload, Instant{}));
-    CHECK(here.size() == ::belay::detail::RoomAwareness::ids_per_client_max);
+    CHECK(here.size() == ::belay::detail::awareness_ids_max);
     CHECK(counting.held() < 4096);
     payload.pop_back();
     CHECK(here.receive({1, "ada"}, payload, Instant{}).code == RoomErrc::malformed_frame);

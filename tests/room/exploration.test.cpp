@@ -22,8 +22,6 @@ const RoomOptions options = [] {
     RoomOptions o;
     o.save_after = 2s;
     o.save_within = 3s;
-    o.save_retry_min = 2s;
-    o.save_retry_max = 2s;
     o.unload_after = 1s;
     o.sweep_every = 3s;
     o.check_within = 2s;

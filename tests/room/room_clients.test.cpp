@@ -679,7 +679,7 @@ TEST_CASE("RoomManager: a client has at most eight awareness ids", "[room][room_
     for (std::uint64_t id = 1; id < 100; ++id)
         mallory.say({Kind::awareness, awareness_of(id, 1, "{}")});
     w.run(1s);
-    CHECK(alice.present.size() == detail::RoomAwareness::ids_per_client_max);
+    CHECK(alice.present.size() == detail::awareness_ids_max);
     for (std::uint64_t id = 1; id < 100; ++id) {
         mallory.say({Kind::awareness, awareness_of(id, 2, "null")});
         mallory.say({Kind::awareness, awareness_of(id + 100, 1, "{}")});

@@ -872,7 +872,7 @@ TEST_CASE("RoomManager saves up to saves_max of the rooms that hold up the log a
         flush();
         w.run(2s);
         CHECK(unsaved() == 4);
-        // They are loaded again, at most once in save_retry_min.
+        // They are loaded again, at most once a second.
         flush();
         w.run(1s);
         CHECK(unsaved() == 0);

@@ -1205,7 +1205,7 @@ public:
         c_.store.before = [](std::string_view) {};
         c_.world.heal();
         // At least 6 s, in which a client that has all may lose something again. After many
-        // failures a server waits for up to save_retry_max before it loads the room again.
+        // failures a server waits for up to a minute before it loads the room again.
         for (int i = 0; i < 60 && (i < 3 || !in_step()); ++i) {
             for (const auto& e : editors_) {
                 if (!e->online()) e->dial();

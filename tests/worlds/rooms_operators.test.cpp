@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Goal: administration, hanging checks, hanging loads, slow readers, a failing storage, and several
 // servers at a time lose no edit that a client has seen acknowledged, and all end when the faults
-// do. Method: exploration. RoomOperators call the servers at random; afterwards every call has ended,
-// every room loads, all clients see the same text and each other, every edit is saved, and the
-// counters have the numbers of the observer's calls, within a stated time.
+// do. Method: exploration. RoomOperators call the servers at random; afterwards every call has
+// ended, every room loads, all clients see the same text and each other, every edit is saved, and
+// the counters have the numbers of the observer's calls, within a stated time.
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -413,7 +413,7 @@ std::string not_in_step(OperatedRun& run) {
 /// Returns: the edits that are not saved; empty if all are.
 std::string not_saved(OperatedRun& run) {
     for (sim::Host* const host : run.clients) host->process<OperatedClient>()->type(1);
-    return run_until_none(run.world, 30s, [&] {
+    return run_until_none(run.world, 90s, [&] {
         for (const auto& [id, room] : run.late.store.rooms)
             if (!room.entries.empty()) return "a snapshot does not cover all edits of " + id;
         return not_in_step(run);
@@ -424,7 +424,6 @@ RoomOptions operated_options() {
     RoomOptions options;
     options.save_after = 1s;
     options.save_within = 5s;
-    options.save_retry_max = 4s;
     options.saves_max = 1;
     options.loads_max = 2;
     options.load_queued_within = 8s;
@@ -530,7 +529,7 @@ bool operators_call_servers(sim::World& world) {
     run.rights.hangs = false;
     // Calls that hang since then fail first. Edits that wait for them are not stored.
     world.run_for(run.options.answer_within);
-    std::string wrong = run_until_none(world, 60s, [&] {
+    std::string wrong = run_until_none(world, 120s, [&] {
         return run.ended == run.asked ? not_in_step(run) : "a call has not ended";
     });
     world.sometimes("a call succeeds", run.succeeded != 0);

@@ -88,13 +88,19 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// - A room that is held (`hold`) is not evicted. The storage may lack changes that only this room
 ///   has.
 /// - A stop waits for pending changes, and for the save that is under way, unless it is optional. A
-///   save that failed is tried again after at most save_retry_min, until it succeeds or is
+///   save that failed is tried again after at most `retry_min`, until it succeeds or is
 ///   `save_rejected`. The owner must limit that time.
 ///
 /// Usable in constant expressions, so that a static_assert can prove a timeline.
 /// Thread safety: a plain value.
 class RoomCore {
 public:
+    /// The wait after a failure, such as a failed save, doubles from `retry_min` to `retry_max`. Up
+    /// to half of it is subtracted at random. A storage that restarts is back within a second. One
+    /// that is down for long is not called more often than once a minute for each room.
+    static constexpr Duration retry_min = std::chrono::seconds{1};
+    static constexpr Duration retry_max = std::chrono::minutes{1};
+
     /// Whether a room is loaded, and whether its document has changes that no snapshot covers.
     enum class State : std::uint8_t {
         loading,          ///< requested from the storage, at first or again
@@ -354,8 +360,7 @@ private:
         if (save_.failures < 32) ++save_.failures;
         // Growing delays would use up the time of a stop.
         const std::uint64_t factor = stopping_ ? 1 : std::uint64_t{1} << (save_.failures - 1);
-        const Duration nominal = smaller(
-            part::saturating_multiply(options_->save_retry_min, factor), options_->save_retry_max);
+        const Duration nominal = smaller(part::saturating_multiply(retry_min, factor), retry_max);
         const auto half = static_cast<std::uint64_t>(nominal.count() / 2);
         const auto drawn = static_cast<std::int64_t>(uniform_upto(turn.bits, half));
         save_.at = after(turn.now, nominal - Duration{drawn});

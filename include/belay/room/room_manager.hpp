@@ -443,8 +443,6 @@ private:
         detail::expect_options(
             wrong, {{"save_after", o.save_after},
                     {"save_within", o.save_within},
-                    {"save_retry_min", o.save_retry_min},
-                    {"save_retry_max", o.save_retry_max},
                     {"heartbeat.every", o.heartbeat.every},
                     {"heartbeat.dead_after", o.heartbeat.dead_after},
                     {"close_codes.unauthorized", std::uint64_t(o.close_codes.unauthorized)},

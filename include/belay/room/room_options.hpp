@@ -39,21 +39,13 @@ struct RoomOptions {
     /// A room that goes on changing is saved at most this long after its first unsaved change. Must
     /// be >= save_after. Until then the change is durable as an update in the storage.
     Duration save_within = std::chrono::seconds{30};
-    /// The wait before a failed save is tried again, or before a room is loaded again because a
-    /// shared storage rejects its changes. It doubles from save_retry_min to save_retry_max. Up to
-    /// half of it is subtracted at random. While the manager stops, it does not grow.
-    ///
-    /// After a failed flush, a room is loaded again at once. After further ones, it is loaded after
-    /// save_retry_min, and then after up to four times of it.
-    Duration save_retry_min = std::chrono::seconds{1};
-    Duration save_retry_max = std::chrono::minutes{1};
     /// The maximum number of saves that are under way at a time, over all rooms, also while the
     /// manager stops. A flush may have to wait for them.
     std::size_t saves_max = 4;
     /// The maximum number of loads that are under way at a time, over all rooms. Further ones wait,
     /// and their users take turns. All loads for import_room and get_or_create_room are those of
-    /// one user. An export_room of a room that is not in memory loads at once, as one of at most 100 calls,
-    /// and is not in RoomCounters::loads.
+    /// one user. An export_room of a room that is not in memory loads at once, as one of at most
+    /// 100 calls, and is not in RoomCounters::loads.
     std::size_t loads_max = 64;
     /// A load that waits for loads_max for this long is rejected: its clients are closed with 1013.
     Duration load_queued_within = std::chrono::seconds{60};
@@ -198,8 +190,6 @@ struct RoomOptions {
             return "RoomOptions: close_codes must be 1008 (too_large: or 1009) or from 3000 to "
                    "4999; instead of the HTTP status 401 use 4401";
         }
-        if (save_retry_min <= Duration::zero() || save_retry_min > save_retry_max)
-            return "RoomOptions: 0ns < save_retry_min <= save_retry_max must hold";
         if (const auto wrong = check_limits(); !wrong.empty()) return wrong;
         if (piece_bytes_max < 1024) return "RoomOptions: piece_bytes_max must be >= 1 KiB";
         return heartbeat.check();

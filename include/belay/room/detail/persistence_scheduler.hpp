@@ -225,9 +225,9 @@ struct LimitedSaves {
 /// The rooms that the storage has requested to be saved. At most RoomOptions::saves_max of them,
 /// but no more than half of loads_max, are loaded and saved at a time. So their loads leave the
 /// other half to clients, also if they hang. After its load or its save has ended, a room is not
-/// taken for save_retry_min. So one that cannot be loaded is not loaded after every flush, and one
-/// that stays in the log is not saved without end. Rooms that were not taken yet go before it, so
-/// a room whose loads hang delays each other one once.
+/// taken for RoomCore::retry_min. So one that cannot be loaded is not loaded after every flush, and
+/// one that stays in the log is not saved without end. Rooms that were not taken yet go before it,
+/// so a room whose loads hang delays each other one once.
 ///
 /// Thread safety: the manager's home thread.
 class RequestedSaves {
@@ -477,7 +477,7 @@ public:
     /// Neither the load nor the save of a room, which the storage may have requested, is queued or
     /// under way.
     void end_requested_save(const std::string& id) noexcept {
-        requested_.end(id, after(context_.now, context_.options.save_retry_min));
+        requested_.end(id, after(context_.now, timeline::RoomCore::retry_min));
     }
 
     /// Removes an evicted room from all queues. Its load and its save count until they have ended.
