@@ -22,8 +22,7 @@ const RoomOptions options = [] {
     RoomOptions o;
     o.save_after = 2s;
     o.save_within = 3s;
-    o.unload_after = 1s;
-    o.sweep_every = 3s;
+    o.unload_after = 6s;
     o.check_within = 2s;
     o.token_within = 2s;
     o.bytes_until_token = 2;

@@ -24,7 +24,6 @@ namespace {
     RoomOptions options;
     options.save_after = 1s;
     options.unload_after = 4s;
-    options.sweep_every = 1s;
     options.rooms_max = 2;
     return options;
 }

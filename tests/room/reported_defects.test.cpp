@@ -20,7 +20,6 @@ RoomOptions hasty() {
     RoomOptions options;
     options.save_after = 1s;
     options.unload_after = 1s;
-    options.sweep_every = 1s;
     return options;
 }
 

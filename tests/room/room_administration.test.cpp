@@ -902,7 +902,6 @@ private:
     [[nodiscard]] static RoomOptions options() {
         RoomOptions options;
         options.unload_after = 1min;
-        options.sweep_every = 20s;
         options.answer_within = 5s;
         return options;
     }

@@ -438,7 +438,6 @@ TEST_CASE("servers: a save covers an edit with an unknown result after it is rea
     RoomOptions options;
     options.save_after = 1s;
     options.unload_after = 4s;
-    options.sweep_every = 1s;
     Cluster c{Seed{1}, {}, options};
     const auto ann = c.editor("ann", 1, 1);
     ann->type("one");
@@ -492,7 +491,6 @@ TEST_CASE("servers: an entry that is stored is applied also where the document i
     small.bytes_max = 400;
     RoomOptions options;
     options.unload_after = 20s;
-    options.sweep_every = 5s;
     Cluster c{Seed{1}, {YjsDocumentOptions{}, small}, options};
     const auto ann = c.editor("ann", 1, 1);
     const auto bob = c.editor("bob", 2, 2);
@@ -551,7 +549,6 @@ TEST_CASE("servers: a server with a lower limit saves as often as any other one"
     small.limits.bytes_max = 1'000;
     RoomOptions options;
     options.unload_after = 20s;
-    options.sweep_every = 5s;
     Cluster c{Seed{1}, {YjsDocumentOptions{}, small}, options};
     const auto ann = c.editor("ann", 1, 1);
     const auto bob = c.editor("bob", 2, 2);

@@ -250,7 +250,6 @@ bool rooms_share_a_storage(sim::World& world, bool loses) {
     const bool evicts = world.chance("evicts", 50);
     if (evicts) {
         run.options.unload_after = 4s;
-        run.options.sweep_every = 1s;
     }
     const bool quiet = world.chance("nobody types at last", 50);
     if (quiet) {

@@ -431,7 +431,6 @@ RoomOptions operated_options() {
     options.check_within = 3s;
     options.stop_within = 15s;
     options.unload_after = 4s;
-    options.sweep_every = 1s;
     options.rooms_max = 4;
     options.rechecks_max = 2;
     options.client_bytes_max = 16 << 10;

@@ -284,7 +284,7 @@ public:
                         : Duration{-2});
         // After each step, eviction_due_ and the end of the idle time follow from this sweep.
         f("sweep_after_idle", part::time_left(now, sweep_after_idle()));
-        f("started", elapsed(started_, now) % options_->sweep_every);
+        f("started", elapsed(started_, now) % sweep_every());
     }
 
 private:
@@ -365,6 +365,11 @@ private:
         const auto drawn = static_cast<std::int64_t>(uniform_upto(turn.bits, half));
         save_.at = after(turn.now, nominal - Duration{drawn});
     }
+    /// The time between two sweeps. Rooms that became idle one after the other are evicted
+    /// together, and none stays for much longer than it must.
+    [[nodiscard]] constexpr Duration sweep_every() const noexcept {
+        return detail::larger(options_->unload_after / 6, Duration{1});
+    }
     /// Returns the first sweep at which the room may be evicted.
     [[nodiscard]] constexpr Instant evict_at() const noexcept {
         if (clients_ != 0 || unflushed_ != 0 || saving() || eviction_due_) return never;
@@ -374,9 +379,9 @@ private:
         const Instant idle = after(last_activity_, options_->unload_after);
         if (idle == never) return never;
         const auto since = static_cast<std::uint64_t>(elapsed(started_, idle).count());
-        const auto every = static_cast<std::uint64_t>(options_->sweep_every.count());
+        const auto every = static_cast<std::uint64_t>(sweep_every().count());
         const std::uint64_t sweeps = since / every + (since % every != 0 ? 1 : 0);
-        return after(started_, part::saturating_multiply(options_->sweep_every, sweeps));
+        return after(started_, part::saturating_multiply(sweep_every(), sweeps));
     }
     constexpr Actions decide(Instant now) noexcept {
         if (stopping_) return decide_to_stop(now);

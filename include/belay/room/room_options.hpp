@@ -50,10 +50,8 @@ struct RoomOptions {
     /// A load that waits for loads_max for this long is rejected: its clients are closed with 1013.
     Duration load_queued_within = std::chrono::seconds{60};
     /// How long a room without clients stays in memory after its last activity. The next sweep then
-    /// evicts it.
+    /// evicts it. There is a sweep in each sixth of this time.
     Duration unload_after = std::chrono::minutes{30};
-    /// The time between two sweeps.
-    Duration sweep_every = std::chrono::minutes{5};
 
     /// A load, flush, save or list that the storage does not answer within this time has failed.
     /// The time of a load or a save begins when it is under way.
@@ -207,7 +205,6 @@ private:
               {save_within, "RoomOptions: save_within must be > 0ns"},
               {load_queued_within, "RoomOptions: load_queued_within must be > 0ns"},
               {unload_after, "RoomOptions: unload_after must be > 0ns"},
-              {sweep_every, "RoomOptions: sweep_every must be > 0ns"},
               {answer_within, "RoomOptions: answer_within must be > 0ns"},
               {check_within, "RoomOptions: check_within must be > 0ns"},
               {stop_within, "RoomOptions: stop_within must be > 0ns"},
