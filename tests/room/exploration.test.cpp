@@ -20,8 +20,7 @@ namespace room_exploration {
 
 const RoomOptions options = [] {
     RoomOptions o;
-    o.save_after = 2s;
-    o.save_within = 3s;
+    o.save_after = 1s;
     o.unload_after = 6s;
     o.check_within = 2s;
     o.token_within = 2s;

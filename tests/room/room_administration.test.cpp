@@ -157,7 +157,7 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
 TEST_CASE("RoomManager::erase of a room that is saved before its eviction",
           "[room][room_administration][sim]") {
     RoomOptions options;
-    options.save_after = options.save_within = 2h;
+    options.save_after = 2h;
     RoomWorld w{Seed{1}, options};
     Answered calls;
     RoomEditor alice{w, "alice", 1};

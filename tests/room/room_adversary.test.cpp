@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Goal: hostile clients close no honest one, and delay its joins and edits by a bounded factor.
 // Method: the same world with and without hostile clients, for many seeds. BELAY_HOSTILE is the
-// number of hostile clients, and BELAY_SEEDS that of the seeds. Without BELAY_HOSTILE, a second test
-// draws the number and the kinds of the hostile clients, and the server's limits, from the seed.
+// number of hostile clients, and BELAY_SEEDS that of the seeds. Without BELAY_HOSTILE, a second
+// test draws the number and the kinds of the hostile clients, and the server's limits, from the
+// seed.
 #include <belay/core/random.hpp>
 #include <belay/room/room_manager.hpp>
 
@@ -188,8 +189,8 @@ Crowd all_kinds(std::size_t count) {
     return crowd;
 }
 
-/// Draws 10 to 1,000 hostile clients of some of the kinds, with texts of 1 to 100,000 bytes, and the
-/// limits of the server. Each order of magnitude is as frequent as the others.
+/// Draws 10 to 1,000 hostile clients of some of the kinds, with texts of 1 to 100,000 bytes, and
+/// the limits of the server. Each order of magnitude is as frequent as the others.
 Crowd drawn_crowd(Seed seed) {
     Random random{seed};
     const auto magnitude = [&](double from, double to) {
@@ -237,7 +238,6 @@ constexpr RoomOptions options_of(const ServerLimits& limits) {
     }
     // The storage saves and loads during all of the test.
     options.save_after = 200ms;
-    options.save_within = 500ms;
     return options;
 }
 

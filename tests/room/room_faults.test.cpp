@@ -31,7 +31,6 @@ RoomOptions small_room_options() {
     options.piece_bytes_max = 1024;
     options.unload_after = 1min;
     options.save_after = 2s;
-    options.save_within = 5s;
     options.answer_within = 5s;
     options.check_within = 3s;
     return options;
@@ -137,7 +136,6 @@ private:
         RoomOptions options = small_room_options();
         options.unload_after = 2s;
         options.save_after = 300ms;
-        options.save_within = 1s;
         options.heartbeat = {1s, 3s};
         return options;
     }

@@ -150,7 +150,6 @@ public:
         RoomOptions options;
         options.unload_after = 1min;
         options.save_after = 2s;
-        options.save_within = 5s;
         rooms_.emplace(OwingRooms{&storage}, SpareRights{}, options, SpareRecorder{});
         rooms_->attach(Waker{});
         turn();  // without a driver, it has no other clock

@@ -13,19 +13,6 @@
 using namespace belay;
 using namespace std::chrono_literals;
 
-TEST_CASE("RoomOptions: save_after must not be greater than save_within",
-          "[room][room_options][unit]") {
-    const auto output = [](const RoomOptions& options) {
-        return belay_test::aborts_with([&] {
-            const RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, options};
-        });
-    };
-    CHECK(output({.save_after = 60s}).find("save_after <= save_within") != std::string::npos);
-    CHECK(output({.save_after = 60s}).find("(save_after is 60000000000ns, save_within is") !=
-          std::string::npos);
-    CHECK(output({.save_after = 60s, .save_within = 60s}) == "did not abort");
-}
-
 TEST_CASE("RoomOptions: the error of a wrong option names no other option",
           "[room][room_options][unit]") {
     const auto output = [](const RoomOptions& options) {

@@ -245,7 +245,6 @@ private:
 bool rooms_share_a_storage(sim::World& world, bool loses) {
     RoomsRun& run = world.make<RoomsRun>(world, loses);
     run.options.save_after = 1s;
-    run.options.save_within = 5s;
     run.options.answer_within = 3s;
     const bool evicts = world.chance("evicts", 50);
     if (evicts) {

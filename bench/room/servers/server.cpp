@@ -37,7 +37,6 @@ int serve(Persistence persistence) {
     AsioLoop loop{context};
     RoomManager rooms{std::move(persistence), EveryoneEdits{},
                       RoomOptions{.save_after = std::chrono::hours{1},
-                                  .save_within = std::chrono::hours{1},
                                   // All clients have one address.
                                   .rooms_per_user_max = no_limit,
                                   .clients_per_user_max = no_limit,

@@ -77,8 +77,8 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// - A change is `appended`, and pending. Then it is `applied`: it is durable, and in the document.
 ///   Or it is `lost`, with all other pending changes, and the room is loaded again. Or it is
 ///   `dropped`, if the room need not be loaded again.
-/// - A save is due RoomOptions::save_after after the last change, and at most save_within after the
-///   first change that no save covers. A save that failed is tried again, after growing delays.
+/// - A save is due RoomOptions::save_after after the last change, and at most `save_within` after
+///   the first change that no save covers. A save that failed is tried again, after growing delays.
 /// - A room without clients is evicted at the first sweep that is unload_after or more after the
 ///   last activity, when it is clean. A client that joins before keeps it.
 /// - A save that goes on failing keeps the room. `evictable` reports whether the owner can evict it
@@ -279,9 +279,9 @@ public:
         // Times in the past decide nothing, except that of the change that begins save_within.
         // It also gives the state of the save: the value for a room where nothing waits for a save
         // differs from all times, also from `never`.
-        f("save.dirty_since",
-          save_.waits() ? part::time_left(now, after(save_.dirty_since, options_->save_within))
-                        : Duration{-2});
+        f("save.dirty_since", save_.waits()
+                                  ? part::time_left(now, after(save_.dirty_since, save_within()))
+                                  : Duration{-2});
         // After each step, eviction_due_ and the end of the idle time follow from this sweep.
         f("sweep_after_idle", part::time_left(now, sweep_after_idle()));
         f("started", elapsed(started_, now) % sweep_every());
@@ -328,15 +328,15 @@ private:
         const bool retries = save_.failures != 0 && (save_.waits() || save_.at > now);
         if (!save_.waits()) save_.dirty_since = now;
         save_.state = saving() ? State::saving_changed : State::due;
-        const Instant due = smaller(after(now, options_->save_after),
-                                    after(save_.dirty_since, options_->save_within));
+        const Instant due =
+            smaller(after(now, options_->save_after), after(save_.dirty_since, save_within()));
         // A save that failed waits for its retry, regardless of how busy the room is. The retry of
         // an optional one may be over, and nothing was saved then.
         save_.at = retries ? detail::larger(save_.at, now) : due;
     }
     /// A draw spreads the saves of servers that load a room at one instant, as after a failover.
     constexpr void on_loaded_uncovered(Turn& turn) noexcept {
-        const Duration spread = options_->save_within - options_->save_after;
+        const Duration spread = save_within() - options_->save_after;
         const auto most = static_cast<std::uint64_t>(spread.count());
         const auto drawn = static_cast<std::int64_t>(uniform_upto(turn.bits, most));
         need_optional(turn.now);
@@ -364,6 +364,10 @@ private:
         const auto half = static_cast<std::uint64_t>(nominal.count() / 2);
         const auto drawn = static_cast<std::int64_t>(uniform_upto(turn.bits, half));
         save_.at = after(turn.now, nominal - Duration{drawn});
+    }
+    /// The wait for a pause of an author. A room that is edited all day is saved in each such time.
+    [[nodiscard]] constexpr Duration save_within() const noexcept {
+        return part::saturating_multiply(options_->save_after, 6);
     }
     /// The time between two sweeps. Rooms that became idle one after the other are evicted
     /// together, and none stays for much longer than it must.

@@ -442,7 +442,6 @@ private:
             detail::expect_options(wrong, {});
         detail::expect_options(
             wrong, {{"save_after", o.save_after},
-                    {"save_within", o.save_within},
                     {"heartbeat.every", o.heartbeat.every},
                     {"heartbeat.dead_after", o.heartbeat.dead_after},
                     {"close_codes.unauthorized", std::uint64_t(o.close_codes.unauthorized)},

@@ -34,11 +34,10 @@ struct RoomOptions {
     /// The codes for clients that are rejected.
     RoomCloseCodes close_codes{};
 
-    /// A room is saved when it has not changed for this long.
+    /// A room is saved when it has not changed for this long. A room that goes on changing is saved
+    /// at most six times as long after its first unsaved change. Until then the change is durable
+    /// as an update in the storage.
     Duration save_after = std::chrono::seconds{5};
-    /// A room that goes on changing is saved at most this long after its first unsaved change. Must
-    /// be >= save_after. Until then the change is durable as an update in the storage.
-    Duration save_within = std::chrono::seconds{30};
     /// The maximum number of saves that are under way at a time, over all rooms, also while the
     /// manager stops. A flush may have to wait for them.
     std::size_t saves_max = 4;
@@ -179,10 +178,6 @@ struct RoomOptions {
     /// serves a static_assert.   Complexity: O(1).
     [[nodiscard]] constexpr std::string_view check() const noexcept {
         if (const auto wrong = check_durations(); !wrong.empty()) return wrong;
-        if (save_after > save_within) {
-            return "RoomOptions: save_after <= save_within must hold, because a change is saved "
-                   "within save_within";
-        }
         if (!closes(close_codes.unauthorized) || !closes(close_codes.forbidden) ||
             (!closes(close_codes.too_large) && close_codes.too_large != 1009)) {
             return "RoomOptions: close_codes must be 1008 (too_large: or 1009) or from 3000 to "
@@ -202,7 +197,6 @@ private:
     [[nodiscard]] constexpr std::string_view check_durations() const noexcept {
         for (const auto& [value, sentence] :
              {Positive<Duration>{save_after, "RoomOptions: save_after must be > 0ns"},
-              {save_within, "RoomOptions: save_within must be > 0ns"},
               {load_queued_within, "RoomOptions: load_queued_within must be > 0ns"},
               {unload_after, "RoomOptions: unload_after must be > 0ns"},
               {answer_within, "RoomOptions: answer_within must be > 0ns"},
