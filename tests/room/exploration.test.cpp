@@ -23,8 +23,6 @@ const RoomOptions options = [] {
     o.save_after = 1s;
     o.unload_after = 6s;
     o.check_within = 2s;
-    o.token_within = 2s;
-    o.bytes_until_token = 2;
     return o;
 }();
 
@@ -358,7 +356,7 @@ struct ConnectionModel {
                 return act(c, Event::ended, !std::exchange(ended, true));
             case 8:
                 if (!open) return c.impossible();
-                if (!core.count_until_token(1)) act(c, Event::close, true);
+                if (!core.count_until_token(Core::token_bytes_max / 2)) act(c, Event::close, true);
                 return;
             case 9:
                 if (!open) return c.impossible();

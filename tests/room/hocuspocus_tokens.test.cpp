@@ -60,13 +60,12 @@ TEST_CASE("hocuspocus: at most eight fresh tokens of a client are checked at onc
     CHECK(f.eve.closed_with == 0);
 }
 
-TEST_CASE("hocuspocus: bytes_until_token may be greater than piece_bytes_max",
-          "[room][hocuspocus][sim]") {
-    RoomWorld w{Seed{1}, {.bytes_until_token = 100'000}};
+TEST_CASE("hocuspocus: a frame with a token has at most 8 KiB", "[room][hocuspocus][sim]") {
+    RoomWorld w;
     HocuspocusClient eve{w, "eve"};
     const bool fits = GENERATE(true, false);
     eve.dial();
-    eve.token("doc", std::string(fits ? 99'900 : 100'000, 'x'));
+    eve.token("doc", std::string(fits ? 8'100 : 8'192, 'x'));
     w.run(1s);
     CHECK(w.rooms().clients() == (fits ? 1 : 0));
     CHECK(w.rooms().counters().reasons.of(RoomErrc::frame_too_large) == (fits ? 0 : 1));

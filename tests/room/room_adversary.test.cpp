@@ -233,7 +233,7 @@ constexpr RoomOptions options_of(const ServerLimits& limits) {
     options.rooms_per_user_max = 8;
     options.frame_bytes_max = limits.frame_bytes;
     if (limits.closes_soon) {
-        options.token_within = 300ms;
+        options.check_within = 300ms;
         options.heartbeat = {100ms, 300ms};
     }
     // The storage saves and loads during all of the test.

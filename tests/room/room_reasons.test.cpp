@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: each rejection, throttle and close of a client, each eviction and each failure of the
-// storage is one event with a reason, and one count of that reason. Method: a simulated world provokes each
-// reason; a switch without default does not compile when there is another one.
+// storage is one event with a reason, and one count of that reason. Method: a simulated world
+// provokes each reason; a switch without default does not compile when there is another one.
 #include <belay/room/room_metrics.hpp>
 
 #include <algorithm>
@@ -411,7 +411,7 @@ TEST_CASE("RoomRejection::limit names the option that rejects a client, and is e
     const auto long_token = [](RoomWorld& w, RoomEditor&) {
         HocuspocusClient bob{w, "bob"};
         bob.dial();
-        bob.token("one", std::string(2'000, 'x'));
+        bob.token("one", std::string(8'192, 'x'));
         w.run(1s);
     };
     const auto show_much = [](RoomWorld& w, RoomEditor& alice) {
@@ -440,8 +440,8 @@ TEST_CASE("RoomRejection::limit names the option that rejects a client, and is e
         {"rooms_max", {.rooms_max = 1}, two_rooms},
         {"rooms_per_user_max", {.rooms_per_user_max = 1}, two_rooms},
         {"clients_per_connection_max", {.clients_per_connection_max = 1}, two_documents},
-        {"token_within", {}, no_token},
-        {"bytes_until_token", {.bytes_until_token = 1'000}, long_token},
+        {"check_within", {}, no_token},
+        {"", {}, long_token},
         {"frame_bytes_max", {.frame_bytes_max = 1'000}, long_frame},
         {"awareness_bytes_max", {.awareness_bytes_max = 1'000}, show_much},
         {"unflushed_bytes_max", {.unflushed_bytes_max = 50}, type_while_the_disk_hangs},

@@ -56,7 +56,8 @@ struct RoomOptions {
     /// The time of a load or a save begins when it is under way.
     Duration answer_within = std::chrono::seconds{30};
     /// A check that an authorizer does not answer within this time rejects the client. A connection
-    /// whose upgrade takes longer is ended.
+    /// whose upgrade takes longer is ended, and one whose protocol has tokens in messages is closed
+    /// if it has no document for this long.
     Duration check_within = std::chrono::seconds{10};
     /// stop() ends after this time, even if something has not been saved.
     Duration stop_within = std::chrono::seconds{20};
@@ -65,12 +66,6 @@ struct RoomOptions {
     /// receive something every 30 s.
     HeartbeatOptions heartbeat{std::chrono::seconds{20}, std::chrono::seconds{45}};
 
-    /// For protocols with tokens in messages: a connection without a document is closed after this
-    /// time.
-    Duration token_within = std::chrono::seconds{10};
-    /// Such a connection is closed earlier if it sends more bytes than this, up to and including
-    /// its first token. A frame with a token must not be longer, either.
-    std::size_t bytes_until_token = std::size_t{4} << 10;
     /// The maximum number of clients of one connection, if its protocol allows several documents:
     /// each of them is a client.
     std::size_t clients_per_connection_max = 100;
@@ -201,8 +196,7 @@ private:
               {unload_after, "RoomOptions: unload_after must be > 0ns"},
               {answer_within, "RoomOptions: answer_within must be > 0ns"},
               {check_within, "RoomOptions: check_within must be > 0ns"},
-              {stop_within, "RoomOptions: stop_within must be > 0ns"},
-              {token_within, "RoomOptions: token_within must be > 0ns"}}) {
+              {stop_within, "RoomOptions: stop_within must be > 0ns"}}) {
             if (value <= Duration::zero()) return sentence;
         }
         return {};
@@ -228,7 +222,6 @@ private:
               {answer_rate_per_user_max, "RoomOptions: answer_rate_per_user_max must be > 0"},
               {unflushed_bytes_max, "RoomOptions: unflushed_bytes_max must be > 0"},
               {awareness_bytes_max, "RoomOptions: awareness_bytes_max must be > 0"},
-              {bytes_until_token, "RoomOptions: bytes_until_token must be > 0"},
               {clients_per_connection_max,
                "RoomOptions: clients_per_connection_max must be > 0"}}) {
             if (value == 0) return sentence;

@@ -35,7 +35,7 @@ inline constexpr Duration close_linger_max = std::chrono::seconds{2};
 /// The most bytes of a frame of a connection that has not joined a room yet, although its upgrade
 /// was answered.
 [[nodiscard]] constexpr std::size_t bytes_before_join(const RoomOptions& options) noexcept {
-    return larger(options.piece_bytes_max, options.bytes_until_token);
+    return larger(options.piece_bytes_max, ConnectionCore::token_bytes_max);
 }
 
 /// The client of a connection whose frames have no addresses. It has the id, the request and the
@@ -408,7 +408,7 @@ private:
         if (todo.abort) return closer_.abort(connection);
         if (todo.fail)
             return closer_.close_connection_and_report(connection, make_error_code(*todo.fail),
-                                                       "token_within");
+                                                       "check_within");
         if (connection.core.ending()) return;
         if (connection.output.pace.check_too_slow(context_.now, OutputPace::bytes_per_second_min,
                                                   context_.options.heartbeat.dead_after))
@@ -469,8 +469,7 @@ private:
         if (frame.size() > most)
             return bad(RoomErrc::frame_too_large,
                        authorized ? "frame_bytes_max" : "piece_bytes_max");
-        if (!connection.core.count_until_token(frame.size()))
-            return bad(RoomErrc::frame_too_large, "bytes_until_token");
+        if (!connection.core.count_until_token(frame.size())) return bad(RoomErrc::frame_too_large);
         const auto address = connection.protocol.address(frame);
         if (!address.has_value()) return bad(static_cast<std::error_code>(address.error()));
         const BytesView name = *address;
@@ -478,8 +477,8 @@ private:
         const auto read = connection.protocol.read(BytesView{frame}.subspan(name.size()));
         if (!read.has_value()) return bad(static_cast<std::error_code>(read.error()));
         const part::RoomMessage& message = *read;
-        if (message.kind == Kind::token && frame.size() > context_.options.bytes_until_token)
-            return bad(RoomErrc::frame_too_large, "bytes_until_token");
+        if (message.kind == Kind::token && frame.size() > ConnectionCore::token_bytes_max)
+            return bad(RoomErrc::frame_too_large);
         if (name.empty() != (message.kind == Kind::ping || message.kind == Kind::pong))
             return bad(RoomErrc::unknown_message);
         if (message.kind == Kind::ping) return send_own(connection, Kind::pong);
@@ -532,14 +531,14 @@ private:
         // A name comes from the client, as one in a URL does: an invalid one is never shown.
         if (!is_room_id_of_url(request.room_id)) request.room_id.clear();
         request.token = as_text(message.payload);
-        // After token_within, a connection without access gets no further check.
+        // After check_within, a connection without access gets no further check.
         const bool late =
             connection.core.is_late(context_.now) &&
             std::none_of(connection.clients.begin(), connection.clients.end(), is_admitted);
         if (late || !connection.own.takes_another(context_.options.clients_per_connection_max)) {
             const auto why =
                 make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many_documents);
-            context_.report_rejection(request, {}, why, late ? "token_within" : "");
+            context_.report_rejection(request, {}, why, late ? "check_within" : "");
             return send_rejection(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
         }
         // A client dials again after its connection closes, but not after a rejected document. This
