@@ -395,7 +395,7 @@ TEST_CASE("RoomManager loads at most loads_max rooms at a time, in their order",
 }
 
 TEST_CASE("RoomManager: many saves do not delay a flush", "[room][room_manager][sim]") {
-    RoomWorld w{Seed{1}, {.saves_max = 3}};
+    RoomWorld w{Seed{1}, {.loads_max = 48}};
     w.disk.save_takes = 100ms;
     const auto edit = [&](std::uint64_t author) {
         for (int i = 0; i < 50; ++i) {
@@ -828,11 +828,9 @@ TEST_CASE("RoomManager saves the rooms that hold up the log one after the other,
     }
 }
 
-TEST_CASE("RoomManager saves up to saves_max of the rooms that hold up the log at a time",
+TEST_CASE("RoomManager saves up to four of the rooms that hold up the log at a time",
           "[room][room_manager][sim]") {
-    RoomOptions options;
-    options.saves_max = 4;
-    RoomWorld w{Seed{1}, options};
+    RoomWorld w;
     std::vector<std::string> all;
     for (int n = 0; n < 40; ++n) all.push_back("room" + std::to_string(100 + n));
     for (const std::string& board : all) {
@@ -908,16 +906,16 @@ TEST_CASE("RoomManager saves up to saves_max of the rooms that hold up the log a
     }
 }
 
-TEST_CASE("RoomManager: rooms that hold up the log leave half of loads_max to clients",
+TEST_CASE("RoomManager: rooms that hold up the log leave most of loads_max to clients",
           "[room][room_manager][regression][sim]") {
     RoomOptions options;
-    options.loads_max = GENERATE(as<std::size_t>{}, 1, 2, 5);
+    options.loads_max = GENERATE(as<std::size_t>{}, 1, 16, 32);
     RoomWorld w{Seed{1}, options};
     w.disk.hang_loads = 1000;
     w.disk.lags = {"a", "b", "c", "d", "e"};
     w.rooms().erase("other", Completion<PersistenceError>{[](auto) noexcept {}});  // one flush
     w.run(100ms);
-    CHECK(w.disk.loads == (options.loads_max == 5 ? 2 : 1));
+    CHECK(w.disk.loads == (options.loads_max == 32 ? 2 : 1));
 }
 
 TEST_CASE("RoomManager does not save a room without a history, which the storage requests",
@@ -953,7 +951,7 @@ TEST_CASE("RoomManager does not save a room without a history, which the storage
 TEST_CASE("RoomManager: a room whose saves fail delays no other one after it was loaded again",
           "[room][room_manager][regression][sim]") {
     RoomOptions options;
-    options.saves_max = 1;
+    options.loads_max = 16;
     RoomWorld w{Seed{1}, options};
     for (const char* board : {"a", "b"}) {
         REQUIRE(w.rooms().get_or_create_room(board));

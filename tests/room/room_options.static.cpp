@@ -21,6 +21,6 @@ constexpr RoomOptions with_heartbeat(HeartbeatOptions heartbeat) {
 }
 static_assert(RoomOptions{}.check().empty());
 static_assert(RoomOptions{.close_codes = yjs_close_codes()}.check().empty());
-static_assert(RoomOptions{.saves_max = 0}.check() == "RoomOptions: saves_max must be > 0");
+static_assert(RoomOptions{.loads_max = 0}.check() == "RoomOptions: loads_max must be > 0");
 static_assert(RoomOptions{.stop_within = 0s}.check() == "RoomOptions: stop_within must be > 0ns");
 static_assert(with_heartbeat({.every = 30s, .dead_after = 10s}).check().starts_with("Heartbeat"));

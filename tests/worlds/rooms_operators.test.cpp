@@ -423,7 +423,6 @@ std::string not_saved(OperatedRun& run) {
 RoomOptions operated_options() {
     RoomOptions options;
     options.save_after = 1s;
-    options.saves_max = 1;
     options.loads_max = 2;
     options.load_queued_within = 8s;
     options.answer_within = 5s;

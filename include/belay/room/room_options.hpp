@@ -38,13 +38,11 @@ struct RoomOptions {
     /// at most six times as long after its first unsaved change. Until then the change is durable
     /// as an update in the storage.
     Duration save_after = std::chrono::seconds{5};
-    /// The maximum number of saves that are under way at a time, over all rooms, also while the
-    /// manager stops. A flush may have to wait for them.
-    std::size_t saves_max = 4;
     /// The maximum number of loads that are under way at a time, over all rooms. Further ones wait,
-    /// and their users take turns. All loads for import_room and get_or_create_room are those of
-    /// one user. An export_room of a room that is not in memory loads at once, as one of at most
-    /// 100 calls, and is not in RoomCounters::loads.
+    /// and their users take turns. Of saves, a sixteenth as many, but at least one, are under way
+    /// at a time. All loads for import_room and get_or_create_room are those of one user. An
+    /// export_room of a room that is not in memory loads at once, as one of at most 100 calls, and
+    /// is not in RoomCounters::loads.
     std::size_t loads_max = 64;
     /// A load that waits for loads_max for this long is rejected: its clients are closed with 1013.
     Duration load_queued_within = std::chrono::seconds{60};
@@ -212,7 +210,6 @@ private:
                "RoomOptions: clients_per_user_and_room_max must be > 0"},
               {waiting_max, "RoomOptions: waiting_max must be > 0"},
               {rechecks_max, "RoomOptions: rechecks_max must be > 0"},
-              {saves_max, "RoomOptions: saves_max must be > 0"},
               {loads_max, "RoomOptions: loads_max must be > 0"},
               {frame_bytes_max, "RoomOptions: frame_bytes_max must be > 0"},
               {read_rate_max, "RoomOptions: read_rate_max must be > 0"},

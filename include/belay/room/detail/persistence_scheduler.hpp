@@ -222,12 +222,17 @@ struct LimitedSaves {
     /// Under way when their rooms were evicted, as after a failed reload.
     std::vector<std::unique_ptr<SaveCall>> of_evicted{};
 };
-/// The rooms that the storage has requested to be saved. At most RoomOptions::saves_max of them,
-/// but no more than half of loads_max, are loaded and saved at a time. So their loads leave the
-/// other half to clients, also if they hang. After its load or its save has ended, a room is not
-/// taken for RoomCore::retry_min. So one that cannot be loaded is not loaded after every flush, and
-/// one that stays in the log is not saved without end. Rooms that were not taken yet go before it,
-/// so a room whose loads hang delays each other one once.
+/// The number of saves that are under way at a time. A flush may have to wait for them, and each
+/// writes a whole document, whereas a client waits for a load.
+[[nodiscard]] constexpr std::size_t saves_max(const RoomOptions& options) noexcept {
+    return larger(options.loads_max / 16, std::size_t{1});
+}
+
+/// The rooms that the storage has requested to be saved. At most `saves_max` of them are loaded and
+/// saved at a time. So their loads leave the others to clients, also if they hang. After its load
+/// or its save has ended, a room is not taken for RoomCore::retry_min. So one that cannot be loaded
+/// is not loaded after every flush, and one that stays in the log is not saved without end. Rooms
+/// that were not taken yet go before it, so a room whose loads hang delays each other one once.
 ///
 /// Thread safety: the manager's home thread.
 class RequestedSaves {
@@ -255,8 +260,7 @@ public:
     [[nodiscard]] bool takes_another(const RoomOptions& options) const noexcept {
         std::size_t under_way = 0;
         for (const auto& [id, until] : rooms_) under_way += until ? 0U : 1U;
-        return under_way <
-               smaller(options.saves_max, larger(options.loads_max / 2, std::size_t{1}));
+        return under_way < saves_max(options);
     }
     void add(const std::string& id) { rooms_.insert_or_assign(id, std::nullopt); }
     /// Neither the load nor the save of a room is queued or under way now. It may be taken again
@@ -281,7 +285,7 @@ private:
 
 /// Loads, appends, flushes and saves. RoomCore decides when a room is loaded and saved; this part
 /// decides when the call of the storage begins. One flush is under way at a time, for all rooms:
-/// later changes wait for the next one. At most RoomOptions::saves_max saves and loads_max loads
+/// later changes wait for the next one. At most `saves_max` saves and RoomOptions::loads_max loads
 /// run at a time, so that they do not delay a flush, and each one can end before its deadline.
 ///
 /// `Parts` names the parts of the manager. This part calls
@@ -579,7 +583,7 @@ private:
         room.waker.touch();
     }
     [[nodiscard]] bool may_save() const noexcept {
-        return saves_.under_way() < context_.options.saves_max;
+        return saves_.under_way() < saves_max(context_.options);
     }
     [[nodiscard]] Instant answer_ends() const noexcept {
         return after(context_.now, context_.options.answer_within);
