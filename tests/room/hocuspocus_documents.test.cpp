@@ -737,7 +737,7 @@ TEST_CASE("hocuspocus: a stream of fresh tokens does not delay the check that re
 
 TEST_CASE("hocuspocus: a stream of fresh tokens does not prevent the rechecks of other clients",
           "[room][hocuspocus][sim][regression]") {
-    RoomWorld w{Seed{1}, {.rechecks_max = 1}};
+    RoomWorld w{Seed{1}, {.waiting_max = 10}};
     w.rights.takes = 100ms;
     HocuspocusClient eve{w, "eve"};
     eve.enter({"doc"});

@@ -151,7 +151,7 @@ TEST_CASE("bad input: invalid room ids are rejected", "[room][room_bad_input][si
 
 TEST_CASE("bad input: a grant that changes at each frame is valid for the frames after it",
           "[room][room_bad_input][sim]") {
-    RoomWorld w{Seed{1}, {.rechecks_max = 2}};
+    RoomWorld w{Seed{1}, {.waiting_max = 20}};
     w.requests["eve"] = {.room_id = "board", .token = "eve"};
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};

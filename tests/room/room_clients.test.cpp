@@ -151,10 +151,10 @@ TEST_CASE(
     CHECK(alice.closed_with == 1013);
 }
 
-TEST_CASE("RoomManager::reauthorize checks at most rechecks_max clients at a time",
+TEST_CASE("RoomManager::reauthorize checks at most a tenth of waiting_max at a time",
           "[room][room_clients][sim]") {
     // The clients of one room may use two of the three checks.
-    RoomWorld w{Seed{1}, {.rechecks_max = 3}};
+    RoomWorld w{Seed{1}, {.waiting_max = 30}};
     std::vector<std::unique_ptr<RoomEditor>> editors;
     for (std::uint64_t i = 1; i <= 7; ++i) {
         editors.push_back(std::make_unique<RoomEditor>(w, "e" + std::to_string(i), i));

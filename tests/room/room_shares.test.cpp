@@ -446,7 +446,7 @@ namespace {
 
 /// Checks of one user, or of one room, that hang.
 struct HangingRechecks {
-    explicit HangingRechecks(bool of_room) : w{Seed{1}, {.rechecks_max = 8}} {
+    explicit HangingRechecks(bool of_room) : w{Seed{1}, {.waiting_max = 80}} {
         for (int i = 0; i < 100; ++i) {
             const std::string number = std::to_string(i);
             const std::string user = of_room ? "user" + number : "eve";
@@ -518,7 +518,7 @@ TEST_CASE("RoomManager: a revoked client is checked although another waiting cli
           "[room][room_shares][regression][sim]") {
     const bool leaves = GENERATE(false, true);
     CAPTURE(leaves);
-    RoomWorld w{Seed{1}, {.rechecks_max = 2}};
+    RoomWorld w{Seed{1}, {.waiting_max = 20}};
     RoomEditors all;
     const auto join = [&](const std::string& user, const std::string& room) -> RoomEditor& {
         RoomEditor& one = all.add(w, user, {.room_id = room, .token = user});
@@ -548,7 +548,7 @@ TEST_CASE("RoomManager: a revoked client is checked although another waiting cli
 
 TEST_CASE("RoomManager: hanging rechecks of all users and rooms delay a client by check_within",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.check_within = 3s, .rechecks_max = 4}};
+    RoomWorld w{Seed{1}, {.check_within = 3s, .waiting_max = 40}};
     RoomEditors all;
     for (int i = 0; i < 12; ++i) {
         const std::string name = "user" + std::to_string(i);

@@ -424,13 +424,12 @@ RoomOptions operated_options() {
     RoomOptions options;
     options.save_after = 1s;
     options.loads_max = 2;
-    options.load_queued_within = 8s;
     options.answer_within = 5s;
     options.check_within = 3s;
     options.stop_within = 15s;
     options.unload_after = 4s;
     options.rooms_max = 4;
-    options.rechecks_max = 2;
+    options.waiting_max = 20;
     options.client_bytes_max = 16 << 10;
     options.unflushed_bytes_max = 32 << 10;
     return options;

@@ -283,8 +283,8 @@ public:
         return *stats(room_id);
     }
     /// Asks the authorizer again for all clients of a room, so that changed or revoked rights take
-    /// effect. An empty id stands for all rooms. At most RoomOptions::rechecks_max clients are
-    /// checked at a time. A client that is being checked is checked once more.
+    /// effect. An empty id stands for all rooms. At most a tenth of RoomOptions::waiting_max
+    /// clients are checked at a time. A client that is being checked is checked once more.
     /// Returns: how many clients are checked again.   Errors: none.
     /// Complexity: O(n log n) for the n clients of all rooms.
     std::size_t reauthorize(std::string_view room_id) {

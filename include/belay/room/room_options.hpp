@@ -44,14 +44,13 @@ struct RoomOptions {
     /// export_room of a room that is not in memory loads at once, as one of at most 100 calls, and
     /// is not in RoomCounters::loads.
     std::size_t loads_max = 64;
-    /// A load that waits for loads_max for this long is rejected: its clients are closed with 1013.
-    Duration load_queued_within = std::chrono::seconds{60};
     /// How long a room without clients stays in memory after its last activity. The next sweep then
     /// evicts it. There is a sweep in each sixth of this time.
     Duration unload_after = std::chrono::minutes{30};
 
     /// A load, flush, save or list that the storage does not answer within this time has failed.
-    /// The time of a load or a save begins when it is under way.
+    /// The time of a load or a save begins when it is under way. A load that waits for loads_max
+    /// for twice as long is rejected: its clients are closed with 1013.
     Duration answer_within = std::chrono::seconds{30};
     /// A check that an authorizer does not answer within this time rejects the client. A connection
     /// whose upgrade takes longer is ended, and one whose protocol has tokens in messages is closed
@@ -98,14 +97,8 @@ struct RoomOptions {
     /// The maximum number of clients that are being checked, or wait for a room that is being
     /// loaded. A further one takes the place of a client of the user who has most of them. It is
     /// rejected if no other user has more than its own; before its access is granted, it counts for
-    /// its address.
+    /// its address. reauthorize() checks a tenth as many clients, but at least one, at a time.
     std::size_t waiting_max = 1'000;
-    /// The maximum number of clients that reauthorize() checks at a time. The others keep their
-    /// rights until it is their turn, and new clients are checked before them. A client of a user
-    /// without one that is checked is next. A further one of the same user is checked only while
-    /// fewer than three quarters of the maximum are. A room has at most three quarters, and at
-    /// least 1.
-    std::size_t rechecks_max = 100;
     /// The maximum number of bytes of a client's message.
     std::size_t frame_bytes_max = std::size_t{16} << 20;
     /// The rate at which messages of one connection are read, in bytes per second. Further messages
@@ -190,7 +183,6 @@ private:
     [[nodiscard]] constexpr std::string_view check_durations() const noexcept {
         for (const auto& [value, sentence] :
              {Positive<Duration>{save_after, "RoomOptions: save_after must be > 0ns"},
-              {load_queued_within, "RoomOptions: load_queued_within must be > 0ns"},
               {unload_after, "RoomOptions: unload_after must be > 0ns"},
               {answer_within, "RoomOptions: answer_within must be > 0ns"},
               {check_within, "RoomOptions: check_within must be > 0ns"},
@@ -209,7 +201,6 @@ private:
               {clients_per_user_and_room_max,
                "RoomOptions: clients_per_user_and_room_max must be > 0"},
               {waiting_max, "RoomOptions: waiting_max must be > 0"},
-              {rechecks_max, "RoomOptions: rechecks_max must be > 0"},
               {loads_max, "RoomOptions: loads_max must be > 0"},
               {frame_bytes_max, "RoomOptions: frame_bytes_max must be > 0"},
               {read_rate_max, "RoomOptions: read_rate_max must be > 0"},

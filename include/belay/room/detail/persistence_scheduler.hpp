@@ -345,7 +345,7 @@ public:
             number = loads_.queue.begin(user);
             return load(room);
         }
-        const Instant ends = after(context_.now, context_.options.load_queued_within);
+        const Instant ends = after(answer_ends(), context_.options.answer_within);
         number = loads_.queue.push({&room, ends}, user);
         for (const auto* const clients : {&room.after_load.clients, &room.clients}) {
             for (const RoomClient* const client : *clients)
@@ -359,7 +359,7 @@ public:
         if (std::exchange(room.calls.load_rejected, false)) {
             error = {RoomErrc::storage_busy,
                      {},
-                     "the load waited for loads_max longer than load_queued_within",
+                     "the load waited for loads_max for twice answer_within",
                      "find out why the storage loads slowly, or raise these limits of RoomOptions"};
             ++context_.counters.loads_rejected;
             report_failure(room.id, error);

@@ -107,7 +107,7 @@ public:
     [[nodiscard]] Instant deadline() const noexcept {
         return closer_.limits.rechecks.has_next() ? always : never;
     }
-    /// Begins queued checks, up to RoomOptions::rechecks_max: an authorizer has a limit of
+    /// Begins queued checks, up to `rechecks_max`: an authorizer has a limit of
     /// questions, and a client that it does not answer in time is closed. Clients whose user or
     /// room has its share already keep their places.
     void begin_rechecks() {
