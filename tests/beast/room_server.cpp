@@ -177,7 +177,7 @@ template <class Rooms>
     words.take("client-bytes", o.client_bytes_max);
     words.take("frame-bytes", o.frame_bytes_max);
     words.take("rooms-max", o.rooms_max);
-    o.rooms_per_user_max = o.clients_per_user_max = o.clients_per_user_and_room_max = no_limit;
+    o.clients_per_user_max = no_limit;
     return o;
 }
 /// All clients of a test come from one address.

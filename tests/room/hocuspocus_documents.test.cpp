@@ -176,7 +176,7 @@ TEST_CASE("hocuspocus: a client that reads no answers is closed", "[room][hocusp
     // The client does not read rejections in one case, and grants in the other.
     const std::size_t documents = GENERATE(std::size_t{100}, std::size_t{5000});
     RoomWorld w{Seed{1},
-                {.clients_per_connection_max = documents, .read_rate_max = std::size_t{1} << 32}};
+                {.clients_per_user_max = 20 * documents, .read_rate_max = std::size_t{1} << 32}};
     w.world.network().window_bytes(2000);
     HocuspocusClient eve{w, "eve"};
     eve.enter({"doc"});

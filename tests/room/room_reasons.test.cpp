@@ -218,7 +218,7 @@ void provoke(RoomErrc why) {
         case RoomErrc::too_many:
         case RoomErrc::too_many_of_user: {
             RoomOptions options;
-            (why == RoomErrc::too_many ? options.rooms_max : options.rooms_per_user_max) = 1;
+            (why == RoomErrc::too_many ? options.rooms_max : options.clients_per_user_max) = 1;
             Provoked p{error, options};
             p.w.requests["bob"] = {.room_id = "other", .token = "alice"};
             RoomEditor bob{p.w, "bob", 2};
@@ -243,7 +243,7 @@ void provoke(RoomErrc why) {
             return p.check_clients(1, false);
         }
         case RoomErrc::too_many_documents: {
-            Provoked p{error, {.clients_per_connection_max = 1}};
+            Provoked p{error, {.clients_per_user_max = 20}};
             HocuspocusClient bob{p.w, "bob"};
             bob.enter({"one", "two"});
             return p.check_clients(1, false);
@@ -436,10 +436,10 @@ TEST_CASE("RoomRejection::limit names the option that rejects a client, and is e
         {"check_within", {}, never_upgrade(HocuspocusProtocol{})},
         {"clients_per_room_max", {.clients_per_room_max = 1}, two},
         {"clients_per_user_max", {.clients_per_user_max = 1}, two_rooms},
-        {"clients_per_user_and_room_max", {.clients_per_user_and_room_max = 1}, two},
+        {"clients_per_user_max", {.clients_per_user_max = 10}, two},
         {"rooms_max", {.rooms_max = 1}, two_rooms},
-        {"rooms_per_user_max", {.rooms_per_user_max = 1}, two_rooms},
-        {"clients_per_connection_max", {.clients_per_connection_max = 1}, two_documents},
+        {"clients_per_user_max", {.clients_per_user_max = 2}, two_rooms},
+        {"clients_per_user_max", {.clients_per_user_max = 20}, two_documents},
         {"check_within", {}, no_token},
         {"", {}, long_token},
         {"frame_bytes_max", {.frame_bytes_max = 1'000}, long_frame},
@@ -458,9 +458,9 @@ TEST_CASE("RoomRejection::limit names the option that rejects a client, and is e
         CHECK(w.rooms().observer().last_limit == one.limit);
         check_events(w);
     }
-    CHECK(RoomRejection{{}, {}, {}, RoomErrc::too_many_of_user, "rooms_per_user_max"}.message() ==
+    CHECK(RoomRejection{{}, {}, {}, RoomErrc::too_many_of_user, "clients_per_user_max"}.message() ==
           "the user has too many rooms, clients or waiting changes "
-          "(RoomOptions::rooms_per_user_max)");
+          "(RoomOptions::clients_per_user_max)");
     CHECK(RoomRejection{{}, {}, {}, RoomErrc::forbidden}.message() ==
           "the client has no right to this room");
 }

@@ -948,7 +948,7 @@ TEST_CASE("servers: a client that may not edit any more is hidden on all servers
 TEST_CASE("servers: one publication of awareness is short, and the next ones continue it",
           "[room][fanout]") {
     RoomOptions options;
-    options.clients_per_user_and_room_max = 100;
+    options.clients_per_user_max = 1'000;
     Cluster c{Seed{1}, {}, options};
     const auto bob = c.editor("bob", 200, 2);
     std::vector<std::unique_ptr<RoomEditor>> many;

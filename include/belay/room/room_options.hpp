@@ -63,37 +63,33 @@ struct RoomOptions {
     /// receive something every 30 s.
     HeartbeatOptions heartbeat{std::chrono::seconds{20}, std::chrono::seconds{45}};
 
-    /// The maximum number of clients of one connection, if its protocol allows several documents:
-    /// each of them is a client.
-    std::size_t clients_per_connection_max = 100;
-
     /// The maximum number of rooms in memory. For a further one the manager evicts the room that
     /// has been idle for longest. If there is none, it evicts one without clients whose saves fail,
     /// or whose save has not begun. Such a room is loaded again with its changes. The last choice
     /// is one that a shared storage may lack in part. Otherwise it rejects the client.
     std::size_t rooms_max = 10'000;
-    /// The maximum number of rooms in memory that one user has opened. For a further one the
-    /// manager evicts the room of that user that has been idle for longest. If there is none, it
-    /// evicts one without clients whose saves fail, or whose save has not begun. Otherwise it
-    /// rejects the client. A room counts until it is evicted.
-    ///
-    /// In this option and the others with `per_user`, users without a name count by
-    /// RoomRequest::ip. An IPv6 network of 64 bits counts as one address. Clients without a name
-    /// and an address count by their connection. Set an option to no_limit if many such users share
-    /// an address, as behind a proxy that does not forward it. If there are several servers, a user
-    /// has these shares on each one.
-    std::size_t rooms_per_user_max = 1'000;
     /// The maximum number of clients of all rooms, including those that wait to join. A user who
     /// has several documents open counts as several clients. A closed client whose connection has
     /// not ended does not count. It ends at once if its place is needed.
     std::size_t clients_max = 20'000;
-    /// The maximum number of clients of one user, over all its connections. A further one is
-    /// rejected. A client counts from the grant of its access until it is closed.
+    /// The share of one user, over all its connections: the maximum number of its clients. A
+    /// further one is rejected. A client counts from the grant of its access until it is closed.
+    /// The other limits of a user follow from it, each at least 1:
+    /// - Half as many rooms in memory that the user has opened. For a further one the manager
+    ///   evicts the room of that user that has been idle for longest. If there is none, it evicts
+    ///   one without clients whose saves fail, or whose save has not begun. Otherwise it rejects
+    ///   the client. A room counts until it is evicted.
+    /// - A tenth as many clients in one room.
+    /// - A twentieth as many clients of one connection, if its protocol allows several documents:
+    ///   each of them is a client.
+    ///
+    /// Users without a name count by RoomRequest::ip. An IPv6 network of 64 bits counts as one
+    /// address. Clients without a name and an address count by their connection. Set the option to
+    /// no_limit if many such users share an address, as behind a proxy that does not forward it. If
+    /// there are several servers, a user has this share on each one.
     std::size_t clients_per_user_max = 2'000;
     /// The maximum number of clients of one room.
     std::size_t clients_per_room_max = 1'000;
-    /// The maximum number of clients of one user in one room. A further one is rejected.
-    std::size_t clients_per_user_and_room_max = 200;
     /// The maximum number of clients that are being checked, or wait for a room that is being
     /// loaded. A further one takes the place of a client of the user who has most of them. It is
     /// rejected if no other user has more than its own; before its access is granted, it counts for
@@ -194,12 +190,9 @@ private:
     [[nodiscard]] constexpr std::string_view check_limits() const noexcept {
         for (const auto& [value, sentence] :
              {Positive<std::size_t>{rooms_max, "RoomOptions: rooms_max must be > 0"},
-              {rooms_per_user_max, "RoomOptions: rooms_per_user_max must be > 0"},
               {clients_max, "RoomOptions: clients_max must be > 0"},
               {clients_per_user_max, "RoomOptions: clients_per_user_max must be > 0"},
               {clients_per_room_max, "RoomOptions: clients_per_room_max must be > 0"},
-              {clients_per_user_and_room_max,
-               "RoomOptions: clients_per_user_and_room_max must be > 0"},
               {waiting_max, "RoomOptions: waiting_max must be > 0"},
               {loads_max, "RoomOptions: loads_max must be > 0"},
               {frame_bytes_max, "RoomOptions: frame_bytes_max must be > 0"},
@@ -209,9 +202,7 @@ private:
               {answers_bytes_max, "RoomOptions: answers_bytes_max must be > 0"},
               {answer_rate_per_user_max, "RoomOptions: answer_rate_per_user_max must be > 0"},
               {unflushed_bytes_max, "RoomOptions: unflushed_bytes_max must be > 0"},
-              {awareness_bytes_max, "RoomOptions: awareness_bytes_max must be > 0"},
-              {clients_per_connection_max,
-               "RoomOptions: clients_per_connection_max must be > 0"}}) {
+              {awareness_bytes_max, "RoomOptions: awareness_bytes_max must be > 0"}}) {
             if (value == 0) return sentence;
         }
         return {};

@@ -129,19 +129,21 @@ private:
 struct AccountLimit {
     std::string_view option;         ///< the name of the option
     std::size_t RoomOptions::*most;  ///< its value
+    std::size_t part;                ///< the limit is this part of the value, and at least 1
     std::size_t Holdings::*held;
     bool in_room;  ///< in one room; else in all
 };
 /// All limits of one user, each after its reason.
 inline constexpr std::array<AccountLimit, 4> account_limits{{
     // One user must leave clients to others.
-    {"clients_per_user_max", &RoomOptions::clients_per_user_max, &Holdings::clients, false},
-    {"clients_per_user_and_room_max", &RoomOptions::clients_per_user_and_room_max,
-     &Holdings::clients, true},
-    // A room costs memory for as long as it stays.
-    {"rooms_per_user_max", &RoomOptions::rooms_per_user_max, &Holdings::rooms, false},
+    {"clients_per_user_max", &RoomOptions::clients_per_user_max, 1, &Holdings::clients, false},
+    // Each edit of a room is sent to all of its clients.
+    {"clients_per_user_max", &RoomOptions::clients_per_user_max, 10, &Holdings::clients, true},
+    // A room costs memory for as long as it stays. A client is in one room, and often not alone.
+    {"clients_per_user_max", &RoomOptions::clients_per_user_max, 2, &Holdings::rooms, false},
     // There are many rooms, each with space for as many changes.
-    {"unflushed_bytes_max", &RoomOptions::unflushed_bytes_max, &Holdings::unflushed_bytes, false},
+    {"unflushed_bytes_max", &RoomOptions::unflushed_bytes_max, 1, &Holdings::unflushed_bytes,
+     false},
 }};
 /// Returns the option that does not permit one more amount; empty if all permit it. The first one
 /// of a user always fits.
@@ -152,7 +154,7 @@ inline constexpr std::array<AccountLimit, 4> account_limits{{
     for (const AccountLimit& limit : account_limits) {
         if (limit.held != what) continue;
         const std::size_t held = (limit.in_room ? of.held : of.user.held).*what;
-        const std::size_t most = options.*limit.most;
+        const std::size_t most = larger(options.*limit.most / limit.part, std::size_t{1});
         if (held != 0 && (held >= most || amount > most - held)) return limit.option;
     }
     return {};

@@ -38,6 +38,13 @@ inline constexpr Duration close_linger_max = std::chrono::seconds{2};
     return larger(options.piece_bytes_max, ConnectionCore::token_bytes_max);
 }
 
+/// The most clients of one connection. A page has few documents open, and a frame of a connection
+/// is looked up among its documents.
+[[nodiscard]] constexpr std::size_t clients_per_connection_max(
+    const RoomOptions& options) noexcept {
+    return larger(options.clients_per_user_max / 20, std::size_t{1});
+}
+
 /// The client of a connection whose frames have no addresses. It has the id, the request and the
 /// turns of the connection.
 struct OnlyClient : RoomClient {
@@ -535,7 +542,7 @@ private:
         const bool late =
             connection.core.is_late(context_.now) &&
             std::none_of(connection.clients.begin(), connection.clients.end(), is_admitted);
-        if (late || !connection.own.takes_another(context_.options.clients_per_connection_max)) {
+        if (late || !connection.own.takes_another(clients_per_connection_max(context_.options))) {
             const auto why =
                 make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many_documents);
             context_.report_rejection(request, {}, why, late ? "check_within" : "");
