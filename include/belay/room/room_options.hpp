@@ -92,8 +92,9 @@ struct RoomOptions {
     std::size_t clients_per_room_max = 1'000;
     /// The maximum number of clients that are being checked, or wait for a room that is being
     /// loaded. A further one takes the place of a client of the user who has most of them. It is
-    /// rejected if no other user has more than its own; before its access is granted, it counts for
-    /// its address. reauthorize() checks a tenth as many clients, but at least one, at a time.
+    /// rejected if no other user has more than its own. Before its access is granted, it counts for
+    /// its address. At most a tenth as many clients, and at least one, are checked by reauthorize()
+    /// at a time.
     std::size_t waiting_max = 1'000;
     /// The maximum number of bytes of a client's message.
     std::size_t frame_bytes_max = std::size_t{16} << 20;
