@@ -73,7 +73,7 @@ TEST_CASE("hocuspocus: a frame with a token has at most 8 KiB", "[room][hocuspoc
 
 TEST_CASE("hocuspocus: tokens sent before a document was open share the same limit of checks",
           "[room][hocuspocus][sim]") {
-    TokenFlood f{1, {.read_rate_max = 400 << 10, .read_bytes_burst = 960 << 10}};
+    TokenFlood f{1, {.read_rate_max = 240 << 10}};
     // Seven documents each hold a fresh token until they are admitted. Then the rate is used up.
     for (int i = 1; i < 8; ++i) {
         f.eve.token(TokenFlood::name(i), "eve");

@@ -509,7 +509,7 @@ TEST_CASE(
 
 TEST_CASE("A connection is reported as throttled although none of its documents has joined",
           "[room][room_reasons][sim]") {
-    RoomWorld w{Seed{1}, {.read_rate_max = 100'000, .read_bytes_burst = 200'000}};
+    RoomWorld w{Seed{1}, {.read_rate_max = 50'000}};
     w.rights.hangs = true;
     HocuspocusClient alice{w, "alice"};
     alice.dial();

@@ -98,9 +98,10 @@ struct RoomOptions {
     std::size_t waiting_max = 1'000;
     /// The maximum number of bytes of a client's message.
     std::size_t frame_bytes_max = std::size_t{16} << 20;
-    /// The rate at which messages of one connection are read, in bytes per second. Further messages
-    /// are read later. A message costs its bytes and the time that the server needs for it, as the
-    /// bytes that it could read in that time:
+    /// The rate at which messages of one connection are read, in bytes per second. The bytes of
+    /// four seconds are read at once, and further messages later. State vectors of one user are
+    /// answered at the same rate, over all its clients. A message costs its bytes and the time that
+    /// the server needs for it, as the bytes that it could read in that time:
     /// - 256 bytes for each message, and 64 KiB for a token, which the authorizer checks;
     /// - 16 bytes for each client that receives an update or an awareness;
     /// - 16 bytes for each awareness state that a query requests;
@@ -109,9 +110,12 @@ struct RoomOptions {
     /// - the same for a join that must merge the document, and 4 KiB for any other one.
     ///
     /// These costs are fixed, so that a test is limited as the server is.
+    ///
+    /// A join and an answer of a document that must be merged cost a user as much as above; another
+    /// answer costs what is sent. A join never waits. An edit for which a full document is
+    /// compacted counts, too; the connection of that edit is then read later. Users without a name
+    /// at one address have eight times as much together.
     std::size_t read_rate_max = std::size_t{2} << 20;
-    /// How many bytes of such cost are read from one connection before that rate applies.
-    std::size_t read_bytes_burst = std::size_t{8} << 20;
     /// The maximum number of bytes of updates that wait to be sent to one client, in addition to
     /// one update. Awareness (who is here) never waits.
     /// - Half of it may wait in the client's connection; the manager calls `limit_output` for that.
@@ -131,13 +135,6 @@ struct RoomOptions {
     /// needs the space, a client that has had an answer under way for heartbeat.dead_after is
     /// closed.
     std::size_t answers_bytes_max = std::size_t{256} << 20;
-    /// The rate at which state vectors of one user are answered, over all its clients. A join and
-    /// an answer of a document that must be merged have the costs that read_rate_max lists; another
-    /// answer costs what is sent. The first read_bytes_burst are answered at once, and further ones
-    /// later. A join never waits. An edit for which a full document is compacted counts, too; the
-    /// connection of that edit is then read later. Users without a name at one address have eight
-    /// times as much together.
-    std::size_t answer_rate_per_user_max = std::size_t{2} << 20;
     /// Answers, and updates that are longer than half of client_bytes_max, are sent in pieces of
     /// this size, if the protocol and the document can split them. All clients share the pieces of
     /// an update. A value that cannot be cut is one piece. Awareness is always sent in pieces, each
@@ -198,10 +195,8 @@ private:
               {loads_max, "RoomOptions: loads_max must be > 0"},
               {frame_bytes_max, "RoomOptions: frame_bytes_max must be > 0"},
               {read_rate_max, "RoomOptions: read_rate_max must be > 0"},
-              {read_bytes_burst, "RoomOptions: read_bytes_burst must be > 0"},
               {client_bytes_max, "RoomOptions: client_bytes_max must be > 0"},
               {answers_bytes_max, "RoomOptions: answers_bytes_max must be > 0"},
-              {answer_rate_per_user_max, "RoomOptions: answer_rate_per_user_max must be > 0"},
               {unflushed_bytes_max, "RoomOptions: unflushed_bytes_max must be > 0"},
               {awareness_bytes_max, "RoomOptions: awareness_bytes_max must be > 0"}}) {
             if (value == 0) return sentence;

@@ -64,11 +64,11 @@ struct Account : Counted {
         : is_address{address}, accounts{all}, number{id} {}
     /// Returns the part of the account in a room.   Complexity: O(log users and their rooms).
     [[nodiscard]] Ref<RoomAccount> in(std::string_view room_id);
-    /// Charges an answer. The rate is RoomOptions::answer_rate_per_user_max.
+    /// Charges an answer.
     void charge(std::size_t bytes, Instant now, const RoomOptions& options) noexcept {
         const std::size_t users = is_address ? users_per_address : 1;
         const std::size_t cost = bytes / users + (bytes % users != 0 ? 1 : 0);
-        static_cast<void>(rate.charge(cost, now, options, options.answer_rate_per_user_max));
+        static_cast<void>(rate.charge(cost, now, options));
     }
     /// The last reference is gone.
     void end() noexcept;
