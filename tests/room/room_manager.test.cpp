@@ -887,7 +887,7 @@ TEST_CASE("RoomManager saves up to four of the rooms that hold up the log at a t
     SECTION("loads that hung are repeated after those of all other rooms") {
         w.disk.hang_loads = 4;
         flush();
-        w.run(options.answer_within + 1s + 50ms);
+        w.run(w.options.answer_within + 1s + 50ms);
         CHECK(unsaved() == 20);
         for (int n = 0; n < 4; ++n)
             CHECK_FALSE(stored_of(w.disk, all.at(static_cast<std::size_t>(n)))->updates.empty());
