@@ -898,7 +898,7 @@ TEST_CASE("hocuspocus: a message held until admission costs as much as a later o
 }
 
 TEST_CASE("hocuspocus: expensive messages are read one by one", "[room][hocuspocus][sim]") {
-    RoomWorld w{Seed{1}, {.read_rate_max = 20 << 10, .piece_bytes_max = 16 << 10}};
+    RoomWorld w{Seed{1}, {.read_rate_max = 20 << 10, .client_bytes_max = 256 << 10}};
     HocuspocusClient eve{w, "eve"};
     eve.dial();
     std::vector<std::string> names;
@@ -933,7 +933,7 @@ TEST_CASE("hocuspocus: expensive messages are read one by one", "[room][hocuspoc
 
 TEST_CASE("hocuspocus: a client that is not read and receives slowly is not closed",
           "[room][hocuspocus][sim]") {
-    RoomWorld w{Seed{1}, {.check_within = 200s, .piece_bytes_max = 4096}};
+    RoomWorld w{Seed{1}, {.check_within = 200s, .client_bytes_max = 64 << 10}};
     w.world.network().window_bytes(20'000);
     w.rooms().import_room("big", {.updates = {typed(1, 0, std::string(8 << 20, 'x'))}},
                           Completion<PersistenceError>{[](auto) noexcept {}});

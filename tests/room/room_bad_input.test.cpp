@@ -25,7 +25,7 @@ void is_served(RoomWorld& w, RoomEditor& author, RoomEditor& reader) {
 TEST_CASE("bad input: clients that send only state vectors do not delay others",
           "[room][room_bad_input][sim]") {
     // Each state vector is answered by 100 pieces.
-    RoomWorld w{Seed{1}, {.frame_bytes_max = 200'000, .piece_bytes_max = 1024}};
+    RoomWorld w{Seed{1}, {.frame_bytes_max = 200'000, .client_bytes_max = 16 << 10}};
     w.world.network().window_bytes(1 << 20);
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};

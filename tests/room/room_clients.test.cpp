@@ -459,7 +459,7 @@ TEST_CASE("RoomManager: a slow reader delays no other client, and receives a dif
 
 TEST_CASE("RoomManager: bytes that wait in a slow reader's connection count towards its budget",
           "[room][room_clients][sim]") {
-    RoomWorld w{Seed{1}, {.client_bytes_max = 100'000, .piece_bytes_max = 1024}};
+    RoomWorld w{Seed{1}, {.client_bytes_max = 100'000}};
     RoomEditor alice{w, "alice", 1};
     RoomEditor slow{w, "slow", 3};
     w.dial(alice, slow);
@@ -691,7 +691,7 @@ TEST_CASE("RoomManager: a client has at most eight awareness ids", "[room][room_
 TEST_CASE("RoomManager: a reader that stalls at random times ends with the right awareness states",
           "[room][room_clients][sim]") {
     for (std::uint64_t seed = 1; seed <= 10; ++seed) {
-        RoomWorld w{Seed{seed}, {.piece_bytes_max = 1024}};
+        RoomWorld w{Seed{seed}, {.client_bytes_max = 16 << 10}};
         w.world.network().window_bytes(1000 * seed);
         const auto editors = joined_editors(w, 30);
         RoomEditor slow{w, "slow", 100};
@@ -796,7 +796,7 @@ TEST_CASE("RoomManager: one piece of awareness waits for a stalled client, in a 
         const std::string name{e->host().name()};
         waiting_max = std::max(waiting_max, w.taken[name].bytes - before[name].bytes);
     }
-    CHECK(waiting_max <= window + 9 * w.options.piece_bytes_max);
+    CHECK(waiting_max <= window + 9 * detail::piece_bytes(w.options));
     CHECK(quick.present.size() == 100);
     before = w.taken;
     for (const auto& e : editors) e->stall(false);
@@ -807,7 +807,7 @@ TEST_CASE("RoomManager: one piece of awareness waits for a stalled client, in a 
         CHECK(e->online());
         CHECK(e->present.size() == 100);
         CHECK(e->present == quick.present);
-        CHECK(w.taken[name].longest <= w.options.piece_bytes_max);
+        CHECK(w.taken[name].longest <= detail::piece_bytes(w.options));
         CHECK(w.taken[name].bytes - before[name].bytes <= 3 * all);
     }
 }

@@ -28,7 +28,6 @@ namespace {
 RoomOptions small_room_options() {
     RoomOptions options;
     options.client_bytes_max = 400;
-    options.piece_bytes_max = 1024;
     options.unload_after = 1min;
     options.save_after = 2s;
     options.answer_within = 5s;

@@ -22,7 +22,6 @@ TEST_CASE("RoomOptions: the error of a wrong option names no other option",
     };
     CHECK(output({.stop_within = 0s}).ends_with("RoomOptions: stop_within must be > 0ns\n"));
     CHECK(output({.waiting_max = 0}).ends_with("RoomOptions: waiting_max must be > 0\n"));
-    CHECK(output({.piece_bytes_max = 9}).ends_with("must be >= 1 KiB (piece_bytes_max is 9)\n"));
 }
 
 TEST_CASE("RoomOptions: close codes must be valid WebSocket codes", "[room][room_options][unit]") {

@@ -445,8 +445,7 @@ private:
                     {"heartbeat.every", o.heartbeat.every},
                     {"heartbeat.dead_after", o.heartbeat.dead_after},
                     {"close_codes.unauthorized", std::uint64_t(o.close_codes.unauthorized)},
-                    {"close_codes.forbidden", std::uint64_t(o.close_codes.forbidden)},
-                    {"piece_bytes_max", std::uint64_t{o.piece_bytes_max}}});
+                    {"close_codes.forbidden", std::uint64_t(o.close_codes.forbidden)}});
         return o;
     }
     void deliver_events(const driver::TurnGuard& guard) {

@@ -105,7 +105,7 @@ struct RoomOptions {
     /// - 256 bytes for each message, and 64 KiB for a token, which the authorizer checks;
     /// - 16 bytes for each client that receives an update or an awareness;
     /// - 16 bytes for each awareness state that a query requests;
-    /// - 4 KiB for a state vector, and for each piece_bytes_max of the document as much again;
+    /// - 4 KiB for a state vector, and for each piece of the document as much again;
     /// - twice as much for an edit for which a full document is compacted;
     /// - the same for a join that must merge the document, and 4 KiB for any other one.
     ///
@@ -127,6 +127,10 @@ struct RoomOptions {
     ///   manager cannot process yet. That is frames for documents that it is not admitted to yet,
     ///   or that are being loaded again, and state vectors. Above the limit nothing more is read;
     ///   the last frame may exceed it.
+    /// - Answers, and updates that are longer than half of the limit, are sent in pieces of a
+    ///   sixteenth of it, and of at least 1 KiB, if the protocol and the document can split them.
+    ///   All clients share the pieces of an update. A value that cannot be cut is one piece.
+    ///   Awareness is always sent in pieces, each with at least one state.
     std::size_t client_bytes_max = std::size_t{1} << 20;
     /// The maximum number of bytes of answers to state vectors that wait to be sent, over all
     /// clients. Answers of documents of more than a megabyte have a second limit of the same size
@@ -135,11 +139,6 @@ struct RoomOptions {
     /// needs the space, a client that has had an answer under way for heartbeat.dead_after is
     /// closed.
     std::size_t answers_bytes_max = std::size_t{256} << 20;
-    /// Answers, and updates that are longer than half of client_bytes_max, are sent in pieces of
-    /// this size, if the protocol and the document can split them. All clients share the pieces of
-    /// an update. A value that cannot be cut is one piece. Awareness is always sent in pieces, each
-    /// with at least one state. Must be >= 1 KiB.
-    std::size_t piece_bytes_max = std::size_t{64} << 10;
     /// The maximum number of bytes of changes of one room that wait to become durable. A client
     /// that sends more is closed, and may connect again. A change of a user is accepted if the user
     /// then has at most three times as many bytes in the room as are left. If no other change of
@@ -164,7 +163,6 @@ struct RoomOptions {
                    "4999; instead of the HTTP status 401 use 4401";
         }
         if (const auto wrong = check_limits(); !wrong.empty()) return wrong;
-        if (piece_bytes_max < 1024) return "RoomOptions: piece_bytes_max must be >= 1 KiB";
         return heartbeat.check();
     }
 

@@ -35,7 +35,7 @@ inline constexpr Duration close_linger_max = std::chrono::seconds{2};
 /// The most bytes of a frame of a connection that has not joined a room yet, although its upgrade
 /// was answered.
 [[nodiscard]] constexpr std::size_t bytes_before_join(const RoomOptions& options) noexcept {
-    return larger(options.piece_bytes_max, ConnectionCore::token_bytes_max);
+    return larger(piece_bytes(options), ConnectionCore::token_bytes_max);
 }
 
 /// The most clients of one connection. A page has few documents open, and a frame of a connection
@@ -475,7 +475,7 @@ private:
             authorized ? context_.options.frame_bytes_max : bytes_before_join(context_.options);
         if (frame.size() > most)
             return bad(RoomErrc::frame_too_large,
-                       authorized ? "frame_bytes_max" : "piece_bytes_max");
+                       authorized ? "frame_bytes_max" : "client_bytes_max");
         if (!connection.core.count_until_token(frame.size())) return bad(RoomErrc::frame_too_large);
         const auto address = connection.protocol.address(frame);
         if (!address.has_value()) return bad(static_cast<std::error_code>(address.error()));

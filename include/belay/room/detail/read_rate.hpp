@@ -84,10 +84,15 @@ template <class Document>
     else
         return 0;
 }
+/// Returns the size of the pieces in which answers and awareness are sent. Some of them fit into
+/// what may wait for a client, so it gets further ones while it reads.
+[[nodiscard]] constexpr std::size_t piece_bytes(const RoomOptions& options) noexcept {
+    return larger(options.client_bytes_max / 16, std::size_t{1} << 10);
+}
 /// Returns what `bytes` that are compared or sent cost, in bytes that could be read.
 [[nodiscard]] inline std::size_t pieces_cost(std::size_t bytes,
                                              const RoomOptions& options) noexcept {
-    return (1 + bytes / options.piece_bytes_max) * ReadCost::piece;
+    return (1 + bytes / piece_bytes(options)) * ReadCost::piece;
 }
 /// Returns what an answer to a state vector costs at most.
 template <class Document>
