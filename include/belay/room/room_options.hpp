@@ -127,10 +127,10 @@ struct RoomOptions {
     ///   manager cannot process yet. That is frames for documents that it is not admitted to yet,
     ///   or that are being loaded again, and state vectors. Above the limit nothing more is read;
     ///   the last frame may exceed it.
-    /// - Answers, and updates that are longer than half of the limit, are sent in pieces of a
-    ///   sixteenth of it, and of at least 1 KiB, if the protocol and the document can split them.
-    ///   All clients share the pieces of an update. A value that cannot be cut is one piece.
-    ///   Awareness is always sent in pieces, each with at least one state.
+    /// - Answers, and updates that are longer than half of the limit, are sent in pieces. A piece
+    ///   is a sixteenth of the limit, and at least 1 KiB, if the protocol and the document can
+    ///   split them. All clients share the pieces of an update. A value that cannot be cut is one
+    ///   piece. Awareness is always sent in pieces, each with at least one state.
     std::size_t client_bytes_max = std::size_t{1} << 20;
     /// The maximum number of bytes of answers to state vectors that wait to be sent, over all
     /// clients. Answers of documents of more than a megabyte have a second limit of the same size
