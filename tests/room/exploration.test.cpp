@@ -21,7 +21,7 @@ namespace room_exploration {
 const RoomOptions options = [] {
     RoomOptions o;
     o.save_after = 1s;
-    o.unload_after = 6s;
+    o.unload_after = 12s;
     o.check_within = 2s;
     return o;
 }();

@@ -334,7 +334,7 @@ TEST_CASE(
 TEST_CASE("RoomManager loads at most loads_max rooms at a time, in their order",
           "[room][room_manager][sim]") {
     // The loads of rooms that the server opens leave one of the three to users.
-    RoomWorld w{Seed{1}, {.loads_max = 3, .answer_within = 5s}};
+    RoomWorld w{Seed{1}, {.loads_max = 3, .answer_within = 10s}};
     const auto each = [](auto&& f) {
         for (int i = 0; i < 12; ++i) f("room" + std::to_string(i));
     };
@@ -366,7 +366,7 @@ TEST_CASE("RoomManager loads at most loads_max rooms at a time, in their order",
     }
     SECTION("a load without an answer frees its place") {
         w.disk.hang_loads = 2;
-        w.run(6s);
+        w.run(11s);
         CHECK(w.rooms().rooms() == 10);
         w.run(10s);
         CHECK(w.rooms().rooms() == 10);

@@ -217,9 +217,12 @@ TEST_CASE("RoomManager: a client that becomes another user takes that user's sha
 
 TEST_CASE("RoomManager: a document above the user's share does not end the connection's others",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.clients_per_user_max = 10}};
-    HocuspocusClient first{w, "one"};
-    CHECK(enter_as_eve(w, first, "board") == 1);
+    // Two documents of a connection, and four clients in a room.
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 40}};
+    User eve{w, "eve"};
+    for (int i = 0; i < 4; ++i) eve.join("board");
+    w.run(1s);
+    CHECK(eve.online() == 4);
     HocuspocusClient second{w, "two"};
     CHECK(enter_as_eve(w, second, "other") == 1);
     second.token("board", "eve");
@@ -231,7 +234,7 @@ TEST_CASE("RoomManager: a document above the user's share does not end the conne
                          as_bytes("the user has too many rooms, clients or waiting changes"));
     CHECK(second.received() == Frames{to_hex(denied)});
     CHECK(second.closed_with == 0);
-    CHECK(w.rooms().clients() == 2);
+    CHECK(w.rooms().clients() == 5);
     CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == 1);
 }
 
