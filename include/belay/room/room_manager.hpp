@@ -441,8 +441,7 @@ private:
         if (wrong.ends_with("must be > 0") || wrong.ends_with("must be > 0ns"))
             detail::expect_options(wrong, {});
         detail::expect_options(
-            wrong, {{"save_after", o.save_after},
-                    {"heartbeat.every", o.heartbeat.every},
+            wrong, {{"heartbeat.every", o.heartbeat.every},
                     {"heartbeat.dead_after", o.heartbeat.dead_after},
                     {"close_codes.unauthorized", std::uint64_t(o.close_codes.unauthorized)},
                     {"close_codes.forbidden", std::uint64_t(o.close_codes.forbidden)}});

@@ -16,8 +16,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Counts the calls on whole rooms that wait for an answer, up to `waiting_max`. The
-/// manager delivers the answers at the end of its turn.
+/// Counts the calls on whole rooms that wait for an answer, up to `waiting_max`. The manager
+/// delivers the answers at the end of its turn.
 ///
 /// Thread safety: the manager's home thread.
 class AdminAnswers {

@@ -27,8 +27,7 @@ struct ReadCost {
     static constexpr std::size_t piece = 4096;
 };
 
-/// How fast a connection is read: a bucket that fills at
-/// RoomOptions::read_rate_max.
+/// How fast a connection is read: a bucket that fills at RoomOptions::read_rate_max.
 ///
 /// Source: a token bucket, as the virtual scheduling form of GCRA (ITU-T I.371, annex A).
 struct ReadRate {

@@ -25,8 +25,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return nominal - Duration{static_cast<std::int64_t>(uniform_upto(bits, half))};
 }
 
-/// The delay after a failure. It doubles from RoomCore::retry_min to retry_max, and starts
-/// again after retry_max without a failure. It is jittered.
+/// The delay after a failure. It doubles from RoomCore::retry_min to retry_max, and starts again
+/// after retry_max without a failure. It is jittered.
 struct RoomPause {
     [[nodiscard]] Duration next(Instant now, Random& bits) noexcept {
         if (after(until, timeline::RoomCore::retry_max) < now) times = 0;
