@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A server of rooms for real clients, as a process of its own that can be killed.
 //   room_server --dir DIR [--at ADDRESS] [--port PORT] [--OPTION NUMBER]...
-// The build chooses the storage: files in DIR; or memory, SQLite in DIR, Redis or PostgreSQL at ADDRESS.
-// Prints "port N" when it listens, and "saved" before it ends by SIGTERM. Port 0: a free one.
+// The build chooses the storage: files in DIR; or memory, SQLite in DIR, Redis or PostgreSQL at
+// ADDRESS. Prints "port N" when it listens, and "saved" before it ends by SIGTERM. Port 0: a free
+// one.
 // Clients: /ws/canvas/{board}?token={user}:{access}; without a token no client is admitted. Clients
 // of hocuspocus: /hocuspocus, with such tokens.
 // Pages: /stats, or /stats/{board}, as JSON; /reload/{user}/{access}/{board} changes a right.
@@ -173,13 +174,10 @@ template <class Rooms>
     RoomOptions o{.close_codes = yjs_close_codes()};
     words.take("save-after", o.save_after);
     words.take("unload-after", o.unload_after);
-    words.take("sweep-every", o.sweep_every);
     words.take("client-bytes", o.client_bytes_max);
     words.take("frame-bytes", o.frame_bytes_max);
-    words.take("linger", o.linger_max);
-    words.take("awareness-within", o.awareness_within);
     words.take("rooms-max", o.rooms_max);
-    o.rooms_per_user_max = o.clients_per_user_max = o.clients_per_user_and_room_max = no_limit;
+    o.clients_per_user_max = no_limit;
     return o;
 }
 /// All clients of a test come from one address.

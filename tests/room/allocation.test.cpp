@@ -203,7 +203,7 @@ TEST_CASE("yjs: a block longer than a piece is cut only when the next piece is r
     }
 }
 
-TEST_CASE("RoomAwareness does not hold states of other clients above awareness_ids_per_client_max",
+TEST_CASE("RoomAwareness does not hold states of other clients above its limit for one client",
           "[room][allocation][fault]") {
     const RoomOptions options;
     Bytes payload;
@@ -215,7 +215,7 @@ TEST_CASE("RoomAwareness does not hold states of other clients above awareness_i
     const Counting counting;
     ::belay::detail::RoomAwareness here{options};
     REQUIRE_FALSE(here.receive({1, "ada"}, payload, Instant{}));
-    CHECK(here.size() == options.awareness_ids_per_client_max);
+    CHECK(here.size() == ::belay::detail::awareness_ids_max);
     CHECK(counting.held() < 4096);
     payload.pop_back();
     CHECK(here.receive({1, "ada"}, payload, Instant{}).code == RoomErrc::malformed_frame);

@@ -17,8 +17,7 @@ using Event = Core::Event;
 using Todo = Core::Actions;
 
 constexpr RoomOptions connection_defaults{};
-constexpr Duration upgrade_within = connection_defaults.check_within;
-constexpr Duration token_within = connection_defaults.token_within;
+constexpr Duration check_within = connection_defaults.check_within;
 constexpr Instant at(Duration d) { return Instant{d}; }
 constexpr State connection_states[] = {State::accepted, State::opening, State::open, State::closing,
                                        State::closed};
@@ -90,10 +89,10 @@ static_assert(is_the_connection_table());
 constexpr bool an_opening_ends_after_check_within() {
     Core core{connection_defaults};
     static_cast<void>(core.step(Event::open, at(1s)));
-    const bool waits = core.awaits_upgrade() && core.deadline(true) == at(1s + upgrade_within) &&
-                       core.tick(at(upgrade_within), true) == Todo{};
+    const bool waits = core.awaits_upgrade() && core.deadline(true) == at(1s + check_within) &&
+                       core.tick(at(check_within), true) == Todo{};
     return waits &&
-           core.tick(at(1s + upgrade_within), true) == Todo{.release = true, .abort = true} &&
+           core.tick(at(1s + check_within), true) == Todo{.release = true, .abort = true} &&
            core.state() == State::closed && core.deadline(true) == never && !core.awaits_upgrade();
 }
 static_assert(an_opening_ends_after_check_within());
@@ -102,37 +101,37 @@ static_assert(an_opening_ends_after_check_within());
 constexpr bool a_close_code_waits_for_check_within(State from) {
     Core core = connection_in(from);
     static_cast<void>(core.step(Event::close, at(5s)));
-    const bool waits = core.awaits_upgrade() && core.deadline(false) == at(5s + upgrade_within);
+    const bool waits = core.awaits_upgrade() && core.deadline(false) == at(5s + check_within);
     Core sent = core;
     static_cast<void>(sent.step(Event::opened, at(6s)));
-    return waits && core.tick(at(5s + upgrade_within), false) == Todo{.abort = true} &&
+    return waits && core.tick(at(5s + check_within), false) == Todo{.abort = true} &&
            core.deadline(false) == never && sent.deadline(false) == never && !sent.awaits_upgrade();
 }
 static_assert(a_close_code_waits_for_check_within(State::accepted));
 static_assert(a_close_code_waits_for_check_within(State::opening));
 
-// row: open | tick, token_within without a client | open | fail (unauthorized)
-constexpr bool a_connection_without_a_client_ends_after_token_within() {
+// row: open | tick, check_within without a client | open | fail (unauthorized)
+constexpr bool a_connection_without_a_client_ends_after_check_within() {
     Core core{connection_defaults};
     static_cast<void>(core.step(Event::open, at(0s)));
     static_cast<void>(core.step(Event::opened, at(1s)));
-    const Instant ends = at(1s + token_within);
+    const Instant ends = at(1s + check_within);
     const bool early = core.is_late(before(ends, 1ns)) || core.deadline(true) != never;
     return !early && core.deadline(false) == ends && core.is_late(ends) &&
            core.tick(before(ends, 1ns), false) == Todo{} && core.tick(ends, true) == Todo{} &&
            core.tick(ends, false) == Todo{.fail = RoomErrc::unauthorized};
 }
-static_assert(a_connection_without_a_client_ends_after_token_within());
+static_assert(a_connection_without_a_client_ends_after_check_within());
 
-constexpr bool token_within_begins_again_when_the_last_client_has_left() {
+constexpr bool the_time_for_a_token_begins_again_when_the_last_client_has_left() {
     Core core = connection_in(State::open);
     static_cast<void>(core.step(Event::joined, at(1s)));
     static_cast<void>(core.step(Event::left, at(2s)));
     const bool one_is_left = core.deadline(false) == never;
     static_cast<void>(core.step(Event::left, at(3s)));
-    return one_is_left && core.deadline(false) == at(3s + token_within);
+    return one_is_left && core.deadline(false) == at(3s + check_within);
 }
-static_assert(token_within_begins_again_when_the_last_client_has_left());
+static_assert(the_time_for_a_token_begins_again_when_the_last_client_has_left());
 
 constexpr bool a_closed_connection_waits_for_no_client() {
     Core core = connection_in(State::open);
@@ -160,7 +159,7 @@ static_assert(the_first_join_raises_the_limit(State::opening));
 static_assert(the_first_join_raises_the_limit(State::open));
 
 constexpr bool the_bytes_before_the_first_token_are_limited() {
-    const std::size_t most = connection_defaults.bytes_until_token;
+    const std::size_t most = Core::token_bytes_max;
     Core core{connection_defaults};
     const bool fits = core.count_until_token(most - 1) && core.count_until_token(1);
     Core late = core;

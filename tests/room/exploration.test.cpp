@@ -20,15 +20,9 @@ namespace room_exploration {
 
 const RoomOptions options = [] {
     RoomOptions o;
-    o.save_after = 2s;
-    o.save_within = 3s;
-    o.save_retry_min = 2s;
-    o.save_retry_max = 2s;
-    o.unload_after = 1s;
-    o.sweep_every = 3s;
+    o.save_after = 1s;
+    o.unload_after = 12s;
     o.check_within = 2s;
-    o.token_within = 2s;
-    o.bytes_until_token = 2;
     return o;
 }();
 
@@ -362,7 +356,7 @@ struct ConnectionModel {
                 return act(c, Event::ended, !std::exchange(ended, true));
             case 8:
                 if (!open) return c.impossible();
-                if (!core.count_until_token(1)) act(c, Event::close, true);
+                if (!core.count_until_token(Core::token_bytes_max / 2)) act(c, Event::close, true);
                 return;
             case 9:
                 if (!open) return c.impossible();

@@ -24,7 +24,6 @@ namespace {
     RoomOptions options;
     options.save_after = 1s;
     options.unload_after = 4s;
-    options.sweep_every = 1s;
     options.rooms_max = 2;
     return options;
 }
@@ -175,9 +174,9 @@ TEST_CASE_METHOD(EditedRoom,
     // Waits of 30 s to a minute; nothing else loads the room.
     CHECK(c.rooms(1).counters().loads - before <= 20);
     CHECK(is_loaded());
-    SECTION("it stores them at most save_retry_max after it has space") {
+    SECTION("it stores them at most a minute after it has space") {
         c.store.full(1, false);
-        c.world.run_for(c.options.save_retry_max + 1s);
+        c.world.run_for(timeline::RoomCore::retry_max + 1s);
     }
     SECTION("it stores them soon if the server stops, which reports no error") {
         c.rooms(1).stop();

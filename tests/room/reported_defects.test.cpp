@@ -20,7 +20,6 @@ RoomOptions hasty() {
     RoomOptions options;
     options.save_after = 1s;
     options.unload_after = 1s;
-    options.sweep_every = 1s;
     return options;
 }
 
@@ -298,10 +297,9 @@ TEST_CASE("RoomManager enforces expired, downgraded and revoked grants of open c
     CHECK(bob.closed_with == 4003);
 }
 
-TEST_CASE(
-    "RoomManager sends pieces of piece_bytes_max, and closes a client with 4413 for a larger frame",
-    "[room][reported_defects][sim]") {
-    RoomWorld w{Seed{1}, {.frame_bytes_max = 2000, .piece_bytes_max = 1024}};
+TEST_CASE("RoomManager sends pieces, and closes a client with 4413 for a larger frame",
+          "[room][reported_defects][sim]") {
+    RoomWorld w{Seed{1}, {.frame_bytes_max = 2000, .client_bytes_max = 16 << 10}};
     w.world.network().window_bytes(1 << 20);
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Goal: hostile clients close no honest one, and delay its joins and edits by a bounded factor.
 // Method: the same world with and without hostile clients, for many seeds. BELAY_HOSTILE is the
-// number of hostile clients, and BELAY_SEEDS that of the seeds. Without BELAY_HOSTILE, a second test
-// draws the number and the kinds of the hostile clients, and the server's limits, from the seed.
+// number of hostile clients, and BELAY_SEEDS that of the seeds. Without BELAY_HOSTILE, a second
+// test draws the number and the kinds of the hostile clients, and the server's limits, from the
+// seed.
 #include <belay/core/random.hpp>
 #include <belay/room/room_manager.hpp>
 
@@ -188,8 +189,8 @@ Crowd all_kinds(std::size_t count) {
     return crowd;
 }
 
-/// Draws 10 to 1,000 hostile clients of some of the kinds, with texts of 1 to 100,000 bytes, and the
-/// limits of the server. Each order of magnitude is as frequent as the others.
+/// Draws 10 to 1,000 hostile clients of some of the kinds, with texts of 1 to 100,000 bytes, and
+/// the limits of the server. Each order of magnitude is as frequent as the others.
 Crowd drawn_crowd(Seed seed) {
     Random random{seed};
     const auto magnitude = [&](double from, double to) {
@@ -228,16 +229,14 @@ struct Times {
 
 constexpr RoomOptions options_of(const ServerLimits& limits) {
     RoomOptions options;
-    options.clients_per_user_and_room_max = 8;
-    options.rooms_per_user_max = 8;
+    options.clients_per_user_max = 80;  // 8 in a room, and 40 rooms
     options.frame_bytes_max = limits.frame_bytes;
     if (limits.closes_soon) {
-        options.token_within = 300ms;
+        options.check_within = 300ms;
         options.heartbeat = {100ms, 300ms};
     }
     // The storage saves and loads during all of the test.
     options.save_after = 200ms;
-    options.save_within = 500ms;
     return options;
 }
 
@@ -347,7 +346,7 @@ void compare(const Crowd& hostile, Seed seed, TimesOfAll& all) {
     // One more turn, in which a flush of 2 ms was running.
     CHECK(among.edit_p99() <= 3 * alone.edit_p99() + 2ms);
     CHECK(among.mob <= 8);
-    CHECK(among.opened <= 8);
+    CHECK(among.opened <= 40);
     const auto number_of = [&](Hostile::Kind kind) {
         return std::count(hostile.kinds.begin(), hostile.kinds.end(), kind);
     };

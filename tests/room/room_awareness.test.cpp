@@ -16,8 +16,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A room with space for eight ids.
-struct EightIds {
+/// A room with space for the ids of one client, and as many removed ones.
+struct SixteenIds {
     /// A client shows a state. It is accepted, although it may be skipped.
     void show(std::uint64_t client, std::string_view user, std::uint64_t id) {
         REQUIRE_FALSE(awareness.receive({client, user}, awareness_of(id, 1, "{}"), now));
@@ -36,8 +36,7 @@ struct EightIds {
 
     RoomOptions options = [] {
         RoomOptions few;
-        few.clients_per_room_max = 2;
-        few.awareness_ids_per_client_max = 2;
+        few.clients_per_room_max = 1;
         return few;
     }();
     detail::RoomAwareness awareness{options};
@@ -49,34 +48,34 @@ struct EightIds {
 
 TEST_CASE("RoomAwareness: a user who connects again and again takes no id of other users",
           "[room][room_awareness][unit]") {
-    EightIds e;
+    SixteenIds e;
     e.show(1, "bob", 100);
     e.awareness.close(1, e.now);
     while (!e.awareness.take_changes(1000, e.behind).empty()) continue;
     for (std::uint64_t client = 2; client <= 20; ++client) e.pass(client, "mallory");
-    CHECK(e.awareness.size() <= 8);
+    CHECK(e.awareness.size() <= 16);
     e.show(21, "alice", 200);
     CHECK(e.has(21));
     // The removed id of bob, who has few ids, is remembered, so no other user gets its place.
     e.show(22, "mallory", 100);
     CHECK_FALSE(e.has(22));
-    CHECK(e.awareness.size() <= 8);
+    CHECK(e.awareness.size() <= 16);
 }
 
 TEST_CASE("RoomAwareness: an id that is shown is never removed for another one",
           "[room][room_awareness][unit]") {
-    EightIds e;
-    for (std::uint64_t client = 1; client <= 8; ++client) e.show(client, "user", client);
-    e.show(9, "alice", 200);
-    CHECK_FALSE(e.has(9));
+    SixteenIds e;
+    for (std::uint64_t client = 1; client <= 16; ++client) e.show(client, "user", client);
+    e.show(17, "alice", 200);
+    CHECK_FALSE(e.has(17));
     CHECK(e.has(1));
     e.awareness.close(1, e.now);
-    e.show(9, "alice", 200);
+    e.show(17, "alice", 200);
     // The place is free only after all clients were notified that the id is gone.
-    CHECK(e.awareness.size() == 8);
+    CHECK(e.awareness.size() == 16);
     while (!e.awareness.take_changes(1000, e.behind).empty()) continue;
-    e.show(9, "alice", 200);
-    CHECK(e.has(9));
+    e.show(17, "alice", 200);
+    CHECK(e.has(17));
 }
 
 TEST_CASE("RoomAwareness::states_of visits each state once, for any number of clients",

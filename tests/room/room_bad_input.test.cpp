@@ -25,7 +25,7 @@ void is_served(RoomWorld& w, RoomEditor& author, RoomEditor& reader) {
 TEST_CASE("bad input: clients that send only state vectors do not delay others",
           "[room][room_bad_input][sim]") {
     // Each state vector is answered by 100 pieces.
-    RoomWorld w{Seed{1}, {.frame_bytes_max = 200'000, .piece_bytes_max = 1024}};
+    RoomWorld w{Seed{1}, {.frame_bytes_max = 200'000, .client_bytes_max = 16 << 10}};
     w.world.network().window_bytes(1 << 20);
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
@@ -151,7 +151,7 @@ TEST_CASE("bad input: invalid room ids are rejected", "[room][room_bad_input][si
 
 TEST_CASE("bad input: a grant that changes at each frame is valid for the frames after it",
           "[room][room_bad_input][sim]") {
-    RoomWorld w{Seed{1}, {.rechecks_max = 2}};
+    RoomWorld w{Seed{1}, {.waiting_max = 20}};
     w.requests["eve"] = {.room_id = "board", .token = "eve"};
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};

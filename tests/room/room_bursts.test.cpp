@@ -96,7 +96,7 @@ TEST_CASE("RoomManager: 30 updates of 100 kB in one turn close none of 20 reader
 
 TEST_CASE("RoomManager: a client that lags holds at most client_bytes_max and one frame",
           "[room][room_bursts][sim]") {
-    RoomWorld w{Seed{1}, {.client_bytes_max = 100'000, .piece_bytes_max = 4096}};
+    RoomWorld w{Seed{1}, {.client_bytes_max = 100'000}};
     RoomEditor author{w, "author", 1};
     RoomEditor slow{w, "slow", 2};
     w.dial(author, slow);
@@ -130,7 +130,7 @@ TEST_CASE("RoomManager: a client that lags holds at most client_bytes_max and on
 
 TEST_CASE("RoomManager: a client that lags receives deletions, and content after a gap, in the end",
           "[room][room_bursts][sim]") {
-    RoomWorld w{Seed{1}, {.client_bytes_max = 4096, .piece_bytes_max = 1024}};
+    RoomWorld w{Seed{1}, {.client_bytes_max = 4096}};
     RoomEditor author{w, "author", 1};
     RoomEditor slow{w, "slow", 2};
     w.dial(author, slow);
@@ -181,7 +181,7 @@ TEST_CASE("RoomManager: hocuspocus clients that lag receive what they have misse
 
 TEST_CASE("RoomManager: an update that is longer than what may wait is sent in pieces",
           "[room][room_bursts][sim]") {
-    RoomWorld w{Seed{1}, {.client_bytes_max = 100'000, .piece_bytes_max = 4096}};
+    RoomWorld w{Seed{1}, {.client_bytes_max = 100'000}};
     RoomEditor author{w, "author", 1};
     RoomEditor bob{w, "bob", 2};
     RoomEditor carol = RoomEditor::addressed(w, "carol", 3);
@@ -199,7 +199,7 @@ TEST_CASE("RoomManager: an update that is longer than what may wait is sent in p
     // The update is cut once for bob and slow, although carol, who is between them, has another
     // protocol.
     CHECK(w.cuts == 1);
-    for (const char* const host : {"bob", "carol", "slow"}) CHECK(w.taken[host].longest <= 5000);
+    for (const char* const host : {"bob", "carol", "slow"}) CHECK(w.taken[host].longest <= 7000);
     CHECK(w.taken["slow"].bytes - before <= 100'000);
     CHECK((bob.document() == state_of(w.rooms())));
     CHECK((carol.document() == state_of(w.rooms())));
@@ -244,18 +244,20 @@ struct SlowReader {
 
 }  // namespace
 
-TEST_CASE("RoomManager: a client below client_rate_min is closed, although it never stops",
-          "[room][room_bursts][sim]") {
+TEST_CASE(
+    "RoomManager: a client that accepts less than 512 bytes per second is closed, although it "
+    "never stops",
+    "[room][room_bursts][sim]") {
     SlowReader room{2ms};
     room.run(10);
     CHECK_FALSE(room.slow.online());
     CHECK(room.author.closed_with == 0);
     REQUIRE_FALSE(room.w.reported.empty());
     CHECK(room.w.reported.back() == "rejected board slow: the client is too slow");
-    CHECK(room.w.rooms().observer().last_limit == "client_rate_min");
+    CHECK(room.w.rooms().observer().last_limit.empty());
 }
 
-TEST_CASE("RoomManager: a client above client_rate_min stays, however far it lags",
+TEST_CASE("RoomManager: a client that accepts more than that stays, however far it lags",
           "[room][room_bursts][sim]") {
     SlowReader room{200ms};
     room.run(20);

@@ -151,10 +151,10 @@ TEST_CASE(
     CHECK(alice.closed_with == 1013);
 }
 
-TEST_CASE("RoomManager::reauthorize checks at most rechecks_max clients at a time",
+TEST_CASE("RoomManager::reauthorize checks at most a tenth of waiting_max at a time",
           "[room][room_clients][sim]") {
     // The clients of one room may use two of the three checks.
-    RoomWorld w{Seed{1}, {.rechecks_max = 3}};
+    RoomWorld w{Seed{1}, {.waiting_max = 30}};
     std::vector<std::unique_ptr<RoomEditor>> editors;
     for (std::uint64_t i = 1; i <= 7; ++i) {
         editors.push_back(std::make_unique<RoomEditor>(w, "e" + std::to_string(i), i));
@@ -372,7 +372,7 @@ TEST_CASE("RoomManager: no_limit admits any number of clients", "[room][room_cli
 }
 
 TEST_CASE("RoomManager: a client that sends too much is read later", "[room][room_clients][sim]") {
-    RoomWorld w{Seed{1}, {.read_rate_max = 3'200, .read_bytes_burst = 6'400}};
+    RoomWorld w{Seed{1}, {.read_rate_max = 1'600}};
     w.world.network().window_bytes(1 << 20);
     RoomEditor alice{w, "alice", 1};
     RoomEditor mallory{w, "mallory", 2};
@@ -389,8 +389,8 @@ TEST_CASE("RoomManager: a client that sends too much is read later", "[room][roo
     CHECK(state_of(w.rooms()).size() > 2);
     const auto before = w.rooms().counters().updates;
     w.run(5s);
-    CHECK(w.rooms().counters().updates - before >= 30);
-    CHECK(w.rooms().counters().updates - before <= 70);
+    CHECK(w.rooms().counters().updates - before >= 15);
+    CHECK(w.rooms().counters().updates - before <= 35);
     w.run(1min);
     CHECK(w.rooms().counters().updates == 201);
     CHECK(alice.document() == mallory.document());
@@ -459,7 +459,7 @@ TEST_CASE("RoomManager: a slow reader delays no other client, and receives a dif
 
 TEST_CASE("RoomManager: bytes that wait in a slow reader's connection count towards its budget",
           "[room][room_clients][sim]") {
-    RoomWorld w{Seed{1}, {.client_bytes_max = 100'000, .piece_bytes_max = 1024}};
+    RoomWorld w{Seed{1}, {.client_bytes_max = 100'000}};
     RoomEditor alice{w, "alice", 1};
     RoomEditor slow{w, "slow", 3};
     w.dial(alice, slow);
@@ -671,8 +671,7 @@ TEST_CASE("RoomManager: an awareness id belongs to one connection", "[room][room
     CHECK(bob.present[1] == "{\"name\":\"c\"}");
 }
 
-TEST_CASE("RoomManager: a client has at most awareness_ids_per_client_max awareness ids",
-          "[room][room_clients][sim]") {
+TEST_CASE("RoomManager: a client has at most eight awareness ids", "[room][room_clients][sim]") {
     RoomWorld w;
     RoomEditor mallory{w, "mallory", 1};
     RoomEditor alice{w, "alice", 1'000};
@@ -680,7 +679,7 @@ TEST_CASE("RoomManager: a client has at most awareness_ids_per_client_max awaren
     for (std::uint64_t id = 1; id < 100; ++id)
         mallory.say({Kind::awareness, awareness_of(id, 1, "{}")});
     w.run(1s);
-    CHECK(alice.present.size() == w.options.awareness_ids_per_client_max);
+    CHECK(alice.present.size() == detail::awareness_ids_max);
     for (std::uint64_t id = 1; id < 100; ++id) {
         mallory.say({Kind::awareness, awareness_of(id, 2, "null")});
         mallory.say({Kind::awareness, awareness_of(id + 100, 1, "{}")});
@@ -692,7 +691,7 @@ TEST_CASE("RoomManager: a client has at most awareness_ids_per_client_max awaren
 TEST_CASE("RoomManager: a reader that stalls at random times ends with the right awareness states",
           "[room][room_clients][sim]") {
     for (std::uint64_t seed = 1; seed <= 10; ++seed) {
-        RoomWorld w{Seed{seed}, {.piece_bytes_max = 1024}};
+        RoomWorld w{Seed{seed}, {.client_bytes_max = 16 << 10}};
         w.world.network().window_bytes(1000 * seed);
         const auto editors = joined_editors(w, 30);
         RoomEditor slow{w, "slow", 100};
@@ -797,7 +796,7 @@ TEST_CASE("RoomManager: one piece of awareness waits for a stalled client, in a 
         const std::string name{e->host().name()};
         waiting_max = std::max(waiting_max, w.taken[name].bytes - before[name].bytes);
     }
-    CHECK(waiting_max <= window + 9 * w.options.piece_bytes_max);
+    CHECK(waiting_max <= window + 9 * detail::piece_bytes(w.options));
     CHECK(quick.present.size() == 100);
     before = w.taken;
     for (const auto& e : editors) e->stall(false);
@@ -808,7 +807,7 @@ TEST_CASE("RoomManager: one piece of awareness waits for a stalled client, in a 
         CHECK(e->online());
         CHECK(e->present.size() == 100);
         CHECK(e->present == quick.present);
-        CHECK(w.taken[name].longest <= w.options.piece_bytes_max);
+        CHECK(w.taken[name].longest <= detail::piece_bytes(w.options));
         CHECK(w.taken[name].bytes - before[name].bytes <= 3 * all);
     }
 }

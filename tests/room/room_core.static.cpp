@@ -242,7 +242,7 @@ static_assert(a_request_does_not_advance_the_retry(State::due, State::due));
 // row: due_optional | tick, when idle for unload_after | saving_optional | save
 constexpr bool an_idle_room_is_saved_and_evicted(State from, State to, Todo todo) {
     RoomOptions options;
-    options.save_after = options.save_within = 100h;
+    options.save_after = 100h;
     Scenario scenario{.core = {Instant{}, options, Instant{}}};
     scenario.step(Event::loaded);
     if (from == State::due) scenario.change();
@@ -787,11 +787,10 @@ constexpr std::array<std::int64_t, 16> fields_of(const Scenario& scenario) {
 
 constexpr bool a_room_that_need_not_be_saved_is_another_state_than_one_without_save_within() {
     RoomOptions options;
-    options.save_after = {};
-    options.save_within = forever;
+    options.save_after = forever;
     Scenario scenario{.core = {Instant{}, options, Instant{}}};
     scenario.step(Event::loaded);
-    scenario.change();
+    scenario.change().step(Event::save_requested);
     const auto saving = fields_of(scenario);
     scenario.change();
     return scenario.core.saving() && saving != fields_of(scenario);

@@ -352,7 +352,7 @@ TEST_CASE("RoomDelivery::answer holds a state vector that is valid, and never co
 TEST_CASE("RoomDelivery::request_state sends a long state vector within the budget of answers",
           "[room][room_delivery][unit]") {
     RoomOptions options;
-    options.piece_bytes_max = 1024;
+    options.client_bytes_max = 16 << 10;
     options.answers_bytes_max = 20'000;
     OneRoomOf<YjsDocument> one{options, 3};
     one.context.at(Instant{});

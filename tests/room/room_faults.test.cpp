@@ -28,11 +28,8 @@ namespace {
 RoomOptions small_room_options() {
     RoomOptions options;
     options.client_bytes_max = 400;
-    options.piece_bytes_max = 1024;
     options.unload_after = 1min;
-    options.sweep_every = 20s;
     options.save_after = 2s;
-    options.save_within = 5s;
     options.answer_within = 5s;
     options.check_within = 3s;
     return options;
@@ -137,9 +134,7 @@ private:
     [[nodiscard]] static RoomOptions options() {
         RoomOptions options = small_room_options();
         options.unload_after = 2s;
-        options.sweep_every = 1s;
         options.save_after = 300ms;
-        options.save_within = 1s;
         options.heartbeat = {1s, 3s};
         return options;
     }

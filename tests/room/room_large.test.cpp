@@ -280,7 +280,7 @@ TEST_CASE("RoomManager: a client that reads its answer slowly completes when no 
     // A client that only downloads sends nothing.
     const bool sends = GENERATE(true, false);
     CAPTURE(sends);
-    RoomWorld w{Seed{1}, {.answers_bytes_max = 4'000'000, .piece_bytes_max = 4096}};
+    RoomWorld w{Seed{1}, {.client_bytes_max = 64 << 10, .answers_bytes_max = 4'000'000}};
     w.world.network().window_bytes(20'000);
     bring_in(w, of_authors(30, 100'000));
     RoomEditor slow{w, "slow", 1};

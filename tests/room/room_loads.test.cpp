@@ -23,7 +23,7 @@ namespace {
 /// More rooms than loads_max, each with a client that waits for its load.
 struct ManyRooms : RoomEditors {
     explicit ManyRooms(const RoomOptions& options) : w{Seed{1}, options} {
-        for (int i = 0; i < 6; ++i) {
+        for (int i = 0; i < 8; ++i) {
             const std::string name = "user" + std::to_string(i);
             add(w, name, {.room_id = "room" + std::to_string(i), .token = name});
         }
@@ -51,7 +51,6 @@ struct ManyRoomsOfOne : RoomEditors {
 [[nodiscard]] RoomOptions two_loads() {
     RoomOptions options;
     options.loads_max = 2;
-    options.load_queued_within = 7s;
     options.answer_within = 5s;
     return options;
 }
@@ -65,37 +64,38 @@ void join_and_wait(RoomWorld& w, HocuspocusClient& client, const std::string& to
 
 }  // namespace
 
-TEST_CASE("RoomManager rejects a load that waits for loads_max longer than load_queued_within",
+TEST_CASE("RoomManager rejects a load that waits for loads_max for too long",
           "[room][room_loads][sim]") {
     ManyRooms m{two_loads()};
     RoomWorld& w = m.w;
     w.disk.hang_loads = 1000;
     m.dial();
-    // Two loads time out after 5 s, and the next two begin. The last two wait for longer than 7 s.
-    w.run(6s);
+    // Two loads time out after 5 s, and two after 10 s. Each time, the next two begin. The last two
+    // wait for longer than 10 s.
+    w.run(9s);
     CHECK(m.closed_with(1013) == 2);
     CHECK(w.rooms().counters().loads_rejected == 0);
     w.run(1500ms);
-    CHECK(m.closed_with(1013) == 4);
+    CHECK(m.closed_with(1013) == 6);
     const RoomCounters& counters = w.rooms().counters();
     CHECK(counters.loads_rejected == 2);
-    CHECK(counters.loads == 4);
-    CHECK(counters.storage_failures == 4);
-    CHECK(counters.reasons.of(RoomErrc::not_loaded) == 4);
+    CHECK(counters.loads == 6);
+    CHECK(counters.storage_failures == 6);
+    CHECK(counters.reasons.of(RoomErrc::not_loaded) == 6);
     const std::vector<PersistenceError>& failures = w.rooms().observer().failures;
-    REQUIRE(failures.size() == 4);
+    REQUIRE(failures.size() == 6);
     CHECK(failures.back().code == RoomErrc::storage_busy);
-    CHECK(failures.back().what == "the load waited for loads_max longer than load_queued_within");
+    CHECK(failures.back().what == "the load waited for loads_max for twice answer_within");
     CHECK(w.reported.back().ends_with(": the room is not loaded"));
     w.run(5s);
-    CHECK(m.closed_with(1013) == 6);
+    CHECK(m.closed_with(1013) == 8);
     CHECK(w.rooms().clients() == 0);
     CHECK(w.rooms().rooms() == 0);
     // The storage answers again: every client joins.
     w.disk.hang_loads = 0;
     m.dial();
     w.run(1s);
-    CHECK(m.synced() == 6);
+    CHECK(m.synced() == 8);
     CHECK(counters.loads_rejected == 2);
 }
 
@@ -104,16 +104,16 @@ TEST_CASE("RoomManager: a storage that answers slowly delays a client by a bound
     ManyRooms m{two_loads()};
     m.w.disk.load_takes = 4s;
     m.dial();
-    // Each client is admitted or closed within load_queued_within and answer_within.
-    m.w.run(12s + 100ms);
-    CHECK(m.synced() == 4);
+    // Each client is admitted or closed within three times answer_within.
+    m.w.run(15s + 100ms);
+    CHECK(m.synced() == 6);
     CHECK(m.closed_with(1013) == 2);
     // Those that dial again join later.
     for (const auto& one : m.all) {
         if (one->closed_with == 1013) one->dial();
     }
     m.w.run(5s);
-    CHECK(m.synced() == 6);
+    CHECK(m.synced() == 8);
 }
 
 TEST_CASE(
@@ -123,21 +123,21 @@ TEST_CASE(
     RoomWorld& w = m.w;
     m.dial();
     w.run(1s);
-    REQUIRE(m.synced() == 6);
+    REQUIRE(m.synced() == 8);
     // A failed flush loses the changes of all rooms.
     w.disk.fail_flushes = 1;
-    w.disk.hang_loads = 4;
-    for (int i = 0; i < 6; ++i) {
+    w.disk.hang_loads = 6;
+    for (int i = 0; i < 8; ++i) {
         REQUIRE_FALSE(w.rooms().apply_update("room" + std::to_string(i), typed(9, 0, "x")));
     }
-    w.run(8s);
-    CHECK(m.closed_with(1013) == 4);
-    CHECK(w.rooms().counters().loads_rejected == 2);
-    w.run(4s);
+    w.run(11s);
     CHECK(m.closed_with(1013) == 6);
+    CHECK(w.rooms().counters().loads_rejected == 2);
+    w.run(5s);
+    CHECK(m.closed_with(1013) == 8);
     m.dial();
     w.run(1s);
-    CHECK(m.synced() == 6);
+    CHECK(m.synced() == 8);
 }
 
 TEST_CASE("RoomManager loads the rooms of users in turn, however many rooms one user opens",
@@ -236,7 +236,6 @@ TEST_CASE("RoomManager: exports delay no join, and end in a stop",
           "[room][room_loads][regression][sim]") {
     RoomOptions options;
     options.loads_max = 4;
-    options.calls_max = 1000;
     options.answer_within = 5s;
     RoomWorld w{Seed{1}, options};
     int exported = 0;
@@ -291,8 +290,6 @@ TEST_CASE("RoomManager: loads that calls of the server cause leave a quarter of 
           "[room][room_loads][regression][sim]") {
     RoomOptions options;
     options.loads_max = 4;
-    options.calls_max = 1000;
-    options.load_queued_within = 3s;
     options.answer_within = 5s;
     std::vector<std::error_code> imported;
     RoomWorld w{Seed{1}, options};
@@ -316,11 +313,10 @@ TEST_CASE("RoomManager: loads that calls of the server cause leave a quarter of 
         const ManyRoomsOfOne ada{w, {.token = "ada"}, 5};
         w.run(600ms);
         CHECK(ada.synced() == 5);
-        // Seven loads wait for longer than load_queued_within, and three for answer_within.
-        w.run(2600ms);
-        CHECK(w.rooms().counters().loads_rejected == 7);
-        w.run(2s);
-        CHECK(w.rooms().counters().storage_failures == 10);
+        // Three loads hang for answer_within. Then the others are answered.
+        w.run(6s);
+        CHECK(w.rooms().counters().storage_failures == 3);
+        CHECK(w.rooms().counters().loads_rejected == 0);
         if (imports) CHECK(imported.size() == 10);
         call_all(20, 10);
         w.run(400ms);

@@ -334,7 +334,7 @@ TEST_CASE(
 TEST_CASE("RoomManager loads at most loads_max rooms at a time, in their order",
           "[room][room_manager][sim]") {
     // The loads of rooms that the server opens leave one of the three to users.
-    RoomWorld w{Seed{1}, {.loads_max = 3, .answer_within = 5s}};
+    RoomWorld w{Seed{1}, {.loads_max = 3, .answer_within = 10s}};
     const auto each = [](auto&& f) {
         for (int i = 0; i < 12; ++i) f("room" + std::to_string(i));
     };
@@ -366,7 +366,7 @@ TEST_CASE("RoomManager loads at most loads_max rooms at a time, in their order",
     }
     SECTION("a load without an answer frees its place") {
         w.disk.hang_loads = 2;
-        w.run(6s);
+        w.run(11s);
         CHECK(w.rooms().rooms() == 10);
         w.run(10s);
         CHECK(w.rooms().rooms() == 10);
@@ -395,7 +395,7 @@ TEST_CASE("RoomManager loads at most loads_max rooms at a time, in their order",
 }
 
 TEST_CASE("RoomManager: many saves do not delay a flush", "[room][room_manager][sim]") {
-    RoomWorld w{Seed{1}, {.saves_max = 3}};
+    RoomWorld w{Seed{1}, {.loads_max = 48}};
     w.disk.save_takes = 100ms;
     const auto edit = [&](std::uint64_t author) {
         for (int i = 0; i < 50; ++i) {
@@ -557,7 +557,7 @@ TEST_CASE("RoomManager: rooms whose saves fail are evicted for other rooms, and 
           "[room][room_manager][regression][sim]") {
     const bool of_user = GENERATE(true, false);
     RoomOptions options;
-    (of_user ? options.rooms_per_user_max : options.rooms_max) = 3;
+    (of_user ? options.clients_per_user_max : options.rooms_max) = of_user ? 6 : 3;
     RoomWorld w{Seed{1}, options};
     w.disk.fail_saves = 1'000'000;
     RoomEditor alice{w, "alice", 1};
@@ -590,7 +590,7 @@ TEST_CASE("RoomManager: rooms whose saves are never answered are evicted for oth
           "[room][room_manager][regression][sim]") {
     const bool of_user = GENERATE(true, false);
     RoomOptions options;
-    (of_user ? options.rooms_per_user_max : options.rooms_max) = 400;
+    (of_user ? options.clients_per_user_max : options.rooms_max) = of_user ? 800 : 400;
     RoomWorld w{Seed{1}, options};
     w.disk.save_takes = 24h;
     Recorded events;
@@ -828,11 +828,9 @@ TEST_CASE("RoomManager saves the rooms that hold up the log one after the other,
     }
 }
 
-TEST_CASE("RoomManager saves up to saves_max of the rooms that hold up the log at a time",
+TEST_CASE("RoomManager saves up to four of the rooms that hold up the log at a time",
           "[room][room_manager][sim]") {
-    RoomOptions options;
-    options.saves_max = 4;
-    RoomWorld w{Seed{1}, options};
+    RoomWorld w;
     std::vector<std::string> all;
     for (int n = 0; n < 40; ++n) all.push_back("room" + std::to_string(100 + n));
     for (const std::string& board : all) {
@@ -872,7 +870,7 @@ TEST_CASE("RoomManager saves up to saves_max of the rooms that hold up the log a
         flush();
         w.run(2s);
         CHECK(unsaved() == 4);
-        // They are loaded again, at most once in save_retry_min.
+        // They are loaded again, at most once a second.
         flush();
         w.run(1s);
         CHECK(unsaved() == 0);
@@ -889,7 +887,7 @@ TEST_CASE("RoomManager saves up to saves_max of the rooms that hold up the log a
     SECTION("loads that hung are repeated after those of all other rooms") {
         w.disk.hang_loads = 4;
         flush();
-        w.run(options.answer_within + 1s + 50ms);
+        w.run(w.options.answer_within + 1s + 50ms);
         CHECK(unsaved() == 20);
         for (int n = 0; n < 4; ++n)
             CHECK_FALSE(stored_of(w.disk, all.at(static_cast<std::size_t>(n)))->updates.empty());
@@ -908,16 +906,16 @@ TEST_CASE("RoomManager saves up to saves_max of the rooms that hold up the log a
     }
 }
 
-TEST_CASE("RoomManager: rooms that hold up the log leave half of loads_max to clients",
+TEST_CASE("RoomManager: rooms that hold up the log leave most of loads_max to clients",
           "[room][room_manager][regression][sim]") {
     RoomOptions options;
-    options.loads_max = GENERATE(as<std::size_t>{}, 1, 2, 5);
+    options.loads_max = GENERATE(as<std::size_t>{}, 1, 16, 32);
     RoomWorld w{Seed{1}, options};
     w.disk.hang_loads = 1000;
     w.disk.lags = {"a", "b", "c", "d", "e"};
     w.rooms().erase("other", Completion<PersistenceError>{[](auto) noexcept {}});  // one flush
     w.run(100ms);
-    CHECK(w.disk.loads == (options.loads_max == 5 ? 2 : 1));
+    CHECK(w.disk.loads == (options.loads_max == 32 ? 2 : 1));
 }
 
 TEST_CASE("RoomManager does not save a room without a history, which the storage requests",
@@ -953,7 +951,7 @@ TEST_CASE("RoomManager does not save a room without a history, which the storage
 TEST_CASE("RoomManager: a room whose saves fail delays no other one after it was loaded again",
           "[room][room_manager][regression][sim]") {
     RoomOptions options;
-    options.saves_max = 1;
+    options.loads_max = 16;
     RoomWorld w{Seed{1}, options};
     for (const char* board : {"a", "b"}) {
         REQUIRE(w.rooms().get_or_create_room(board));
@@ -1084,7 +1082,7 @@ TEST_CASE_METHOD(RoomOfOne,
 
 TEST_CASE("RoomManager::stop: a client that does not read the close is no failure",
           "[room][room_manager][sim]") {
-    RoomWorld w{Seed{1}, {.stop_within = 1s, .linger_max = 5s}};
+    RoomWorld w{Seed{1}, {.stop_within = 1s}};
     RoomEditor alice{w, "alice", 1};
     w.dial(alice);
     alice.type("x");

@@ -149,9 +149,7 @@ public:
     SpareServer() {
         RoomOptions options;
         options.unload_after = 1min;
-        options.sweep_every = 20s;
         options.save_after = 2s;
-        options.save_within = 5s;
         rooms_.emplace(OwingRooms{&storage}, SpareRights{}, options, SpareRecorder{});
         rooms_->attach(Waker{});
         turn();  // without a driver, it has no other clock

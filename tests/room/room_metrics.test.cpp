@@ -72,7 +72,7 @@ TEST_CASE("visit_metrics passes each member of RoomCounters", "[room][room_metri
 
 TEST_CASE("RoomManager counts each rejection and close once, by its reason, and reports it",
           "[room][room_metrics][sim]") {
-    RoomWorld w{Seed{1}, {.read_rate_max = 3'200, .read_bytes_burst = 16'000}};
+    RoomWorld w{Seed{1}, {.read_rate_max = 4'000}};
     w.rights.grants["eve"] = Grant{"eve", Access::none, forever};
     RoomEditor alice{w, "alice", 1};
     RoomEditor eve{w, "eve", 2};

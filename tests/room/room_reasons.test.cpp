@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: each rejection, throttle and close of a client, each eviction and each failure of the
-// storage is one event with a reason, and one count of that reason. Method: a simulated world provokes each
-// reason; a switch without default does not compile when there is another one.
+// storage is one event with a reason, and one count of that reason. Method: a simulated world
+// provokes each reason; a switch without default does not compile when there is another one.
 #include <belay/room/room_metrics.hpp>
 
 #include <algorithm>
@@ -218,7 +218,7 @@ void provoke(RoomErrc why) {
         case RoomErrc::too_many:
         case RoomErrc::too_many_of_user: {
             RoomOptions options;
-            (why == RoomErrc::too_many ? options.rooms_max : options.rooms_per_user_max) = 1;
+            (why == RoomErrc::too_many ? options.rooms_max : options.clients_per_user_max) = 1;
             Provoked p{error, options};
             p.w.requests["bob"] = {.room_id = "other", .token = "alice"};
             RoomEditor bob{p.w, "bob", 2};
@@ -243,7 +243,7 @@ void provoke(RoomErrc why) {
             return p.check_clients(1, false);
         }
         case RoomErrc::too_many_documents: {
-            Provoked p{error, {.clients_per_connection_max = 1}};
+            Provoked p{error, {.clients_per_user_max = 20}};
             HocuspocusClient bob{p.w, "bob"};
             bob.enter({"one", "two"});
             return p.check_clients(1, false);
@@ -411,7 +411,7 @@ TEST_CASE("RoomRejection::limit names the option that rejects a client, and is e
     const auto long_token = [](RoomWorld& w, RoomEditor&) {
         HocuspocusClient bob{w, "bob"};
         bob.dial();
-        bob.token("one", std::string(2'000, 'x'));
+        bob.token("one", std::string(8'192, 'x'));
         w.run(1s);
     };
     const auto show_much = [](RoomWorld& w, RoomEditor& alice) {
@@ -436,12 +436,12 @@ TEST_CASE("RoomRejection::limit names the option that rejects a client, and is e
         {"check_within", {}, never_upgrade(HocuspocusProtocol{})},
         {"clients_per_room_max", {.clients_per_room_max = 1}, two},
         {"clients_per_user_max", {.clients_per_user_max = 1}, two_rooms},
-        {"clients_per_user_and_room_max", {.clients_per_user_and_room_max = 1}, two},
+        {"clients_per_user_max", {.clients_per_user_max = 10}, two},
         {"rooms_max", {.rooms_max = 1}, two_rooms},
-        {"rooms_per_user_max", {.rooms_per_user_max = 1}, two_rooms},
-        {"clients_per_connection_max", {.clients_per_connection_max = 1}, two_documents},
-        {"token_within", {}, no_token},
-        {"bytes_until_token", {.bytes_until_token = 1'000}, long_token},
+        {"clients_per_user_max", {.clients_per_user_max = 2}, two_rooms},
+        {"clients_per_user_max", {.clients_per_user_max = 20}, two_documents},
+        {"check_within", {}, no_token},
+        {"", {}, long_token},
         {"frame_bytes_max", {.frame_bytes_max = 1'000}, long_frame},
         {"awareness_bytes_max", {.awareness_bytes_max = 1'000}, show_much},
         {"unflushed_bytes_max", {.unflushed_bytes_max = 50}, type_while_the_disk_hangs},
@@ -458,9 +458,9 @@ TEST_CASE("RoomRejection::limit names the option that rejects a client, and is e
         CHECK(w.rooms().observer().last_limit == one.limit);
         check_events(w);
     }
-    CHECK(RoomRejection{{}, {}, {}, RoomErrc::too_many_of_user, "rooms_per_user_max"}.message() ==
+    CHECK(RoomRejection{{}, {}, {}, RoomErrc::too_many_of_user, "clients_per_user_max"}.message() ==
           "the user has too many rooms, clients or waiting changes "
-          "(RoomOptions::rooms_per_user_max)");
+          "(RoomOptions::clients_per_user_max)");
     CHECK(RoomRejection{{}, {}, {}, RoomErrc::forbidden}.message() ==
           "the client has no right to this room");
 }
@@ -509,7 +509,7 @@ TEST_CASE(
 
 TEST_CASE("A connection is reported as throttled although none of its documents has joined",
           "[room][room_reasons][sim]") {
-    RoomWorld w{Seed{1}, {.read_rate_max = 100'000, .read_bytes_burst = 200'000}};
+    RoomWorld w{Seed{1}, {.read_rate_max = 50'000}};
     w.rights.hangs = true;
     HocuspocusClient alice{w, "alice"};
     alice.dial();

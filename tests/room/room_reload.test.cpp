@@ -220,11 +220,11 @@ TEST_CASE(
     // much.
     const bool hangs_up = GENERATE(true, false);
     CAPTURE(hangs_up);
-    RoomWorld w{Seed{1}, {.read_rate_max = 50 << 10, .read_bytes_burst = 40 << 10}};
+    RoomWorld w{Seed{1}, {.read_rate_max = 10 << 10}};
     RoomEditor bob{w, "bob", 2};
     HocuspocusClient eve{w, "eve"};
     eve.enter({"other"});
-    w.run(1s);
+    w.run(10s);
     w.rights.takes = 300ms;
     const std::uint64_t updates = 15;
     eve.token("board", "eve");
@@ -246,7 +246,7 @@ TEST_CASE(
 
 TEST_CASE("hocuspocus: closed documents with unread changes are bounded",
           "[room][room_reload][hocuspocus][sim]") {
-    RoomWorld w{Seed{1}, {.clients_per_connection_max = 3}};
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 60}};
     RoomEditor ada{w, "ada", 1};
     HocuspocusClient eve{w, "eve"};
     const auto name = [](char c) { return std::string("board\0", 6) + c; };
@@ -334,9 +334,9 @@ TEST_CASE("RoomManager: a room that was evicted during its save is not saved aga
     CHECK(bob.has(last));
 }
 
-TEST_CASE("RoomManager: the save of a room that was evicted meanwhile counts for saves_max",
+TEST_CASE("RoomManager: the save of a room that was evicted meanwhile counts until it has ended",
           "[room][room_reload][fault][sim]") {
-    EvictedWhileSaving r{"a failed reload", {.saves_max = 1}};
+    EvictedWhileSaving r{"a failed reload", {.loads_max = 16}};
     r.w.requests["bob"] = {.room_id = "other", .token = "bob"};
     RoomEditor bob{r.w, "bob", 2};
     r.w.dial(bob);
@@ -350,7 +350,7 @@ TEST_CASE("RoomManager: the save of a room that was evicted meanwhile counts for
 
 TEST_CASE("RoomManager: a save that never ends delays that of a later load by answer_within",
           "[room][room_reload][fault][sim]") {
-    EvictedWhileSaving r{"a failed reload", {.saves_max = 1, .answer_within = 12s}};
+    EvictedWhileSaving r{"a failed reload", {.loads_max = 16, .answer_within = 12s}};
     r.w.disk.save_takes = {};
     r.w.dial(r.ada);
     r.ada.type("three");

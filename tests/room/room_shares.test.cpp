@@ -36,9 +36,9 @@ struct User : RoomEditors {
 
 }  // namespace
 
-TEST_CASE("RoomManager: a user opens at most rooms_per_user_max rooms over all its connections",
+TEST_CASE("RoomManager: a user opens at most half of clients_per_user_max rooms",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.rooms_per_user_max = 3}};
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 6}};
     User eve{w, "eve"};
     User ada{w, "ada"};
     for (int i = 0; i < 5; ++i) eve.join("eve" + std::to_string(i));
@@ -59,7 +59,7 @@ TEST_CASE("RoomManager: a user opens at most rooms_per_user_max rooms over all i
 
 TEST_CASE("RoomManager: the idle rooms of a user are evicted for its other rooms, the oldest first",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.rooms_per_user_max = 3}};
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 6}};
     User ada{w, "ada"};
     User eve{w, "eve"};
     // The room that is idle for longest belongs to another user.
@@ -102,7 +102,7 @@ TEST_CASE("RoomManager: the idle rooms of a user are evicted for its other rooms
 
 TEST_CASE("RoomManager: a user has at most its share of the clients of a room and of the server",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.clients_per_user_max = 5, .clients_per_user_and_room_max = 3}};
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 30}};
     User eve{w, "eve"};
     User ada{w, "ada"};
     for (int i = 0; i < 4; ++i) eve.join("board");
@@ -112,9 +112,12 @@ TEST_CASE("RoomManager: a user has at most its share of the clients of a room an
     CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == 1);
     CHECK(w.reported.back() ==
           "rejected board eve: the user has too many rooms, clients or waiting changes");
-    for (int i = 0; i < 3; ++i) eve.join("other");
+    for (int i = 0; i < 27; ++i) eve.join("other" + std::to_string(i / 3));
     w.run(1s);
-    CHECK(eve.online() == 5);
+    CHECK(eve.online() == 30);
+    eve.join("one more");
+    w.run(1s);
+    CHECK(eve.online() == 30);
     CHECK(eve.closed_with(1013) == 2);
     for (int i = 0; i < 3; ++i) ada.join("board");
     w.run(1s);
@@ -133,7 +136,7 @@ TEST_CASE("RoomManager: a user has at most its share of the clients of a room an
 
 TEST_CASE("RoomManager: clients that wait for their room count for their user",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.answer_within = 5s, .clients_per_user_and_room_max = 2}};
+    RoomWorld w{Seed{1}, {.answer_within = 5s, .clients_per_user_max = 20}};
     w.disk.hang_loads = 1;
     User eve{w, "eve"};
     for (int i = 0; i < 4; ++i) eve.join("board");
@@ -149,7 +152,7 @@ TEST_CASE("RoomManager: clients that wait for their room count for their user",
 
 TEST_CASE("RoomManager: users without a name have the share of their address",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.rooms_per_user_max = 2, .clients_per_user_and_room_max = 3}};
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 30}};
     w.rights.grants["nobody"] = Grant{"", Access::edit, forever};
     User nobody{w, "nobody"};
     const auto join = [&](const std::string& board, const std::string& ip) -> RoomEditor& {
@@ -165,10 +168,9 @@ TEST_CASE("RoomManager: users without a name have the share of their address",
               "rejected board : the user has too many rooms, clients or waiting changes");
     }
     SECTION("of rooms") {
-        CHECK(join("a", "192.0.2.1").online());
-        CHECK(join("b", "192.0.2.1").online());
-        CHECK(join("c", "192.0.2.1").closed_with == 1013);
-        CHECK(join("c", "192.0.2.2").online());
+        for (int i = 0; i < 15; ++i) CHECK(join("board" + std::to_string(i), "192.0.2.1").online());
+        CHECK(join("more", "192.0.2.1").closed_with == 1013);
+        CHECK(join("more", "192.0.2.2").online());
     }
     SECTION("an IPv6 network of 64 bits is one address") {
         for (int i = 0; i < 3; ++i)
@@ -191,7 +193,7 @@ TEST_CASE("RoomManager: users without a name have the share of their address",
 
 TEST_CASE("RoomManager: a client that becomes another user takes that user's share",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.clients_per_user_and_room_max = 2}};
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 20}};
     User eve{w, "eve"};
     User ada{w, "ada"};
     for (int i = 0; i < 2; ++i) eve.join("board");
@@ -215,9 +217,12 @@ TEST_CASE("RoomManager: a client that becomes another user takes that user's sha
 
 TEST_CASE("RoomManager: a document above the user's share does not end the connection's others",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.clients_per_user_and_room_max = 1}};
-    HocuspocusClient first{w, "one"};
-    CHECK(enter_as_eve(w, first, "board") == 1);
+    // Two documents of a connection, and four clients in a room.
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 40}};
+    User eve{w, "eve"};
+    for (int i = 0; i < 4; ++i) eve.join("board");
+    w.run(1s);
+    CHECK(eve.online() == 4);
     HocuspocusClient second{w, "two"};
     CHECK(enter_as_eve(w, second, "other") == 1);
     second.token("board", "eve");
@@ -229,14 +234,14 @@ TEST_CASE("RoomManager: a document above the user's share does not end the conne
                          as_bytes("the user has too many rooms, clients or waiting changes"));
     CHECK(second.received() == Frames{to_hex(denied)});
     CHECK(second.closed_with == 0);
-    CHECK(w.rooms().clients() == 2);
+    CHECK(w.rooms().clients() == 5);
     CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == 1);
 }
 
 TEST_CASE(
     "RoomManager: a connection whose only document a limit rejects is closed, and tries again",
     "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.clients_per_user_and_room_max = 1}};
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 10}};
     HocuspocusClient first{w, "one"};
     CHECK(enter_as_eve(w, first, "board") == 1);
     HocuspocusClient second{w, "two"};
@@ -446,7 +451,7 @@ namespace {
 
 /// Checks of one user, or of one room, that hang.
 struct HangingRechecks {
-    explicit HangingRechecks(bool of_room) : w{Seed{1}, {.rechecks_max = 8}} {
+    explicit HangingRechecks(bool of_room) : w{Seed{1}, {.waiting_max = 80}} {
         for (int i = 0; i < 100; ++i) {
             const std::string number = std::to_string(i);
             const std::string user = of_room ? "user" + number : "eve";
@@ -518,7 +523,7 @@ TEST_CASE("RoomManager: a revoked client is checked although another waiting cli
           "[room][room_shares][regression][sim]") {
     const bool leaves = GENERATE(false, true);
     CAPTURE(leaves);
-    RoomWorld w{Seed{1}, {.rechecks_max = 2}};
+    RoomWorld w{Seed{1}, {.waiting_max = 20}};
     RoomEditors all;
     const auto join = [&](const std::string& user, const std::string& room) -> RoomEditor& {
         RoomEditor& one = all.add(w, user, {.room_id = room, .token = user});
@@ -548,7 +553,7 @@ TEST_CASE("RoomManager: a revoked client is checked although another waiting cli
 
 TEST_CASE("RoomManager: hanging rechecks of all users and rooms delay a client by check_within",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.check_within = 3s, .rechecks_max = 4}};
+    RoomWorld w{Seed{1}, {.check_within = 3s, .waiting_max = 40}};
     RoomEditors all;
     for (int i = 0; i < 12; ++i) {
         const std::string name = "user" + std::to_string(i);
@@ -746,16 +751,16 @@ TEST_CASE("Account counts what a user holds in each room and in all, and is eras
           "[room][room_shares][unit]") {
     Users users;
     using Holdings = detail::Holdings;
-    const RoomOptions options{.clients_per_user_max = 10, .clients_per_user_and_room_max = 5};
+    const RoomOptions options{.clients_per_user_max = 50};
     {
         const auto board = users.of("eve")->in("board");
         detail::Holding one{board, &Holdings::clients, 1};
         detail::Holding two{board, &Holdings::clients, 4};
-        const detail::Holding other{users.of("eve")->in("other"), &Holdings::clients, 5};
+        const detail::Holding other{users.of("eve")->in("other"), &Holdings::clients, 45};
         const detail::Holding server{{}, &Holdings::clients, 9};
         CHECK(users.accounts.size() == 1);
         CHECK(board->held.clients == 5);
-        CHECK(board->user.held.clients == 10);
+        CHECK(board->user.held.clients == 50);
         CHECK(board->user.held.rooms == 0);
         CHECK(one.account() == board.get());
         CHECK(server.account() == nullptr);

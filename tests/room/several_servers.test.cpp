@@ -438,7 +438,6 @@ TEST_CASE("servers: a save covers an edit with an unknown result after it is rea
     RoomOptions options;
     options.save_after = 1s;
     options.unload_after = 4s;
-    options.sweep_every = 1s;
     Cluster c{Seed{1}, {}, options};
     const auto ann = c.editor("ann", 1, 1);
     ann->type("one");
@@ -492,7 +491,6 @@ TEST_CASE("servers: an entry that is stored is applied also where the document i
     small.bytes_max = 400;
     RoomOptions options;
     options.unload_after = 20s;
-    options.sweep_every = 5s;
     Cluster c{Seed{1}, {YjsDocumentOptions{}, small}, options};
     const auto ann = c.editor("ann", 1, 1);
     const auto bob = c.editor("bob", 2, 2);
@@ -551,7 +549,6 @@ TEST_CASE("servers: a server with a lower limit saves as often as any other one"
     small.limits.bytes_max = 1'000;
     RoomOptions options;
     options.unload_after = 20s;
-    options.sweep_every = 5s;
     Cluster c{Seed{1}, {YjsDocumentOptions{}, small}, options};
     const auto ann = c.editor("ann", 1, 1);
     const auto bob = c.editor("bob", 2, 2);
@@ -951,7 +948,7 @@ TEST_CASE("servers: a client that may not edit any more is hidden on all servers
 TEST_CASE("servers: one publication of awareness is short, and the next ones continue it",
           "[room][fanout]") {
     RoomOptions options;
-    options.clients_per_user_and_room_max = 100;
+    options.clients_per_user_max = 1'000;
     Cluster c{Seed{1}, {}, options};
     const auto bob = c.editor("bob", 200, 2);
     std::vector<std::unique_ptr<RoomEditor>> many;
@@ -1205,7 +1202,7 @@ public:
         c_.store.before = [](std::string_view) {};
         c_.world.heal();
         // At least 6 s, in which a client that has all may lose something again. After many
-        // failures a server waits for up to save_retry_max before it loads the room again.
+        // failures a server waits for up to a minute before it loads the room again.
         for (int i = 0; i < 60 && (i < 3 || !in_step()); ++i) {
             for (const auto& e : editors_) {
                 if (!e->online()) e->dial();

@@ -179,8 +179,7 @@ public:
         auto stored = posix::JournalRooms::open(directory + "/boards", std::move(*log));
         REQUIRE(stored);
         rooms_.emplace(OnThread{std::move(*stored)}, std::move(audited),
-                       RoomOptions{.save_after = 5ms, .save_within = 10ms, .linger_max = 10ms},
-                       Observer{this});
+                       RoomOptions{.save_after = 5ms}, Observer{this});
         loop_->attach(*rooms_);
         rooms_->start();
         listener_.emplace(*loop_, Accept{this});

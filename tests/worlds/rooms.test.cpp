@@ -245,13 +245,10 @@ private:
 bool rooms_share_a_storage(sim::World& world, bool loses) {
     RoomsRun& run = world.make<RoomsRun>(world, loses);
     run.options.save_after = 1s;
-    run.options.save_within = 5s;
     run.options.answer_within = 3s;
-    run.options.save_retry_max = 4s;
     const bool evicts = world.chance("evicts", 50);
     if (evicts) {
         run.options.unload_after = 4s;
-        run.options.sweep_every = 1s;
     }
     const bool quiet = world.chance("nobody types at last", 50);
     if (quiet) {
@@ -295,14 +292,14 @@ bool rooms_share_a_storage(sim::World& world, bool loses) {
     // A change that only a client has does not count.
     for (sim::Host* const client : run.clients) world.restart(*client);
     world.heal();
-    if (!world.run_until([&] { return run.in_step().empty(); }, 60s)) {
-        return world.require("all are in step 60 s after the faults", run.in_step());
+    if (!world.run_until([&] { return run.in_step().empty(); }, 120s)) {
+        return world.require("all are in step 120 s after the faults", run.in_step());
     }
     if (!world.require("no edit that was shown is lost", run.lost())) return false;
     if (quiet && !evicts) {
-        // A later edit would hide that no server saves for an earlier one. No other server saves for
-        // one that was killed.
-        if (!world.run_until([&run] { return run.late.owed() == 0; }, 30s))
+        // A later edit would hide that no server saves for an earlier one. No other server saves
+        // for one that was killed.
+        if (!world.run_until([&run] { return run.late.owed() == 0; }, 90s))
             return world.require("a snapshot covers all edits",
                                  std::to_string(run.late.owed()) + " of their servers");
     }
@@ -313,7 +310,7 @@ bool rooms_share_a_storage(sim::World& world, bool loses) {
     // A server that evicted the room leaves its last edits to the next save.
     if (evicts) return true;
     const auto& entries = run.late.store.rooms["board"].entries;
-    if (world.run_until([&] { return entries.empty(); }, 30s)) return true;
+    if (world.run_until([&] { return entries.empty(); }, 90s)) return true;
     return world.require("a snapshot covers all edits",
                          std::to_string(entries.size()) + " entries, the first at " +
                              std::to_string(entries.front().position));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Goal: administration, hanging checks, hanging loads, slow readers, a failing storage, and several
 // servers at a time lose no edit that a client has seen acknowledged, and all end when the faults
-// do. Method: exploration. RoomOperators call the servers at random; afterwards every call has ended,
-// every room loads, all clients see the same text and each other, every edit is saved, and the
-// counters have the numbers of the observer's calls, within a stated time.
+// do. Method: exploration. RoomOperators call the servers at random; afterwards every call has
+// ended, every room loads, all clients see the same text and each other, every edit is saved, and
+// the counters have the numbers of the observer's calls, within a stated time.
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -200,7 +200,7 @@ private:
         large -= much ? 1 : 0;
         type(much ? 14'000 : 1);
     }
-    /// Renews the cursor within awareness_within, whether it moves or not.
+    /// Renews the cursor before it is outdated, whether it moves or not.
     void show_cursor() {
         const bool moves = !run_.world.healed_at() && host_.chance("moves", 10);
         if (!editor.synced || (!moves && host_.now() < cursor_due_)) return;
@@ -413,7 +413,7 @@ std::string not_in_step(OperatedRun& run) {
 /// Returns: the edits that are not saved; empty if all are.
 std::string not_saved(OperatedRun& run) {
     for (sim::Host* const host : run.clients) host->process<OperatedClient>()->type(1);
-    return run_until_none(run.world, 30s, [&] {
+    return run_until_none(run.world, 90s, [&] {
         for (const auto& [id, room] : run.late.store.rooms)
             if (!room.entries.empty()) return "a snapshot does not cover all edits of " + id;
         return not_in_step(run);
@@ -423,20 +423,13 @@ std::string not_saved(OperatedRun& run) {
 RoomOptions operated_options() {
     RoomOptions options;
     options.save_after = 1s;
-    options.save_within = 5s;
-    options.save_retry_max = 4s;
-    options.saves_max = 1;
     options.loads_max = 2;
-    options.load_queued_within = 8s;
     options.answer_within = 5s;
     options.check_within = 3s;
     options.stop_within = 15s;
     options.unload_after = 4s;
-    options.sweep_every = 1s;
     options.rooms_max = 4;
-    options.rechecks_max = 2;
-    options.calls_max = 5;
-    options.awareness_within = 10s;
+    options.waiting_max = 20;
     options.client_bytes_max = 16 << 10;
     options.unflushed_bytes_max = 32 << 10;
     return options;
@@ -532,7 +525,7 @@ bool operators_call_servers(sim::World& world) {
     run.rights.hangs = false;
     // Calls that hang since then fail first. Edits that wait for them are not stored.
     world.run_for(run.options.answer_within);
-    std::string wrong = run_until_none(world, 60s, [&] {
+    std::string wrong = run_until_none(world, 120s, [&] {
         return run.ended == run.asked ? not_in_step(run) : "a call has not ended";
     });
     world.sometimes("a call succeeds", run.succeeded != 0);

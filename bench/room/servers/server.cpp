@@ -37,11 +37,8 @@ int serve(Persistence persistence) {
     AsioLoop loop{context};
     RoomManager rooms{std::move(persistence), EveryoneEdits{},
                       RoomOptions{.save_after = std::chrono::hours{1},
-                                  .save_within = std::chrono::hours{1},
                                   // All clients have one address.
-                                  .rooms_per_user_max = no_limit,
                                   .clients_per_user_max = no_limit,
-                                  .clients_per_user_and_room_max = no_limit,
                                   .read_rate_max = std::size_t{1} << 30},
                       NoObserver{}, YjsDocument{{.compaction = Compaction::coalesce_and_scrub}}};
     loop.attach(rooms);

@@ -183,10 +183,10 @@ concept RoomsToSaveIsSound = HasRoomsToSave<P> || !has_rooms_to_save<P>;
 /// Concurrency: a RoomManager makes all calls on one thread, and does not wait for an answer before
 /// it makes other calls. Until they are answered, these calls are under way at a time:
 /// - one flush. Later changes wait for the next one;
-/// - RoomOptions::saves_max saves, of different rooms;
+/// - a sixteenth of RoomOptions::loads_max saves, but at least one, of different rooms;
 /// - RoomOptions::loads_max loads, with those of export_room. A room may be loaded again during its
 ///   load, because the first answer may be too old, or for an export;
-/// - RoomOptions::calls_max lists.
+/// - 100 lists.
 ///
 /// A call that is not answered within RoomOptions::answer_within has failed for the manager, which
 /// may make it again while the storage still works on it. A save of the same room may then be under

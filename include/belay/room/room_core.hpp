@@ -77,8 +77,8 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// - A change is `appended`, and pending. Then it is `applied`: it is durable, and in the document.
 ///   Or it is `lost`, with all other pending changes, and the room is loaded again. Or it is
 ///   `dropped`, if the room need not be loaded again.
-/// - A save is due RoomOptions::save_after after the last change, and at most save_within after the
-///   first change that no save covers. A save that failed is tried again, after growing delays.
+/// - A save is due RoomOptions::save_after after the last change, and at most `save_within` after
+///   the first change that no save covers. A save that failed is tried again, after growing delays.
 /// - A room without clients is evicted at the first sweep that is unload_after or more after the
 ///   last activity, when it is clean. A client that joins before keeps it.
 /// - A save that goes on failing keeps the room. `evictable` reports whether the owner can evict it
@@ -88,13 +88,19 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// - A room that is held (`hold`) is not evicted. The storage may lack changes that only this room
 ///   has.
 /// - A stop waits for pending changes, and for the save that is under way, unless it is optional. A
-///   save that failed is tried again after at most save_retry_min, until it succeeds or is
+///   save that failed is tried again after at most `retry_min`, until it succeeds or is
 ///   `save_rejected`. The owner must limit that time.
 ///
 /// Usable in constant expressions, so that a static_assert can prove a timeline.
 /// Thread safety: a plain value.
 class RoomCore {
 public:
+    /// The wait after a failure, such as a failed save, doubles from `retry_min` to `retry_max`. Up
+    /// to half of it is subtracted at random. A storage that restarts is back within a second. One
+    /// that is down for long is not called more often than once a minute for each room.
+    static constexpr Duration retry_min = std::chrono::seconds{1};
+    static constexpr Duration retry_max = std::chrono::minutes{1};
+
     /// Whether a room is loaded, and whether its document has changes that no snapshot covers.
     enum class State : std::uint8_t {
         loading,          ///< requested from the storage, at first or again
@@ -280,12 +286,12 @@ public:
         // Times in the past decide nothing, except that of the change that begins save_within.
         // It also gives the state of the save: the value for a room where nothing waits for a save
         // differs from all times, also from `never`.
-        f("save.dirty_since",
-          save_.waits() ? part::time_left(now, after(save_.dirty_since, options_->save_within))
-                        : Duration{-2});
+        f("save.dirty_since", save_.waits()
+                                  ? part::time_left(now, after(save_.dirty_since, save_within()))
+                                  : Duration{-2});
         // After each step, eviction_due_ and the end of the idle time follow from this sweep.
         f("sweep_after_idle", part::time_left(now, sweep_after_idle()));
-        f("started", elapsed(started_, now) % options_->sweep_every);
+        f("started", elapsed(started_, now) % sweep_every());
     }
 
 private:
@@ -329,15 +335,15 @@ private:
         const bool retries = save_.failures != 0 && (save_.waits() || save_.at > now);
         if (!save_.waits()) save_.dirty_since = now;
         save_.state = saving() ? State::saving_changed : State::due;
-        const Instant due = smaller(after(now, options_->save_after),
-                                    after(save_.dirty_since, options_->save_within));
+        const Instant due =
+            smaller(after(now, options_->save_after), after(save_.dirty_since, save_within()));
         // A save that failed waits for its retry, regardless of how busy the room is. The retry of
         // an optional one may be over, and nothing was saved then.
         save_.at = retries ? detail::larger(save_.at, now) : due;
     }
     /// A draw spreads the saves of servers that load a room at one instant, as after a failover.
     constexpr void on_loaded_uncovered(Turn& turn) noexcept {
-        const Duration spread = options_->save_within - options_->save_after;
+        const Duration spread = save_within() - options_->save_after;
         const auto most = static_cast<std::uint64_t>(spread.count());
         const auto drawn = static_cast<std::int64_t>(uniform_upto(turn.bits, most));
         need_optional(turn.now);
@@ -361,11 +367,19 @@ private:
         if (save_.failures < 32) ++save_.failures;
         // Growing delays would use up the time of a stop.
         const std::uint64_t factor = stopping_ ? 1 : std::uint64_t{1} << (save_.failures - 1);
-        const Duration nominal = smaller(
-            part::saturating_multiply(options_->save_retry_min, factor), options_->save_retry_max);
+        const Duration nominal = smaller(part::saturating_multiply(retry_min, factor), retry_max);
         const auto half = static_cast<std::uint64_t>(nominal.count() / 2);
         const auto drawn = static_cast<std::int64_t>(uniform_upto(turn.bits, half));
         save_.at = after(turn.now, nominal - Duration{drawn});
+    }
+    /// The wait for a pause of an author. A room that is edited all day is saved in each such time.
+    [[nodiscard]] constexpr Duration save_within() const noexcept {
+        return part::saturating_multiply(options_->save_after, 6);
+    }
+    /// The time between two sweeps. Rooms that became idle one after the other are evicted
+    /// together, and none stays for much longer than it must.
+    [[nodiscard]] constexpr Duration sweep_every() const noexcept {
+        return detail::larger(options_->unload_after / 6, Duration{1});
     }
     /// Returns the first sweep at which the room may be evicted.
     [[nodiscard]] constexpr Instant evict_at() const noexcept {
@@ -376,9 +390,9 @@ private:
         const Instant idle = after(last_activity_, options_->unload_after);
         if (idle == never) return never;
         const auto since = static_cast<std::uint64_t>(elapsed(started_, idle).count());
-        const auto every = static_cast<std::uint64_t>(options_->sweep_every.count());
+        const auto every = static_cast<std::uint64_t>(sweep_every().count());
         const std::uint64_t sweeps = since / every + (since % every != 0 ? 1 : 0);
-        return after(started_, part::saturating_multiply(options_->sweep_every, sweeps));
+        return after(started_, part::saturating_multiply(sweep_every(), sweeps));
     }
     constexpr Actions decide(Instant now) noexcept {
         if (stopping_) return decide_to_stop(now);

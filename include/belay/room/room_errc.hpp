@@ -49,7 +49,7 @@ enum class RoomErrc {
     too_many_clients = 33,    ///< RoomOptions::clients_max is reached
     too_many_waiting = 34,    ///< RoomOptions::waiting_max is reached
     room_full = 35,           ///< RoomOptions::clients_per_room_max is reached
-    too_many_documents = 36,  ///< RoomOptions::clients_per_connection_max is reached
+    too_many_documents = 36,  ///< of a connection: see RoomOptions::clients_per_user_max
     record_damaged = 37       ///< a damaged record of the log may have been the room's
 };
 
@@ -171,8 +171,7 @@ public:
         {E::room_full, Cause::overloaded, C::try_later, W::client, S::own, "room_full",
          "the room has too many clients", "clients_per_room_max"},
         {E::too_many_documents, Cause::overloaded, C::try_later, W::client, S::own,
-         "too_many_documents", "the connection has too many documents",
-         "clients_per_connection_max"},
+         "too_many_documents", "the connection has too many documents", "clients_per_user_max"},
         {E::record_damaged, Cause::corrupt, C::none, W::connection, S::own, "record_damaged",
          "a damaged record of the log may have been the room's"},
     };

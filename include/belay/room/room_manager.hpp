@@ -40,7 +40,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// different protocols. The manager closes a client that
 /// - violates its protocol or exceeds a limit,
 /// - sends nothing, or accepts nothing, for RoomOptions::heartbeat.dead_after,
-/// - accepts less than RoomOptions::client_rate_min while something waits for it, or
+/// - accepts less than 512 bytes per second while something waits for it, or
 /// - holds a Grant that has expired.
 ///
 /// Other clients are not affected. A client also ends when it closes its connection or document, or
@@ -283,8 +283,8 @@ public:
         return *stats(room_id);
     }
     /// Asks the authorizer again for all clients of a room, so that changed or revoked rights take
-    /// effect. An empty id stands for all rooms. At most RoomOptions::rechecks_max clients are
-    /// checked at a time. A client that is being checked is checked once more.
+    /// effect. An empty id stands for all rooms. At most a tenth of RoomOptions::waiting_max
+    /// clients are checked at a time. A client that is being checked is checked once more.
     /// Returns: how many clients are checked again.   Errors: none.
     /// Complexity: O(n log n) for the n clients of all rooms.
     std::size_t reauthorize(std::string_view room_id) {
@@ -298,7 +298,7 @@ public:
 
     // Each call answers at the end of a turn, on the home thread, and its function may call every
     // command. It answers manager_stopped if the manager does not run, too_many above
-    // RoomOptions::calls_max, bad_room_id, and not_loaded if the document throws in a turn.
+    // 100 pending calls, bad_room_id, and not_loaded if the document throws in a turn.
 
     /// Erases a room and all that is stored of it. The room need not exist. Its clients are closed
     /// with 4410. A client that comes before the end is stored waits, and then finds nothing.
@@ -441,15 +441,10 @@ private:
         if (wrong.ends_with("must be > 0") || wrong.ends_with("must be > 0ns"))
             detail::expect_options(wrong, {});
         detail::expect_options(
-            wrong, {{"save_after", o.save_after},
-                    {"save_within", o.save_within},
-                    {"save_retry_min", o.save_retry_min},
-                    {"save_retry_max", o.save_retry_max},
-                    {"heartbeat.every", o.heartbeat.every},
+            wrong, {{"heartbeat.every", o.heartbeat.every},
                     {"heartbeat.dead_after", o.heartbeat.dead_after},
                     {"close_codes.unauthorized", std::uint64_t(o.close_codes.unauthorized)},
-                    {"close_codes.forbidden", std::uint64_t(o.close_codes.forbidden)},
-                    {"piece_bytes_max", std::uint64_t{o.piece_bytes_max}}});
+                    {"close_codes.forbidden", std::uint64_t(o.close_codes.forbidden)}});
         return o;
     }
     void deliver_events(const driver::TurnGuard& guard) {

@@ -34,119 +34,88 @@ struct RoomOptions {
     /// The codes for clients that are rejected.
     RoomCloseCodes close_codes{};
 
-    /// A room is saved when it has not changed for this long.
+    /// A room is saved when it has not changed for this long. A room that goes on changing is saved
+    /// at most six times as long after its first unsaved change. Until then the change is durable
+    /// as an update in the storage.
     Duration save_after = std::chrono::seconds{5};
-    /// A room that goes on changing is saved at most this long after its first unsaved change. Must
-    /// be >= save_after. Until then the change is durable as an update in the storage.
-    Duration save_within = std::chrono::seconds{30};
-    /// The wait before a failed save is tried again, or before a room is loaded again because a
-    /// shared storage rejects its changes. It doubles from save_retry_min to save_retry_max. Up to
-    /// half of it is subtracted at random. While the manager stops, it does not grow.
-    ///
-    /// After a failed flush, a room is loaded again at once. After further ones, it is loaded after
-    /// save_retry_min, and then after up to four times of it.
-    Duration save_retry_min = std::chrono::seconds{1};
-    Duration save_retry_max = std::chrono::minutes{1};  ///< must be >= save_retry_min
-    /// The maximum number of saves that are under way at a time, over all rooms, also while the
-    /// manager stops. A flush may have to wait for them.
-    std::size_t saves_max = 4;
     /// The maximum number of loads that are under way at a time, over all rooms. Further ones wait,
-    /// and their users take turns. All loads for import_room and get_or_create_room are those of
-    /// one user. An export_room of a room that is not in memory loads at once, within calls_max,
-    /// and is not in RoomCounters::loads.
+    /// and their users take turns. A sixteenth as many saves, but at least one, are under
+    /// way at a time. All loads for import_room and get_or_create_room are those of one user. An
+    /// export_room of a room that is not in memory loads at once, as one of at most 100 calls, and
+    /// is not in RoomCounters::loads.
     std::size_t loads_max = 64;
-    /// A load that waits for loads_max for this long is rejected: its clients are closed with 1013.
-    Duration load_queued_within = std::chrono::seconds{60};
     /// How long a room without clients stays in memory after its last activity. The next sweep then
-    /// evicts it.
+    /// evicts it. There is a sweep in each sixth of this time.
     Duration unload_after = std::chrono::minutes{30};
-    /// The time between two sweeps.
-    Duration sweep_every = std::chrono::minutes{5};
 
     /// A load, flush, save or list that the storage does not answer within this time has failed.
-    /// The time of a load or a save begins when it is under way.
+    /// The time of a load or a save begins when it is under way. A load that waits for loads_max
+    /// for twice as long is rejected: its clients are closed with 1013.
     Duration answer_within = std::chrono::seconds{30};
     /// A check that an authorizer does not answer within this time rejects the client. A connection
-    /// whose upgrade takes longer is ended.
+    /// whose upgrade takes longer is ended, and one whose protocol has tokens in messages is closed
+    /// if it has no document for this long.
     Duration check_within = std::chrono::seconds{10};
     /// stop() ends after this time, even if something has not been saved.
     Duration stop_within = std::chrono::seconds{20};
-    /// A connection that the client or the manager closes ends after this time at the latest.
-    Duration linger_max = std::chrono::seconds{2};
     /// If a client is silent for `every`, the manager requests a sign of life. After `dead_after`
     /// of silence it removes the client. Yjs's own clients send something every 15 s, and expect to
     /// receive something every 30 s.
     HeartbeatOptions heartbeat{std::chrono::seconds{20}, std::chrono::seconds{45}};
-
-    /// For protocols with tokens in messages: a connection without a document is closed after this
-    /// time.
-    Duration token_within = std::chrono::seconds{10};
-    /// Such a connection is closed earlier if it sends more bytes than this, up to and including
-    /// its first token. A frame with a token must not be longer, either.
-    std::size_t bytes_until_token = std::size_t{4} << 10;
-    /// The maximum number of clients of one connection, if its protocol allows several documents:
-    /// each of them is a client.
-    std::size_t clients_per_connection_max = 100;
 
     /// The maximum number of rooms in memory. For a further one the manager evicts the room that
     /// has been idle for longest. If there is none, it evicts one without clients whose saves fail,
     /// or whose save has not begun. Such a room is loaded again with its changes. The last choice
     /// is one that a shared storage may lack in part. Otherwise it rejects the client.
     std::size_t rooms_max = 10'000;
-    /// The maximum number of rooms in memory that one user has opened. For a further one the
-    /// manager evicts the room of that user that has been idle for longest. If there is none, it
-    /// evicts one without clients whose saves fail, or whose save has not begun. Otherwise it
-    /// rejects the client. A room counts until it is evicted.
-    ///
-    /// In this option and the others with `per_user`, users without a name count by
-    /// RoomRequest::ip. An IPv6 network of 64 bits counts as one address. Clients without a name
-    /// and an address count by their connection. Set an option to no_limit if many such users share
-    /// an address, as behind a proxy that does not forward it. If there are several servers, a user
-    /// has these shares on each one.
-    std::size_t rooms_per_user_max = 1'000;
     /// The maximum number of clients of all rooms, including those that wait to join. A user who
     /// has several documents open counts as several clients. A closed client whose connection has
     /// not ended does not count. It ends at once if its place is needed.
     std::size_t clients_max = 20'000;
-    /// The maximum number of clients of one user, over all its connections. A further one is
-    /// rejected. A client counts from the grant of its access until it is closed.
+    /// The share of one user, over all its connections: the maximum number of its clients. A
+    /// further one is rejected. A client counts from the grant of its access until it is closed.
+    /// The other limits of a user follow from it, each at least 1:
+    /// - Half as many rooms in memory that the user has opened. For a further one the manager
+    ///   evicts the room of that user that has been idle for longest. If there is none, it evicts
+    ///   one without clients whose saves fail, or whose save has not begun. Otherwise it rejects
+    ///   the client. A room counts until it is evicted.
+    /// - A tenth as many clients in one room.
+    /// - A twentieth as many clients of one connection, if its protocol allows several documents:
+    ///   each of them is a client.
+    ///
+    /// Users without a name count by RoomRequest::ip. An IPv6 network of 64 bits counts as one
+    /// address. Clients without a name and an address count by their connection. Set the option to
+    /// no_limit if many such users share an address, as behind a proxy that does not forward it. If
+    /// there are several servers, a user has this share on each one.
     std::size_t clients_per_user_max = 2'000;
     /// The maximum number of clients of one room.
     std::size_t clients_per_room_max = 1'000;
-    /// The maximum number of clients of one user in one room. A further one is rejected.
-    std::size_t clients_per_user_and_room_max = 200;
     /// The maximum number of clients that are being checked, or wait for a room that is being
     /// loaded. A further one takes the place of a client of the user who has most of them. It is
-    /// rejected if no other user has more than its own; before its access is granted, it counts for
-    /// its address.
+    /// rejected if no other user has more than its own. Before its access is granted, it counts for
+    /// its address. At most a tenth as many clients, and at least one, are checked by reauthorize()
+    /// at a time.
     std::size_t waiting_max = 1'000;
-    /// The maximum number of clients that reauthorize() checks at a time. The others keep their
-    /// rights until it is their turn, and new clients are checked before them. A client of a user
-    /// without one that is checked is next. A further one of the same user is checked only while
-    /// fewer than three quarters of the maximum are. A room has at most three quarters, and at
-    /// least 1.
-    std::size_t rechecks_max = 100;
-    /// The maximum number of calls of erase, reset, list, export_room and import_room that wait for
-    /// their answers.
-    std::size_t calls_max = 100;
     /// The maximum number of bytes of a client's message.
     std::size_t frame_bytes_max = std::size_t{16} << 20;
-    /// The maximum number of messages of one client that wait to be read.
-    std::size_t messages_max = 8;
-    /// The rate at which messages of one connection are read, in bytes per second. Further messages
-    /// are read later. A message costs its bytes and the time that the server needs for it, as the
-    /// bytes that it could read in that time:
+    /// The rate at which messages of one connection are read, in bytes per second. The bytes of
+    /// four seconds are read at once, and further messages later. State vectors of one user are
+    /// answered at the same rate, over all its clients. A message costs its bytes and the time that
+    /// the server needs for it, as the bytes that it could read in that time:
     /// - 256 bytes for each message, and 64 KiB for a token, which the authorizer checks;
     /// - 16 bytes for each client that receives an update or an awareness;
     /// - 16 bytes for each awareness state that a query requests;
-    /// - 4 KiB for a state vector, and for each piece_bytes_max of the document as much again;
+    /// - 4 KiB for a state vector, and for each piece of the document as much again;
     /// - twice as much for an edit for which a full document is compacted;
     /// - the same for a join that must merge the document, and 4 KiB for any other one.
     ///
     /// These costs are fixed, so that a test is limited as the server is.
+    ///
+    /// A join and an answer of a document that must be merged cost a user as much as above; another
+    /// answer costs what is sent. A join never waits. An edit for which a full document is
+    /// compacted counts, too; the connection of that edit is then read later. Users without a name
+    /// at one address have eight times as much together.
     std::size_t read_rate_max = std::size_t{2} << 20;
-    /// How many bytes of such cost are read from one connection before that rate applies.
-    std::size_t read_bytes_burst = std::size_t{8} << 20;
     /// The maximum number of bytes of updates that wait to be sent to one client, in addition to
     /// one update. Awareness (who is here) never waits.
     /// - Half of it may wait in the client's connection; the manager calls `limit_output` for that.
@@ -158,12 +127,11 @@ struct RoomOptions {
     ///   manager cannot process yet. That is frames for documents that it is not admitted to yet,
     ///   or that are being loaded again, and state vectors. Above the limit nothing more is read;
     ///   the last frame may exceed it.
+    /// - Answers, and updates that are longer than half of the limit, are sent in pieces. A piece
+    ///   is a sixteenth of the limit, and at least 1 KiB, if the protocol and the document can
+    ///   split them. All clients share the pieces of an update. A value that cannot be cut is one
+    ///   piece. Awareness is always sent in pieces, each with at least one state.
     std::size_t client_bytes_max = std::size_t{1} << 20;
-    /// The minimum rate at which a client accepts what waits for it, in bytes per second. A client
-    /// that accepts less is closed. The rate is measured over heartbeat.dead_after of the time in
-    /// which something waits. A client that accepts nothing in such a time is closed, too. Bytes
-    /// that wait in the client's connection only do not count.
-    std::size_t client_rate_min = 512;
     /// The maximum number of bytes of answers to state vectors that wait to be sent, over all
     /// clients. Answers of documents of more than a megabyte have a second limit of the same size
     /// for themselves. A user has at most three times as much of it as is left, and one answer.
@@ -171,18 +139,6 @@ struct RoomOptions {
     /// needs the space, a client that has had an answer under way for heartbeat.dead_after is
     /// closed.
     std::size_t answers_bytes_max = std::size_t{256} << 20;
-    /// The rate at which state vectors of one user are answered, over all its clients. A join and
-    /// an answer of a document that must be merged have the costs that read_rate_max lists; another
-    /// answer costs what is sent. The first read_bytes_burst are answered at once, and further ones
-    /// later. A join never waits. An edit for which a full document is compacted counts, too; the
-    /// connection of that edit is then read later. Users without a name at one address have eight
-    /// times as much together.
-    std::size_t answer_rate_per_user_max = std::size_t{2} << 20;
-    /// Answers, and updates that are longer than half of client_bytes_max, are sent in pieces of
-    /// this size, if the protocol and the document can split them. All clients share the pieces of
-    /// an update. A value that cannot be cut is one piece. Awareness is always sent in pieces, each
-    /// with at least one state. Must be >= 1 KiB.
-    std::size_t piece_bytes_max = std::size_t{64} << 10;
     /// The maximum number of bytes of changes of one room that wait to become durable. A client
     /// that sends more is closed, and may connect again. A change of a user is accepted if the user
     /// then has at most three times as many bytes in the room as are left. If no other change of
@@ -193,34 +149,20 @@ struct RoomOptions {
 
     /// Whether other clients see the awareness of clients that may not edit.
     bool viewers_awareness = true;
-    /// An awareness state is removed if it is not renewed for this long.
-    Duration awareness_within = std::chrono::seconds{30};
     /// The maximum number of bytes of the awareness states of one client, over all its ids. A state
     /// that would exceed it is ignored, and the former one stays.
     std::size_t awareness_bytes_max = std::size_t{16} << 10;
-    /// The maximum number of awareness ids of one client. Further ids are ignored. A room has at
-    /// most twice as many as clients_per_room_max clients may have, with those that were removed
-    /// less than awareness_within ago. At that limit it forgets the removed ids of the users who
-    /// have most.
-    std::size_t awareness_ids_per_client_max = 8;
 
     /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
     /// serves a static_assert.   Complexity: O(1).
     [[nodiscard]] constexpr std::string_view check() const noexcept {
         if (const auto wrong = check_durations(); !wrong.empty()) return wrong;
-        if (save_after > save_within) {
-            return "RoomOptions: save_after <= save_within must hold, because a change is saved "
-                   "within save_within";
-        }
         if (!closes(close_codes.unauthorized) || !closes(close_codes.forbidden) ||
             (!closes(close_codes.too_large) && close_codes.too_large != 1009)) {
             return "RoomOptions: close_codes must be 1008 (too_large: or 1009) or from 3000 to "
                    "4999; instead of the HTTP status 401 use 4401";
         }
-        if (save_retry_min <= Duration::zero() || save_retry_min > save_retry_max)
-            return "RoomOptions: 0ns < save_retry_min <= save_retry_max must hold";
         if (const auto wrong = check_limits(); !wrong.empty()) return wrong;
-        if (piece_bytes_max < 1024) return "RoomOptions: piece_bytes_max must be >= 1 KiB";
         return heartbeat.check();
     }
 
@@ -233,16 +175,10 @@ private:
     [[nodiscard]] constexpr std::string_view check_durations() const noexcept {
         for (const auto& [value, sentence] :
              {Positive<Duration>{save_after, "RoomOptions: save_after must be > 0ns"},
-              {save_within, "RoomOptions: save_within must be > 0ns"},
-              {load_queued_within, "RoomOptions: load_queued_within must be > 0ns"},
               {unload_after, "RoomOptions: unload_after must be > 0ns"},
-              {sweep_every, "RoomOptions: sweep_every must be > 0ns"},
               {answer_within, "RoomOptions: answer_within must be > 0ns"},
               {check_within, "RoomOptions: check_within must be > 0ns"},
-              {stop_within, "RoomOptions: stop_within must be > 0ns"},
-              {linger_max, "RoomOptions: linger_max must be > 0ns"},
-              {awareness_within, "RoomOptions: awareness_within must be > 0ns"},
-              {token_within, "RoomOptions: token_within must be > 0ns"}}) {
+              {stop_within, "RoomOptions: stop_within must be > 0ns"}}) {
             if (value <= Duration::zero()) return sentence;
         }
         return {};
@@ -250,32 +186,17 @@ private:
     [[nodiscard]] constexpr std::string_view check_limits() const noexcept {
         for (const auto& [value, sentence] :
              {Positive<std::size_t>{rooms_max, "RoomOptions: rooms_max must be > 0"},
-              {rooms_per_user_max, "RoomOptions: rooms_per_user_max must be > 0"},
               {clients_max, "RoomOptions: clients_max must be > 0"},
               {clients_per_user_max, "RoomOptions: clients_per_user_max must be > 0"},
               {clients_per_room_max, "RoomOptions: clients_per_room_max must be > 0"},
-              {clients_per_user_and_room_max,
-               "RoomOptions: clients_per_user_and_room_max must be > 0"},
               {waiting_max, "RoomOptions: waiting_max must be > 0"},
-              {rechecks_max, "RoomOptions: rechecks_max must be > 0"},
-              {calls_max, "RoomOptions: calls_max must be > 0"},
-              {saves_max, "RoomOptions: saves_max must be > 0"},
               {loads_max, "RoomOptions: loads_max must be > 0"},
               {frame_bytes_max, "RoomOptions: frame_bytes_max must be > 0"},
-              {messages_max, "RoomOptions: messages_max must be > 0"},
               {read_rate_max, "RoomOptions: read_rate_max must be > 0"},
-              {read_bytes_burst, "RoomOptions: read_bytes_burst must be > 0"},
               {client_bytes_max, "RoomOptions: client_bytes_max must be > 0"},
-              {client_rate_min, "RoomOptions: client_rate_min must be > 0"},
               {answers_bytes_max, "RoomOptions: answers_bytes_max must be > 0"},
-              {answer_rate_per_user_max, "RoomOptions: answer_rate_per_user_max must be > 0"},
               {unflushed_bytes_max, "RoomOptions: unflushed_bytes_max must be > 0"},
-              {awareness_bytes_max, "RoomOptions: awareness_bytes_max must be > 0"},
-              {awareness_ids_per_client_max,
-               "RoomOptions: awareness_ids_per_client_max must be > 0"},
-              {bytes_until_token, "RoomOptions: bytes_until_token must be > 0"},
-              {clients_per_connection_max,
-               "RoomOptions: clients_per_connection_max must be > 0"}}) {
+              {awareness_bytes_max, "RoomOptions: awareness_bytes_max must be > 0"}}) {
             if (value == 0) return sentence;
         }
         return {};

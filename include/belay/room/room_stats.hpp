@@ -106,7 +106,7 @@ struct RoomCounters {
     std::uint64_t awareness_dropped = 0;  ///< awareness messages that a slow client missed
     std::uint64_t resyncs = 0;            ///< clients that lagged, and received the difference
     std::uint64_t loads = 0;              ///< calls of `load`, without those of export_room
-    std::uint64_t loads_rejected = 0;     ///< see RoomOptions::load_queued_within; no call was made
+    std::uint64_t loads_rejected = 0;     ///< see RoomOptions::answer_within; no call was made
     std::uint64_t flushes = 0;            ///< calls of `flush`, each for all rooms with changes
     std::uint64_t saves = 0;              ///< snapshots that the storage was given
     /// Failed calls of the storage, subscriptions included, stored data that cannot be used, and

@@ -25,7 +25,7 @@ const socketTo = server => new HocuspocusProviderWebsocket({
   maxDelay: 300
 })
 
-/// Version 2 sends no token instead of an empty one, and waits for `token_within`.
+/// Version 2 sends no token instead of an empty one, and waits for `check_within`.
 const noToken = isVersion2 ? () => '' : null
 /// Whether a frame is an update of a document.
 const isUpdateOf = (name, frame) => {

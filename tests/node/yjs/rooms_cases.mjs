@@ -296,7 +296,7 @@ export const cases = {
   },
 
   evicted: {
-    options: { 'save-after': 20, 'unload-after': 20, 'sweep-every': 20 },
+    options: { 'save-after': 20, 'unload-after': 20 },
     async run (server) {
       const [ada] = await editors(server, 1)
       ada.edit(randomOf(7))
@@ -496,7 +496,7 @@ export const cases = {
   many_rooms: {
     // Thousands of snapshots are the disk's business, and not what is tried here.
     folder: existsSync('/dev/shm') ? '/dev/shm' : tmpdir(),
-    options: { 'unload-after': 20, 'sweep-every': 500 },
+    options: { 'unload-after': 500 },
     async run (server) {
       const rooms = Math.min(isLarge ? 10_000 : 500, descriptors() - 500)
       const idle = await server.stats()

@@ -52,8 +52,6 @@ private:
     [[noreturn]] static void serve(const redis::RoomsOptions& redis, int report) {
         RoomOptions options;
         options.save_after = std::chrono::milliseconds{200};
-        options.save_within = std::chrono::milliseconds{500};
-        options.save_retry_min = std::chrono::milliseconds{100};
         posix::Loop loop;
         RoomManager rooms{OnThread{redis::Rooms{redis}}, EveryUserEdits{}, options};
         loop.attach(rooms);

@@ -64,11 +64,11 @@ struct Account : Counted {
         : is_address{address}, accounts{all}, number{id} {}
     /// Returns the part of the account in a room.   Complexity: O(log users and their rooms).
     [[nodiscard]] Ref<RoomAccount> in(std::string_view room_id);
-    /// Charges an answer. The rate is RoomOptions::answer_rate_per_user_max.
+    /// Charges an answer.
     void charge(std::size_t bytes, Instant now, const RoomOptions& options) noexcept {
         const std::size_t users = is_address ? users_per_address : 1;
         const std::size_t cost = bytes / users + (bytes % users != 0 ? 1 : 0);
-        static_cast<void>(rate.charge(cost, now, options, options.answer_rate_per_user_max));
+        static_cast<void>(rate.charge(cost, now, options));
     }
     /// The last reference is gone.
     void end() noexcept;
@@ -129,19 +129,21 @@ private:
 struct AccountLimit {
     std::string_view option;         ///< the name of the option
     std::size_t RoomOptions::*most;  ///< its value
+    std::size_t part;                ///< the limit is this part of the value, and at least 1
     std::size_t Holdings::*held;
     bool in_room;  ///< in one room; else in all
 };
 /// All limits of one user, each after its reason.
 inline constexpr std::array<AccountLimit, 4> account_limits{{
     // One user must leave clients to others.
-    {"clients_per_user_max", &RoomOptions::clients_per_user_max, &Holdings::clients, false},
-    {"clients_per_user_and_room_max", &RoomOptions::clients_per_user_and_room_max,
-     &Holdings::clients, true},
-    // A room costs memory for as long as it stays.
-    {"rooms_per_user_max", &RoomOptions::rooms_per_user_max, &Holdings::rooms, false},
+    {"clients_per_user_max", &RoomOptions::clients_per_user_max, 1, &Holdings::clients, false},
+    // Each edit of a room is sent to all of its clients.
+    {"clients_per_user_max", &RoomOptions::clients_per_user_max, 10, &Holdings::clients, true},
+    // A room costs memory for as long as it stays. A client is in one room, and often not alone.
+    {"clients_per_user_max", &RoomOptions::clients_per_user_max, 2, &Holdings::rooms, false},
     // There are many rooms, each with space for as many changes.
-    {"unflushed_bytes_max", &RoomOptions::unflushed_bytes_max, &Holdings::unflushed_bytes, false},
+    {"unflushed_bytes_max", &RoomOptions::unflushed_bytes_max, 1, &Holdings::unflushed_bytes,
+     false},
 }};
 /// Returns the option that does not permit one more amount; empty if all permit it. The first one
 /// of a user always fits.
@@ -152,7 +154,7 @@ inline constexpr std::array<AccountLimit, 4> account_limits{{
     for (const AccountLimit& limit : account_limits) {
         if (limit.held != what) continue;
         const std::size_t held = (limit.in_room ? of.held : of.user.held).*what;
-        const std::size_t most = options.*limit.most;
+        const std::size_t most = larger(options.*limit.most / limit.part, std::size_t{1});
         if (held != 0 && (held >= most || amount > most - held)) return limit.option;
     }
     return {};

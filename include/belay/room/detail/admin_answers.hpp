@@ -16,12 +16,16 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Counts the calls on whole rooms that wait for an answer, up to RoomOptions::calls_max. The
-/// manager delivers the answers at the end of its turn.
+/// Counts the calls on whole rooms that wait for an answer, up to `waiting_max`. The manager
+/// delivers the answers at the end of its turn.
 ///
 /// Thread safety: the manager's home thread.
 class AdminAnswers {
 public:
+    /// An export holds a whole document until it is answered. A program processes many rooms one
+    /// after the other, so only its administrators' calls at one time count.
+    static constexpr std::size_t waiting_max = 100;
+
     explicit AdminAnswers(TurnContext& context) noexcept : context_{context} {}
     AdminAnswers(const AdminAnswers&) = delete;
     AdminAnswers& operator=(const AdminAnswers&) = delete;
@@ -47,7 +51,7 @@ public:
         ++waiting_;
         std::error_code error;
         if (!context_.runs()) error = RoomErrc::manager_stopped;
-        if (waiting_ > context_.options.calls_max) error = RoomErrc::too_many;
+        if (waiting_ > waiting_max) error = RoomErrc::too_many;
         if (error) answer_error(done, error);
         return !error;
     }

@@ -68,11 +68,17 @@ private:
     std::map<std::uint64_t, Ref<Account>> clients_{};
 };
 
+/// The number of clients that are checked again at a time. The others keep their rights until it is
+/// their turn. New clients wait for their checks, so they have most of what an authorizer can do.
+[[nodiscard]] constexpr std::size_t rechecks_max(const RoomOptions& options) noexcept {
+    return larger(options.waiting_max / 10, std::size_t{1});
+}
+
 /// The clients that wait until they may be checked again, and those that are checked. Users take
 /// turns (FairQueue). A room has at most three quarters of the places, so checks of one room that
 /// hang do not delay those of other rooms.
 ///
-/// Complexity:    O(log n + RoomOptions::rechecks_max).
+/// Complexity:    O(log n + rechecks_max).
 /// Thread safety: the manager's home thread.
 class RecheckQueue {
 public:
@@ -164,7 +170,7 @@ private:
 
 /// Counts the clients that wait for their admission, and the connections without clients, within
 /// RoomOptions::clients_max and waiting_max. The callers pass the number of all clients. The queue
-/// of the clients that are checked again is here, too, within rechecks_max.
+/// of the clients that are checked again is here, too.
 ///
 /// Clients that the manager has closed, and whose transport has not ended yet, do not count for
 /// clients_max: a peer decides when its transport ends. When the manager is full, they are aborted.
@@ -174,7 +180,7 @@ class AdmissionLimits {
 public:
     /// The options and the accounts must outlive it.
     AdmissionLimits(const RoomOptions& options, Accounts& accounts) noexcept
-        : rechecks{options.rechecks_max}, options_{options}, accounts_{accounts} {}
+        : rechecks{rechecks_max(options)}, options_{options}, accounts_{accounts} {}
 
     /// The clients, and the connections without any, before admission.
     WaitingClients waiting;

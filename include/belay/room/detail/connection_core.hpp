@@ -33,17 +33,22 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// | closing  | ended                                | closed   |                     |
 /// | opening  | tick, check_within after it began    | closed   | release, abort      |
 /// | closing  | tick, check_within after it began    | closed   | abort               |
-/// | open     | tick, token_within without a client  | open     | fail (unauthorized) |
+/// | open     | tick, check_within without a client  | open     | fail (unauthorized) |
 ///
 /// `any` stands for accepted, opening and open. A connection with one client opens when that client
 /// is admitted; if the frames have addresses, it opens at once. A closing connection opens its
 /// transport, because a client reads a close code only after its upgrade was answered. The time
-/// limit `token_within` begins when the transport is open, and again when the last client has left.
+/// limit for a token begins when the transport is open, and again when the last client has left.
 ///
 /// Usable in constant expressions, so that a static_assert can prove a timeline.
 /// Thread safety: a plain value.
 class ConnectionCore {
 public:
+    /// The most bytes that a connection sends up to and including its first token, and of a frame
+    /// with a token. It is as much as web servers accept as the headers of a request, where tokens
+    /// are sent elsewhere.
+    static constexpr std::size_t token_bytes_max = std::size_t{8} << 10;
+
     enum class State : std::uint8_t {
         accepted,  ///< the upgrade is not answered
         opening,   ///< the upgrade is being answered
@@ -89,7 +94,7 @@ public:
                 ++joined_;
                 return {.raise_limit = !std::exchange(has_ever_joined_, true)};
             case Event::left:
-                if (--joined_ == 0) token_ends_ = after(now, options_->token_within);
+                if (--joined_ == 0) token_ends_ = after(now, options_->check_within);
                 break;
             case Event::close:
                 return on_close(now);
@@ -123,18 +128,18 @@ public:
     }
     /// Whether a client has joined a room at least once.
     [[nodiscard]] constexpr bool has_ever_joined() const noexcept { return has_ever_joined_; }
-    /// Whether token_within has passed since it opened, or since its last client left.
+    /// Whether check_within has passed since it opened, or since its last client left.
     [[nodiscard]] constexpr bool is_late(Instant now) const noexcept { return token_ends_ <= now; }
 
     // ---- the bytes before the first token ------------------------------------------------------
 
     constexpr void note_token() noexcept { token_seen_ = true; }
     /// Counts the bytes of a frame.   Returns: false if the frames before the first token are
-    /// longer than RoomOptions::bytes_until_token.
+    /// longer than `token_bytes_max`.
     [[nodiscard]] constexpr bool count_until_token(std::size_t bytes) noexcept {
         if (token_seen_) return true;
         token_bytes_ += bytes;
-        return token_bytes_ <= options_->bytes_until_token;
+        return token_bytes_ <= token_bytes_max;
     }
 
     [[nodiscard]] constexpr const RoomOptions& options() const noexcept { return *options_; }
@@ -157,7 +162,7 @@ private:
         if (state_ == State::opening) {
             state_ = State::open;
             upgrade_ends_ = never;
-            token_ends_ = after(now, options_->token_within);
+            token_ends_ = after(now, options_->check_within);
             return {.listen = true};
         }
         if (state_ != State::closing) return {};

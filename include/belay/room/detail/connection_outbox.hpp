@@ -27,12 +27,16 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Only the time counts in which something waits: without output, no connection is slow. It is too
 /// slow if it accepts nothing for RoomOptions::heartbeat.dead_after. A window of the time in which
 /// something waits ends after dead_after, too. The connection is too slow if it accepted less than
-/// RoomOptions::client_rate_min in it. A window whose end is noticed a second late is not judged.
+/// `bytes_per_second_min` in it. A window whose end is noticed a second late is not judged.
 /// After a second without output a new window begins.
 ///
 /// Usable in constant expressions.   Thread safety: a plain value.
 class OutputPace {
 public:
+    /// A modem of 9,600 bit/s accepts twice as much. A client that accepts less holds its place
+    /// rather than reads.
+    static constexpr std::size_t bytes_per_second_min = 512;
+
     /// Something waits from now on, unless it does so already.
     constexpr void begin(Instant now, Duration window) noexcept {
         if (after(now, window) < stall_ends_) stall_ends_ = after(now, window);

@@ -25,10 +25,24 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// The most messages of one connection that wait to be read. Each may have
+/// RoomOptions::frame_bytes_max, and the next turn reads more, so a longer queue only adds memory.
+inline constexpr std::size_t unread_max = 8;
+/// A connection that the client or the manager closes ends after this time at the latest. An answer
+/// to a close takes one round trip, and a stop waits for it.
+inline constexpr Duration close_linger_max = std::chrono::seconds{2};
+
 /// The most bytes of a frame of a connection that has not joined a room yet, although its upgrade
 /// was answered.
 [[nodiscard]] constexpr std::size_t bytes_before_join(const RoomOptions& options) noexcept {
-    return larger(options.piece_bytes_max, options.bytes_until_token);
+    return larger(piece_bytes(options), ConnectionCore::token_bytes_max);
+}
+
+/// The most clients of one connection. A page has few documents open, and a frame of a connection
+/// is looked up among its documents.
+[[nodiscard]] constexpr std::size_t clients_per_connection_max(
+    const RoomOptions& options) noexcept {
+    return larger(options.clients_per_user_max / 20, std::size_t{1});
 }
 
 /// The client of a connection whose frames have no addresses. It has the id, the request and the
@@ -135,7 +149,7 @@ private:
         const RoomOptions& o = c.core.options();
         const bool opens = c.handler->open(c, [&] {
             Transport unopened = std::move(std::get<Transport>(c.transport));
-            c.transport.template emplace<Link>(std::move(unopened), o.messages_max, c.waker, 0);
+            c.transport.template emplace<Link>(std::move(unopened), unread_max, c.waker, 0);
         });
         if (!opens) return;
         // If the frames have addresses, the connection is read before its user is known.
@@ -179,7 +193,7 @@ private:
                     [](ClientConnection& base, const std::error_code& why) noexcept {
                         const RoomOptions& o = base.core.options();
                         if (Link* const link = of(base).link())
-                            link->close(room_close(why, o.close_codes), o.linger_max);
+                            link->close(room_close(why, o.close_codes), close_linger_max);
                     },
                 .abort =
                     [](ClientConnection& base) noexcept {
@@ -401,12 +415,12 @@ private:
         if (todo.abort) return closer_.abort(connection);
         if (todo.fail)
             return closer_.close_connection_and_report(connection, make_error_code(*todo.fail),
-                                                       "token_within");
+                                                       "check_within");
         if (connection.core.ending()) return;
-        if (connection.output.pace.check_too_slow(context_.now, context_.options.client_rate_min,
+        if (connection.output.pace.check_too_slow(context_.now, OutputPace::bytes_per_second_min,
                                                   context_.options.heartbeat.dead_after))
-            return closer_.close_connection_and_report(
-                connection, make_error_code(RoomErrc::too_slow), "client_rate_min");
+            return closer_.close_connection_and_report(connection,
+                                                       make_error_code(RoomErrc::too_slow));
         const Pulse::Due due = connection.alive.pulse.check(context_.now);
         // A frozen connection accepts no close code.
         if (due == Pulse::Due::lost) {
@@ -461,9 +475,8 @@ private:
             authorized ? context_.options.frame_bytes_max : bytes_before_join(context_.options);
         if (frame.size() > most)
             return bad(RoomErrc::frame_too_large,
-                       authorized ? "frame_bytes_max" : "piece_bytes_max");
-        if (!connection.core.count_until_token(frame.size()))
-            return bad(RoomErrc::frame_too_large, "bytes_until_token");
+                       authorized ? "frame_bytes_max" : "client_bytes_max");
+        if (!connection.core.count_until_token(frame.size())) return bad(RoomErrc::frame_too_large);
         const auto address = connection.protocol.address(frame);
         if (!address.has_value()) return bad(static_cast<std::error_code>(address.error()));
         const BytesView name = *address;
@@ -471,8 +484,8 @@ private:
         const auto read = connection.protocol.read(BytesView{frame}.subspan(name.size()));
         if (!read.has_value()) return bad(static_cast<std::error_code>(read.error()));
         const part::RoomMessage& message = *read;
-        if (message.kind == Kind::token && frame.size() > context_.options.bytes_until_token)
-            return bad(RoomErrc::frame_too_large, "bytes_until_token");
+        if (message.kind == Kind::token && frame.size() > ConnectionCore::token_bytes_max)
+            return bad(RoomErrc::frame_too_large);
         if (name.empty() != (message.kind == Kind::ping || message.kind == Kind::pong))
             return bad(RoomErrc::unknown_message);
         if (message.kind == Kind::ping) return send_own(connection, Kind::pong);
@@ -525,14 +538,14 @@ private:
         // A name comes from the client, as one in a URL does: an invalid one is never shown.
         if (!is_room_id_of_url(request.room_id)) request.room_id.clear();
         request.token = as_text(message.payload);
-        // After token_within, a connection without access gets no further check.
+        // After check_within, a connection without access gets no further check.
         const bool late =
             connection.core.is_late(context_.now) &&
             std::none_of(connection.clients.begin(), connection.clients.end(), is_admitted);
-        if (late || !connection.own.takes_another(context_.options.clients_per_connection_max)) {
+        if (late || !connection.own.takes_another(clients_per_connection_max(context_.options))) {
             const auto why =
                 make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many_documents);
-            context_.report_rejection(request, {}, why, late ? "token_within" : "");
+            context_.report_rejection(request, {}, why, late ? "check_within" : "");
             return send_rejection(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
         }
         // A client dials again after its connection closes, but not after a rejected document. This

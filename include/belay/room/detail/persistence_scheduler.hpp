@@ -222,12 +222,17 @@ struct LimitedSaves {
     /// Under way when their rooms were evicted, as after a failed reload.
     std::vector<std::unique_ptr<SaveCall>> of_evicted{};
 };
-/// The rooms that the storage has requested to be saved. At most RoomOptions::saves_max of them,
-/// but no more than half of loads_max, are loaded and saved at a time. So their loads leave the
-/// other half to clients, also if they hang. After its load or its save has ended, a room is not
-/// taken for save_retry_min. So one that cannot be loaded is not loaded after every flush, and one
-/// that stays in the log is not saved without end. Rooms that were not taken yet go before it, so
-/// a room whose loads hang delays each other one once.
+/// The number of saves that are under way at a time. A flush may have to wait for them, and each
+/// writes a whole document, whereas a client waits for a load.
+[[nodiscard]] constexpr std::size_t saves_max(const RoomOptions& options) noexcept {
+    return larger(options.loads_max / 16, std::size_t{1});
+}
+
+/// The rooms that the storage has requested to be saved. At most `saves_max` of them are loaded and
+/// saved at a time. So their loads leave the others to clients, also if they hang. After its load
+/// or its save has ended, a room is not taken for RoomCore::retry_min. So one that cannot be loaded
+/// is not loaded after every flush, and one that stays in the log is not saved without end. Rooms
+/// that were not taken yet go before it, so a room whose loads hang delays each other one once.
 ///
 /// Thread safety: the manager's home thread.
 class RequestedSaves {
@@ -255,8 +260,7 @@ public:
     [[nodiscard]] bool takes_another(const RoomOptions& options) const noexcept {
         std::size_t under_way = 0;
         for (const auto& [id, until] : rooms_) under_way += until ? 0U : 1U;
-        return under_way <
-               smaller(options.saves_max, larger(options.loads_max / 2, std::size_t{1}));
+        return under_way < saves_max(options);
     }
     void add(const std::string& id) { rooms_.insert_or_assign(id, std::nullopt); }
     /// Neither the load nor the save of a room is queued or under way now. It may be taken again
@@ -281,7 +285,7 @@ private:
 
 /// Loads, appends, flushes and saves. RoomCore decides when a room is loaded and saved; this part
 /// decides when the call of the storage begins. One flush is under way at a time, for all rooms:
-/// later changes wait for the next one. At most RoomOptions::saves_max saves and loads_max loads
+/// later changes wait for the next one. At most `saves_max` saves and RoomOptions::loads_max loads
 /// run at a time, so that they do not delay a flush, and each one can end before its deadline.
 ///
 /// `Parts` names the parts of the manager. This part calls
@@ -341,7 +345,7 @@ public:
             number = loads_.queue.begin(user);
             return load(room);
         }
-        const Instant ends = after(context_.now, context_.options.load_queued_within);
+        const Instant ends = after(answer_ends(), context_.options.answer_within);
         number = loads_.queue.push({&room, ends}, user);
         for (const auto* const clients : {&room.after_load.clients, &room.clients}) {
             for (const RoomClient* const client : *clients)
@@ -355,7 +359,7 @@ public:
         if (std::exchange(room.calls.load_rejected, false)) {
             error = {RoomErrc::storage_busy,
                      {},
-                     "the load waited for loads_max longer than load_queued_within",
+                     "the load waited for loads_max for twice answer_within",
                      "find out why the storage loads slowly, or raise these limits of RoomOptions"};
             ++context_.counters.loads_rejected;
             report_failure(room.id, error);
@@ -477,7 +481,7 @@ public:
     /// Neither the load nor the save of a room, which the storage may have requested, is queued or
     /// under way.
     void end_requested_save(const std::string& id) noexcept {
-        requested_.end(id, after(context_.now, context_.options.save_retry_min));
+        requested_.end(id, after(context_.now, timeline::RoomCore::retry_min));
     }
 
     /// Removes an evicted room from all queues. Its load and its save count until they have ended.
@@ -579,7 +583,7 @@ private:
         room.waker.touch();
     }
     [[nodiscard]] bool may_save() const noexcept {
-        return saves_.under_way() < context_.options.saves_max;
+        return saves_.under_way() < saves_max(context_.options);
     }
     [[nodiscard]] Instant answer_ends() const noexcept {
         return after(context_.now, context_.options.answer_within);

@@ -27,19 +27,18 @@ struct ReadCost {
     static constexpr std::size_t piece = 4096;
 };
 
-/// How fast a connection is read: a bucket of RoomOptions::read_bytes_burst, which fills at
-/// read_rate_max.
+/// How fast a connection is read: a bucket that fills at RoomOptions::read_rate_max.
 ///
 /// Source: a token bucket, as the virtual scheduling form of GCRA (ITU-T I.371, annex A).
 struct ReadRate {
+    /// How long the bucket takes to fill. A client that was offline sends all that it has typed
+    /// meanwhile at once.
+    static constexpr Duration burst = std::chrono::seconds{4};
+
     /// Charges bytes. A connection without credit is read later.
     /// Returns: whether that begins now, after a second or more with credit.
     [[nodiscard]] bool charge(std::size_t bytes, Instant now, const RoomOptions& options) noexcept {
-        return charge(bytes, now, options, options.read_rate_max);
-    }
-    /// Likewise, at another rate.
-    [[nodiscard]] bool charge(std::size_t bytes, Instant now, const RoomOptions& options,
-                              std::size_t rate) noexcept {
+        const std::size_t rate = options.read_rate_max;
         if (bytes == 0) return false;
         const auto time_of = [&](std::size_t cost) {
             const Duration second{std::chrono::seconds{1}};
@@ -51,10 +50,9 @@ struct ReadRate {
                                                     static_cast<double>(rest) /
                                                     static_cast<double>(rate))});
         };
-        const Duration burst = time_of(options.read_bytes_burst);
         paid_until = after(larger(paid_until, now), time_of(bytes));
         // It must be read again before it counts as silent.
-        const Duration most = part::saturating_add(burst, options.heartbeat.every / 2);
+        const Duration most = burst + options.heartbeat.every / 2;
         paid_until = smaller(paid_until, after(now, most));
         const Instant credit_at = before(paid_until, burst);
         if (credit_at <= now) return false;
@@ -85,10 +83,15 @@ template <class Document>
     else
         return 0;
 }
+/// Returns the size of the pieces in which answers and awareness are sent. Some of them fit into
+/// what may wait for a client, so it gets further ones while it reads.
+[[nodiscard]] constexpr std::size_t piece_bytes(const RoomOptions& options) noexcept {
+    return larger(options.client_bytes_max / 16, std::size_t{1} << 10);
+}
 /// Returns what `bytes` that are compared or sent cost, in bytes that could be read.
 [[nodiscard]] inline std::size_t pieces_cost(std::size_t bytes,
                                              const RoomOptions& options) noexcept {
-    return (1 + bytes / options.piece_bytes_max) * ReadCost::piece;
+    return (1 + bytes / piece_bytes(options)) * ReadCost::piece;
 }
 /// Returns what an answer to a state vector costs at most.
 template <class Document>

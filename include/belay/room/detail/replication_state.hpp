@@ -14,7 +14,7 @@
 #include <belay/core/order.hpp>
 #include <belay/core/random.hpp>
 #include <belay/room/fanout_like.hpp>
-#include <belay/room/room_options.hpp>
+#include <belay/room/room_core.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -25,14 +25,14 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return nominal - Duration{static_cast<std::int64_t>(uniform_upto(bits, half))};
 }
 
-/// The delay after a failure. It doubles from RoomOptions::save_retry_min to save_retry_max, and
-/// starts again after save_retry_max without a failure. It is jittered.
+/// The delay after a failure. It doubles from RoomCore::retry_min to retry_max, and starts again
+/// after retry_max without a failure. It is jittered.
 struct RoomPause {
-    [[nodiscard]] Duration next(Instant now, const RoomOptions& options, Random& bits) noexcept {
-        if (after(until, options.save_retry_max) < now) times = 0;
-        const Duration nominal =
-            smaller(part::saturating_multiply(options.save_retry_min, std::uint64_t{1} << times),
-                    options.save_retry_max);
+    [[nodiscard]] Duration next(Instant now, Random& bits) noexcept {
+        if (after(until, timeline::RoomCore::retry_max) < now) times = 0;
+        const Duration nominal = smaller(
+            part::saturating_multiply(timeline::RoomCore::retry_min, std::uint64_t{1} << times),
+            timeline::RoomCore::retry_max);
         if (times < 32) ++times;
         const Duration wait = jittered(nominal, bits);
         until = after(now, wait);

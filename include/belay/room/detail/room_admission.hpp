@@ -107,7 +107,7 @@ public:
     [[nodiscard]] Instant deadline() const noexcept {
         return closer_.limits.rechecks.has_next() ? always : never;
     }
-    /// Begins queued checks, up to RoomOptions::rechecks_max: an authorizer has a limit of
+    /// Begins queued checks, up to `rechecks_max`: an authorizer has a limit of
     /// questions, and a client that it does not answer in time is closed. Clients whose user or
     /// room has its share already keep their places.
     void begin_rechecks() {
@@ -258,7 +258,7 @@ private:
         RoomBase* const room = rooms_.find_or_make(client.request.room_id, error, client);
         if (room == nullptr) {
             const bool of_user = error == RoomErrc::too_many_of_user;
-            return closer_.close_and_report(client, error, of_user ? "rooms_per_user_max" : "");
+            return closer_.close_and_report(client, error, of_user ? "clients_per_user_max" : "");
         }
         if (room->core.clients() >= context_.options.clients_per_room_max)
             return closer_.close_and_report(client, make_error_code(RoomErrc::room_full));

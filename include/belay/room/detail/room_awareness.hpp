@@ -67,14 +67,21 @@ struct AwarenessLifts {
     bool returned = false;  ///< the client of the last message has returned
 };
 
+/// The most awareness ids of one client, removed ones included. Further ids are ignored. A Yjs
+/// client has one. A few more are space for pages that show several documents.
+inline constexpr std::size_t awareness_ids_max = 8;
+/// An awareness state that is not renewed for this long is removed, as by Yjs's clients, which
+/// renew theirs every 15 s.
+inline constexpr Duration awareness_outdated_after = std::chrono::seconds{30};
+
 /// The states of a room's clients: an id, a clock that rises, and JSON or null.
 ///
 /// An id belongs to the client that sent it first. A newer clock, or the first message, of another
 /// client of the same user takes it over; one from another user is skipped. States that a client
 /// repeats of others (in an answer to a query) and nulls for others are skipped, too. A removed id
-/// is remembered for awareness_within, so that no late message restores it, and no other user takes
-/// it meanwhile. If there are too many ids, the removed ones of the users who have most of them are
-/// forgotten.
+/// is remembered for awareness_outdated_after, so that no late message restores it, and no other
+/// user takes it meanwhile. If there are too many ids, the removed ones of the users who have most
+/// of them are forgotten.
 ///
 /// A Yjs client drops the states of others when its connection ends, remembers their clocks, and
 /// ignores a state whose clock it knows. So the clocks are raised:
@@ -166,15 +173,15 @@ public:
             if (entry.client == client) entry.user = user;
         }
     }
-    /// Removes states that were not renewed within awareness_within, and forgets ids that were
-    /// removed that long ago.
+    /// Removes states that were not renewed within awareness_outdated_after, and forgets ids that
+    /// were removed that long ago.
     /// Complexity: O(n) when something is due.
     void expire(Instant now) {
         if (now < expires_at_) return;
         expires_at_ = never;
         for (auto it = entries_.begin(); it != entries_.end();) {
             auto& [id, entry] = *it;
-            const Instant due = after(entry.at, options_->awareness_within);
+            const Instant due = after(entry.at, awareness_outdated_after);
             if (due > now) {
                 expires_at_ = smaller(expires_at_, due);
                 ++it;
@@ -311,8 +318,7 @@ private:
         yjs::Lib0Reader in{message};
         const std::uint64_t count = in.varuint();
         // An honest client knows only ids of the room.
-        if (count > entries_max())
-            return {RoomErrc::frame_too_large, "awareness_ids_per_client_max"};
+        if (count > entries_max()) return {RoomErrc::frame_too_large, "clients_per_room_max"};
         for (std::uint64_t i = 0; i < count && !in.failed(); ++i) {
             State s{};
             s.id = in.varuint();
@@ -352,7 +358,7 @@ private:
         }
         const Owned has = owned_by(from.client);
         // A client that only repeats the states of others reaches this limit, too.
-        if (!owns && has.ids >= options_->awareness_ids_per_client_max) return true;
+        if (!owns && has.ids >= awareness_ids_max) return true;
         const std::size_t others = has.bytes - (owns ? entry->state.size() : 0);
         const bool fits = gone || others + s.state.size() <= options_->awareness_bytes_max;
         if (!fits && (!keeps || !owns || entry->state.empty())) return false;
@@ -424,11 +430,10 @@ private:
         entry.client = client;
         entry.state = state;
     }
-    /// The most entries, removed ones included.
+    /// The most entries, removed ones included: twice as many as the clients of a full room have.
     [[nodiscard]] std::size_t entries_max() const noexcept {
-        const std::size_t each = 2 * smaller(options_->awareness_ids_per_client_max, no_limit / 2);
-        const std::size_t clients = smaller(options_->clients_per_room_max, no_limit / each);
-        return clients * each;
+        constexpr std::size_t each = 2 * awareness_ids_max;
+        return smaller(options_->clients_per_room_max, no_limit / each) * each;
     }
     void remove(Entry& entry, Instant now) { end(entry, 0, now); }
     /// Ends a state. `client` is the owner of the id from now on; 0: there is none.
@@ -442,7 +447,7 @@ private:
     void note(Entry& entry, Instant now) {
         entry.at = now;
         entry.version = ++version_;
-        expires_at_ = smaller(expires_at_, after(now, options_->awareness_within));
+        expires_at_ = smaller(expires_at_, after(now, awareness_outdated_after));
     }
     [[nodiscard]] static Bytes counted(std::size_t count, const Bytes& body) {
         Bytes out;

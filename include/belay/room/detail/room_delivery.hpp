@@ -397,7 +397,7 @@ private:
         if constexpr (cuts_answers) {
             constexpr std::size_t entry = 16;  // two numbers of 8 bytes
             const std::size_t most = entry * room.document.status().clients;
-            if (most > context_.options.piece_bytes_max && !reply_budget_.has_space(most))
+            if (most > piece_bytes(context_.options) && !reply_budget_.has_space(most))
                 return retry_at(client, after(context_.now, std::chrono::milliseconds{50}));
         }
         client.backlog.requests_state = false;
@@ -439,7 +439,7 @@ private:
     }
     [[nodiscard]] std::vector<Bytes> pieces_of(const RoomClient& client, BytesView update) const {
         return client.connection->ops->split(*client.connection, update,
-                                             context_.options.piece_bytes_max);
+                                             piece_bytes(context_.options));
     }
     [[nodiscard]] std::vector<Ref<RoomFrame>> write_pieces(RoomClient& client, BytesView update) {
         std::vector<Ref<RoomFrame>> frames;
@@ -463,8 +463,7 @@ private:
         for (;;) {
             const AwarenessCursor before = room.awareness.sent();
             behind_.clear();
-            const Bytes piece =
-                room.awareness.take_changes(context_.options.piece_bytes_max, behind_);
+            const Bytes piece = room.awareness.take_changes(piece_bytes(context_.options), behind_);
             if (piece.empty()) break;
             const part::RoomMessage message{Kind::awareness, piece};
             const MessageFrames::Scope frames{frames_};
@@ -558,7 +557,7 @@ private:
         while (client.backlog.awareness.from) {
             AwarenessCursor walk = *client.backlog.awareness.from;
             Bytes piece =
-                client.room->awareness.piece(walk, context_.options.piece_bytes_max, client.id);
+                client.room->awareness.piece(walk, piece_bytes(context_.options), client.id);
             const bool ends = piece.empty();
             if (ends && also_empty) piece.push_back(std::byte{0});
             also_empty = false;

@@ -127,7 +127,7 @@ public:
         Turn turn{context_.now, context_.bits};
         const timeline::RoomCore::Actions todo = base.core.step(event, turn);
         auto& room = static_cast<Room&>(base);
-        if (todo.load) room.reload.schedule(context_.now, context_.options);
+        if (todo.load) room.reload.schedule(context_.now);
         if (todo.save) {
             if (std::exchange(room.notifications.change_waits, false))
                 context_.report(RoomEvent::Kind::changed, room);

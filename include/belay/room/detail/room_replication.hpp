@@ -204,7 +204,7 @@ public:
             state.loss.needs_load = true;
             // stop() has no time for long waits, and ends by itself.
             if (!context_.runs()) state.failed = {};
-            retry_in(room, state.failed.next(context_.now, context_.options, context_.bits));
+            retry_in(room, state.failed.next(context_.now, context_.bits));
         }
     }
 
@@ -341,9 +341,8 @@ private:
         const Cause cause = cause_of(why);
         const bool stays =
             cause == Cause::protocol || cause == Cause::corrupt || cause == Cause::permanent;
-        const RoomOptions& options = context_.options;
-        retry_in(room, stays ? room.replication->failed.next(context_.now, options, context_.bits)
-                             : jittered(options.save_retry_min, context_.bits));
+        retry_in(room, stays ? room.replication->failed.next(context_.now, context_.bits)
+                             : jittered(timeline::RoomCore::retry_min, context_.bits));
     }
     void retry_in(RoomBase& room, Duration wait) {
         room.replication->again_at = after(context_.now, wait);
@@ -352,7 +351,7 @@ private:
     void report_failure(RoomBase& room, const PersistenceError& error) {
         context_.report_failure(room.id, error);
     }
-    /// Loads the room again, at most once in save_retry_min.
+    /// Loads the room again, at most once in RoomCore::retry_min.
     void load_again(Room& room) {
         ReplicationState& state = *room.replication;
         if (room.calls.loads()) return;
@@ -362,7 +361,7 @@ private:
             return;
         }
         state.subscription.drop();
-        state.recovers_at = after(context_.now, context_.options.save_retry_min);
+        state.recovers_at = after(context_.now, timeline::RoomCore::retry_min);
         scheduler_.begin_load(room);
     }
 

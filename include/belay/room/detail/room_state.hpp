@@ -159,14 +159,14 @@ struct RoomCalls {
     Ref<Account> loads_for{};
 };
 /// The next load after a failed flush. The first one is made at once. Further ones wait for
-/// RoomOptions::save_retry_min, doubled up to four times of it: clients wait for them.
+/// RoomCore::retry_min, doubled up to four times of it: clients wait for them.
 struct RoomReload {
     /// A flush has failed.
-    void schedule(Instant now, const RoomOptions& options) noexcept {
-        if (after(last, options.save_retry_max) < now) times = 0;
-        const Duration wait =
-            times == 0 ? Duration{}
-                       : part::saturating_multiply(options.save_retry_min, 1U << (times - 1));
+    void schedule(Instant now) noexcept {
+        if (after(last, timeline::RoomCore::retry_max) < now) times = 0;
+        const Duration wait = times == 0 ? Duration{}
+                                         : part::saturating_multiply(timeline::RoomCore::retry_min,
+                                                                     1U << (times - 1));
         if (times < 3) ++times;
         at = last = after(now, wait);
     }
