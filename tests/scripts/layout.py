@@ -126,7 +126,6 @@ LEFT_OUT = {
     "room/on_thread.hpp": "<thread>; few programs need it, include it by name",
     "room/document_check.hpp": "for the tests of documents",
     "room/persistence_check.hpp": "for the tests of persistences",
-    "room/persistence_rule.hpp": "for the tests of persistences",
     "room/shared_persistence_check.hpp": "for the tests of persistences",
     "session/ledger_check.hpp": "for the tests of ledgers",
     "session/session_metrics.hpp": "few programs need it, include it by name",
