@@ -3,7 +3,7 @@
 /// PersistenceScheduler: schedules loads, flushes and saves of a manager, with deadlines.
 #pragma once
 
-#include <algorithm>     // std::find, std::find_if, std::none_of
+#include <algorithm>     // std::find, std::find_if, std::lower_bound, std::none_of, std::sort
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
 #include <deque>         // std::deque
@@ -16,13 +16,12 @@
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
-#include <utility>       // std::exchange, std::move
+#include <utility>       // std::exchange, std::move, std::pair
 #include <vector>        // std::vector
 
 #include <belay/core/completion.hpp>
 #include <belay/core/detail/heap.hpp>
 #include <belay/core/order.hpp>
-#include <belay/room/detail/errors_of_rooms.hpp>
 #include <belay/room/detail/fair_queue.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/fanout_like.hpp>
@@ -160,6 +159,46 @@ private:
     P inner_;
     std::string what_{};  // of the exception of the last call
 };
+
+using ErrorOfRoom = std::pair<std::string, std::error_code>;
+
+/// Whether the error `a` of a room is before `b`. If a storage names a room several times, an error
+/// of its change is before the end of its history.
+[[nodiscard]] inline bool is_before(const ErrorOfRoom& a, const ErrorOfRoom& b) noexcept {
+    if (const int order = a.first.compare(b.first); order != 0) return order < 0;
+    const bool a_ended = a.second == RoomErrc::history_reset;
+    const bool b_ended = b.second == RoomErrc::history_reset;
+    return a_ended != b_ended ? b_ended : a.second.value() < b.second.value();
+}
+/// Sorts errors by rooms.   Complexity: O(n log n).
+inline void sort_errors(std::vector<ErrorOfRoom>& rooms) noexcept {
+    std::sort(rooms.begin(), rooms.end(), is_before);
+}
+/// Returns the first error of one room; none if it is not named.   Complexity: O(log n).
+///
+/// Pre: `error.rooms` is sorted.
+[[nodiscard]] inline PersistenceError error_of_room(const PersistenceError& error,
+                                                    std::string_view id) {
+    const auto found =
+        std::lower_bound(error.rooms.begin(), error.rooms.end(), id,
+                         [](const ErrorOfRoom& one, std::string_view i) { return one.first < i; });
+    if (found == error.rooms.end() || found->first != id) return {};
+    const std::error_code& code = found->second;
+    if (code == error.code) return {code, error.where, error.what, error.cure};
+    return {code, {}, {}};
+}
+
+/// Returns the position or the epoch of a room after a flush; 0 or no_id if it has none.
+///
+/// Complexity: O(log n).   Pre: `of_rooms` are sorted.
+template <class V>
+[[nodiscard]] V value_of_room(const std::vector<std::pair<std::string, V>>& of_rooms,
+                              std::string_view id) {
+    const auto found =
+        std::lower_bound(of_rooms.begin(), of_rooms.end(), id,
+                         [](const auto& one, std::string_view i) { return one.first < i; });
+    return found != of_rooms.end() && found->first == id ? found->second : V{};
+}
 
 /// The rooms with changes, and the erases and resets, of one flush.
 struct FlushBatch {
