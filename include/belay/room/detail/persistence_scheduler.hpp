@@ -7,7 +7,7 @@
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
 #include <deque>         // std::deque
-#include <exception>     // std::current_exception, std::rethrow_exception
+#include <exception>     // std::exception
 #include <list>          // std::list
 #include <map>           // std::map
 #include <memory>        // std::make_unique, std::unique_ptr
@@ -68,16 +68,9 @@ public:
         return result([&] { return inner_.erase(id); });
     }
     [[nodiscard]] std::vector<std::string> rooms_to_save() {
-#if defined(__cpp_exceptions)
-        try {
-            return inner_.rooms_to_save();
-        } catch (...) {
-            report({}, text_of(std::current_exception()));
-            return {};
-        }
-#else
-        return inner_.rooms_to_save();
-#endif
+        std::vector<std::string> rooms;
+        if (call([&] { rooms = inner_.rooms_to_save(); })) report({});
+        return rooms;
     }
 
     void load(std::string_view id,
@@ -96,15 +89,7 @@ public:
         call([&] { inner_.list(after, count, std::move(done)); });
     }
     void publish(std::string_view id, BytesView message) {
-#if defined(__cpp_exceptions)
-        try {
-            inner_.publish(id, message);
-        } catch (...) {
-            report(std::string{id}, text_of(std::current_exception()));
-        }
-#else
-        inner_.publish(id, message);
-#endif
+        if (call([&] { inner_.publish(id, message); })) report(std::string{id});
     }
     void subscribe(std::string_view id, const Id& epoch, std::uint64_t from,
                    Completion<Result<part::FanoutBatch, PersistenceError>> done) {
@@ -112,47 +97,34 @@ public:
     }
 
 private:
-    void report(const std::string& room_id, std::string what) {
-        context_.report_failure(room_id, {RoomErrc::persistence_threw, {}, std::move(what)});
+    void report(const std::string& room_id) {
+        context_.report_failure(room_id, {RoomErrc::persistence_threw, {}, take_exception_text()});
     }
-#if defined(__cpp_exceptions)
-    [[nodiscard]] static std::string text_of(const std::exception_ptr& thrown) {
-        try {
-            std::rethrow_exception(thrown);
-        } catch (const std::exception& error) {
-            return error.what();
-        } catch (...) {
-            return "an exception that is no std::exception";
-        }
-    }
-#endif
     template <class F>
     [[nodiscard]] std::error_code result(F&& f) {
-#if defined(__cpp_exceptions)
-        what_.clear();
-        try {
-            return f();
-        } catch (...) {
-            what_ = text_of(std::current_exception());
-            return make_error_code(RoomErrc::persistence_threw);
-        }
-#else
-        return f();
-#endif
+        std::error_code error;
+        if (call([&] { error = f(); })) error = RoomErrc::persistence_threw;
+        return error;
     }
-    /// The Completion that was passed is destroyed with the exception, which answers it with "no".
+    /// A Completion that was passed is destroyed with the exception, which answers it with "no".
+    /// Returns: whether `f` threw.
     template <class F>
-    void call(F&& f) {
-#if defined(__cpp_exceptions)
+    bool call(F&& f) {
         what_.clear();
+#if defined(__cpp_exceptions)
         try {
             f();
+        } catch (const std::exception& error) {
+            what_ = error.what();
+            return true;
         } catch (...) {
-            what_ = text_of(std::current_exception());
+            what_ = "an exception that is no std::exception";
+            return true;
         }
 #else
         f();
 #endif
+        return false;
     }
 
     TurnContext& context_;
