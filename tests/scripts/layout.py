@@ -94,8 +94,6 @@ LEFT_OUT = {
     "link/bundle.hpp": "few programs join messages, include it by name",
     "fleet/fleet_metrics.hpp": "few programs need it, include it by name",
     "room/room_metrics.hpp": "few programs need it, include it by name",
-    "room/journal_rooms_metrics.hpp": "few programs need it, include it by name",
-    "room/on_thread_metrics.hpp": "few programs need it, include it by name",
     "fleet/fleet_text.hpp": "few programs need it, include it by name",
     "http/http_calls.hpp": "<coroutine>, which few programs pay for",
     "http/http_calls_options.hpp": "few programs need it, include it by name",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/on_thread.hpp
-/// OnThread: runs a blocking persistence of rooms on a thread of its own.
+/// OnThread: runs a blocking persistence of rooms on a thread of its own. visit_metrics for what
+/// waits for that thread.
 #pragma once
 
 #include <concepts>            // std::copyable
@@ -21,6 +22,7 @@
 #include <vector>              // std::vector
 
 #include <belay/core/detail/expect_options.hpp>
+#include <belay/metrics/metric.hpp>
 #include <belay/room/detail/call_queue.hpp>
 #include <belay/room/detail/staged_rooms.hpp>
 #include <belay/room/detail/subscription_thread.hpp>
@@ -499,5 +501,39 @@ private:
 
     std::unique_ptr<Work> work_;
 };
+
+namespace metrics {
+
+/// Passes the numbers of an OnThread's queue to `visitor(const Metric&)`; the part is
+/// "storage_thread".
+///
+/// Complexity: O(1).   Throws: what the visitor throws.
+template <class Visitor>
+void visit_metrics(const OnThreadQueue& queue, Visitor&& visitor) {
+    const auto gauge = [&visitor](const char* name, std::size_t value, const char* help) {
+        detail::visit_gauge("storage_thread", name, help, value, visitor);
+    };
+    gauge("waiting", queue.calls, "Calls of the storage that wait for its thread.");
+    gauge("update_bytes", queue.update_bytes, "Bytes of updates that are not stored yet.");
+    gauge("snapshot_bytes", queue.snapshot_bytes, "Bytes of snapshots that are not stored yet.");
+    gauge("messages", queue.messages, "Messages that wait to be published.");
+    gauge("message_bytes", queue.message_bytes, "Bytes of these messages.");
+    constexpr detail::Row<OnThreadQueue> counters[] = {
+        {"messages_dropped", &OnThreadQueue::messages_dropped,
+         "Messages that a limit dropped before they were published."},
+        {"messages_unread", &OnThreadQueue::messages_unread,
+         "Messages that arrived, and that a limit dropped."}};
+    detail::visit_rows({.part = "storage_thread"}, queue, counters, visitor);
+}
+
+/// Passes the numbers of the queue of an OnThread.
+///
+/// Thread safety: any thread.
+template <class P, class Visitor>
+void visit_metrics(const OnThread<P>& persistence, Visitor&& visitor) {
+    visit_metrics(persistence.queue(), visitor);
+}
+
+}  // namespace metrics
 
 }}  // namespace belay
