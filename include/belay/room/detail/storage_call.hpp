@@ -9,7 +9,7 @@
 
 #include <belay/core/completion.hpp>
 #include <belay/core/order.hpp>
-#include <belay/room/persistence_error.hpp>
+#include <belay/room/persistence_like.hpp>
 #include <belay/room/room_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
