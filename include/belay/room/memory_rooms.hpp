@@ -62,23 +62,17 @@ public:
         if (!staged_.has_history(id).value_or(rooms_.contains(id))) return RoomErrc::unknown_room;
         if (update.size() > bytes_left())
             return std::make_error_code(std::errc::no_space_on_device);
-        staged_.add({.kind = Kind::append,
-                     .id = std::string{id},
-                     .update = {update.begin(), update.end()}});
-        bytes_ += update.size();
-        return {};
+        const std::error_code error = staged_.add(detail::StagedChange::append(id, update));
+        if (!error) bytes_ += update.size();
+        return error;
     }
     /// Errors: bad_room_id.
     [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
-        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
-        staged_.add({.kind = Kind::reset, .id = std::string{id}, .epoch = epoch});
-        return {};
+        return staged_.add(detail::StagedChange::reset(id, epoch));
     }
     /// Errors: bad_room_id.
     [[nodiscard]] std::error_code erase(std::string_view id) {
-        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
-        staged_.add({.kind = Kind::erase, .id = std::string{id}});
-        return {};
+        return staged_.add(detail::StagedChange::erase(id));
     }
 
     /// Errors: none.

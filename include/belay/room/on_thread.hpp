@@ -185,28 +185,21 @@ public:
     /// Appends an update to a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code append(std::string_view id, BytesView update,
                                          const part::ChangeId& change = {}) {
-        return stage({.kind = detail::StagedChange::Kind::append,
-                      .id = std::string{id},
-                      .update = {update.begin(), update.end()},
-                      .change = change});
+        return stage(detail::StagedChange::append(id, update, change));
     }
     /// Begins the history of a room anew.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
-        return stage(
-            {.kind = detail::StagedChange::Kind::reset, .id = std::string{id}, .epoch = epoch});
+        return stage(detail::StagedChange::reset(id, epoch));
     }
     /// Begins a history, unless another server has begun one.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code begin(std::string_view id, const Id& epoch, bool again)
         requires is_shared
     {
-        return stage({.kind = detail::StagedChange::Kind::begin,
-                      .id = std::string{id},
-                      .epoch = epoch,
-                      .again = again});
+        return stage(detail::StagedChange::begin(id, epoch, again));
     }
     /// Erases a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
-        return stage({.kind = detail::StagedChange::Kind::erase, .id = std::string{id}});
+        return stage(detail::StagedChange::erase(id));
     }
     /// Makes all changes before it durable.
     /// Errors: storage_busy; the first error of a change before it; those of P.
