@@ -12,7 +12,7 @@
 #include <utility>       // std::move
 #include <vector>        // std::vector
 
-#include <belay/room/detail/journal_rooms_directory.hpp>
+#include <belay/room/detail/journal_rooms_files.hpp>
 #include <belay/room/detail/journal_rooms_log.hpp>
 #include <belay/room/persistence_like.hpp>
 
