@@ -18,7 +18,6 @@
 #include <belay/core/clocks.hpp>
 #include <belay/journal/id.hpp>
 #include <belay/redis/rooms_options.hpp>
-#include <belay/redis/rooms_status.hpp>
 #include <belay/room/persistence_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/staged_rooms.hpp
-/// What storages of rooms have in common. StagedRooms: the changes that wait for a flush.
-/// ContinuedHistories: what they mean by a history that another server has begun first.
-/// packed_parts: a snapshot as one value.
+/// StagedRooms: the changes of rooms that wait for a flush. ContinuedHistories: what they mean by
+/// a history that another server has begun first. packed_parts: a snapshot as one value.
 #pragma once
 
 #include <cstddef>       // std::byte, std::ptrdiff_t, std::size_t
@@ -108,8 +107,9 @@ private:
     while (count < changes.size() && changes[count].id == changes[0].id) ++count;
     return changes.first(count);
 }
-/// Returns the first change of a room, and of an append also those that can be stored with it, up
-/// to so many bytes: those of the same server to the same history.   Pre: there are changes.
+/// Returns the changes of a room that are stored together: the first one, or appends of one server
+/// to one history, of at most `bytes_max`, or a longer first one.
+/// Pre: there are changes.
 [[nodiscard]] inline std::span<const StagedChange> changes_at_once(
     std::span<const StagedChange> changes, std::size_t bytes_max) noexcept {
     constexpr std::size_t count_max = 1000;
