@@ -176,10 +176,8 @@ public:
     ~OnThread() = default;
 
     /// Loads a room.   Errors: storage_busy; those of P.
-    void load(std::string_view id,
-              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
-        if (!work_->takes(id, {}))
-            return done(Result<std::optional<StoredRoom>, PersistenceError>{busy()});
+    void load(std::string_view id, Completion<part::LoadedRoom> done) {
+        if (!work_->takes(id, {})) return done(part::LoadedRoom{busy()});
         work_->post(Load{std::string{id}, std::move(done)}, id, {}, Kind::answered);
     }
     /// Appends an update to a room.   Errors: bad_room_id; storage_busy.
@@ -218,10 +216,8 @@ public:
             size, Kind::answered);
     }
     /// Lists stored rooms.   Errors: storage_busy; those of P.
-    void list(std::string_view after, std::size_t count,
-              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
-        if (!work_->takes({}, {}))
-            return done(Result<std::vector<std::string>, PersistenceError>{busy()});
+    void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
+        if (!work_->takes({}, {})) return done(part::ListedRooms{busy()});
         work_->post(List{std::string{after}, count, std::move(done)}, {}, {}, Kind::answered);
     }
     /// Returns what P's `rooms_to_save` returned after its last flush or save, or returns now if
@@ -241,7 +237,7 @@ public:
 private:
     struct Load {
         std::string id;
-        Completion<Result<std::optional<StoredRoom>, PersistenceError>> done;
+        Completion<part::LoadedRoom> done;
     };
     struct Flush {
         Completion<part::FlushedRooms> done;
@@ -255,7 +251,7 @@ private:
     struct List {
         std::string after;
         std::size_t count;
-        Completion<Result<std::vector<std::string>, PersistenceError>> done;
+        Completion<part::ListedRooms> done;
     };
     using Size = detail::CallBytes;
     using Kind = detail::CallKind;
@@ -355,10 +351,9 @@ private:
         void make(Load& call) {
             // A load whose answer is no longer wanted is skipped.
             if (!call.done.wanted()) return;
-            driver::Question<Result<std::optional<StoredRoom>, PersistenceError>> asked;
+            driver::Question<part::LoadedRoom> asked;
             persistence_.load(call.id, asked.ask());
-            std::optional<Result<std::optional<StoredRoom>, PersistenceError>> found =
-                answer(asked);
+            std::optional<part::LoadedRoom> found = answer(asked);
             if (found) call.done(std::move(*found));
         }
         void make(detail::StagedChange& change) {
@@ -409,10 +404,9 @@ private:
         }
         void make(List& call) {
             if (!call.done.wanted()) return;
-            driver::Question<Result<std::vector<std::string>, PersistenceError>> asked;
+            driver::Question<part::ListedRooms> asked;
             persistence_.list(call.after, call.count, asked.ask());
-            if (std::optional<Result<std::vector<std::string>, PersistenceError>> found =
-                    answer(asked))
+            if (std::optional<part::ListedRooms> found = answer(asked))
                 call.done(std::move(*found));
         }
 

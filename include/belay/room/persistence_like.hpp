@@ -147,13 +147,8 @@ BELAY_DETAIL_MEMBER(rooms_to_save);
 }
 
 template <class P>
-concept LoadsRooms = requires(
-    P& p, std::string_view id,
-    Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
-    {
-        p.load(id,
-               static_cast<Completion<Result<std::optional<StoredRoom>, PersistenceError>>&&>(done))
-    } -> std::same_as<void>;
+concept LoadsRooms = requires(P& p, std::string_view id, Completion<part::LoadedRoom> done) {
+    { p.load(id, static_cast<Completion<part::LoadedRoom>&&>(done)) } -> std::same_as<void>;
 };
 template <class P>
 concept AppendsUpdates = requires(P& p, std::string_view id, BytesView update) {
@@ -179,13 +174,12 @@ concept SavesRooms = requires(P& p, std::string_view id, std::span<const Bytes> 
     } -> std::same_as<void>;
 };
 template <class P>
-concept ListsRooms = requires(P& p, std::string_view after, std::size_t count,
-                              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
-    {
-        p.list(after, count,
-               static_cast<Completion<Result<std::vector<std::string>, PersistenceError>>&&>(done))
-    } -> std::same_as<void>;
-};
+concept ListsRooms =
+    requires(P& p, std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
+        {
+            p.list(after, count, static_cast<Completion<part::ListedRooms>&&>(done))
+        } -> std::same_as<void>;
+    };
 template <class P>
 concept HasRoomsToSave = requires(P& p) {
     { p.rooms_to_save() } -> std::same_as<std::vector<std::string>>;
@@ -272,8 +266,7 @@ consteval bool persistence_like() {
         "PersistenceLike: P is a Result; test it, and pass its value: std::move(*result)");
     static_assert(detail::LoadsRooms<P>,
                   "PersistenceLike: P needs 'void load(std::string_view id, "
-                  "belay::Completion<belay::Result<std::optional<belay::StoredRoom>, "
-                  "belay::PersistenceError>>)'");
+                  "belay::Completion<belay::part::LoadedRoom>)'");
     static_assert(detail::AppendsUpdates<P>,
                   "PersistenceLike: P needs 'std::error_code append(std::string_view id, "
                   "belay::BytesView update)'");
@@ -289,10 +282,9 @@ consteval bool persistence_like() {
                   "PersistenceLike: P needs 'void save(std::string_view id, std::span<const "
                   "belay::Bytes> snapshot, std::uint64_t covers, belay::Completion<"
                   "belay::PersistenceError>)'");
-    static_assert(
-        detail::ListsRooms<P>,
-        "PersistenceLike: P needs 'void list(std::string_view after, std::size_t count, "
-        "belay::Completion<belay::Result<std::vector<std::string>, belay::PersistenceError>>)'");
+    static_assert(detail::ListsRooms<P>,
+                  "PersistenceLike: P needs 'void list(std::string_view after, std::size_t count, "
+                  "belay::Completion<belay::part::ListedRooms>)'");
     static_assert(detail::RoomsToSaveIsSound<P>,
                   "PersistenceLike: P's rooms_to_save must be "
                   "'std::vector<std::string> rooms_to_save()'");

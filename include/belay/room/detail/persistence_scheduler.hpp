@@ -73,8 +73,7 @@ public:
         return rooms;
     }
 
-    void load(std::string_view id,
-              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
+    void load(std::string_view id, Completion<part::LoadedRoom> done) {
         call([&] { inner_.load(id, std::move(done)); });
     }
     void flush(Completion<part::FlushedRooms> done) {
@@ -84,8 +83,7 @@ public:
               Completion<PersistenceError> done) {
         call([&] { inner_.save(id, snapshot, covers, std::move(done)); });
     }
-    void list(std::string_view after, std::size_t count,
-              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
+    void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
         call([&] { inner_.list(after, count, std::move(done)); });
     }
     void publish(std::string_view id, BytesView message) {
@@ -373,8 +371,7 @@ public:
             return true;
         }
         if (!room.calls.load) return false;
-        std::optional<Result<std::optional<StoredRoom>, PersistenceError>> answer =
-            room.calls.load->take(context_.now, "load");
+        std::optional<part::LoadedRoom> answer = room.calls.load->take(context_.now, "load");
         if (!answer) return false;
         context_.counters.loading.add(elapsed(room.calls.load->begun(), context_.now));
         room.calls.load.reset();
