@@ -351,9 +351,8 @@ private:
         void make(Load& call) {
             // A load whose answer is no longer wanted is skipped.
             if (!call.done.wanted()) return;
-            driver::Question<part::LoadedRoom> asked;
-            persistence_.load(call.id, asked.ask());
-            std::optional<part::LoadedRoom> found = answer(asked);
+            auto found = ask<part::LoadedRoom>(
+                [&](auto done) { persistence_.load(call.id, std::move(done)); });
             if (found) call.done(std::move(*found));
         }
         void make(detail::StagedChange& change) {
@@ -375,9 +374,8 @@ private:
             }
         }
         void make(Flush& call) {
-            driver::Question<part::FlushedRooms> asked;
-            persistence_.flush(asked.ask());
-            std::optional<part::FlushedRooms> flushed = answer(asked);
+            auto flushed =
+                ask<part::FlushedRooms>([&](auto done) { persistence_.flush(std::move(done)); });
             if (!flushed) return;
             add_rejected(*flushed);
             if constexpr (is_shared) {
@@ -390,9 +388,9 @@ private:
         void make(Save& call) {
             // Its caller has given up, and may have posted another one.
             if (!call.done.wanted()) return;
-            driver::Question<PersistenceError> asked;
-            persistence_.save(call.id, call.snapshot, call.covers, asked.ask());
-            std::optional<PersistenceError> error = answer(asked);
+            auto error = ask<PersistenceError>([&](auto done) {
+                persistence_.save(call.id, call.snapshot, call.covers, std::move(done));
+            });
             if (!error) return;
             // The entries that the snapshot would cover may be lost.
             if constexpr (is_shared) {
@@ -404,17 +402,18 @@ private:
         }
         void make(List& call) {
             if (!call.done.wanted()) return;
-            driver::Question<part::ListedRooms> asked;
-            persistence_.list(call.after, call.count, asked.ask());
-            if (std::optional<part::ListedRooms> found = answer(asked))
-                call.done(std::move(*found));
+            auto found = ask<part::ListedRooms>(
+                [&](auto done) { persistence_.list(call.after, call.count, std::move(done)); });
+            if (found) call.done(std::move(*found));
         }
 
-        /// Returns what P has answered. Returns nothing if P dropped its Completion, so that the
-        /// caller's Completion is dropped, too. No call waits for a later answer: its caller would
-        /// wait for ever.
-        template <class V>
-        [[nodiscard]] static std::optional<V> answer(driver::Question<V>& asked) {
+        /// Returns what P answers in the call `call(Completion<V>)`. Returns nothing if P drops its
+        /// Completion, so that the caller's Completion is dropped, too. No call waits for a later
+        /// answer: its caller would wait for ever.
+        template <class V, class F>
+        [[nodiscard]] static std::optional<V> ask(F&& call) {
+            driver::Question<V> asked;
+            call(asked.ask());
             if (asked.answered()) return asked.take();
             return PersistenceError{RoomErrc::no_answer,
                                     {},
