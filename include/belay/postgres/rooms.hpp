@@ -225,11 +225,7 @@ private:
         Id server{};  ///< of the last update
     };
     void note(Stored& room, part::FlushedRooms& flushed) {
-        if (room.error) {
-            if (!flushed.error) flushed.error = {room.error, {}, {}};
-            flushed.error.rooms.emplace_back(room.id, room.error);
-            return;
-        }
+        if (room.error) return detail::add_error(flushed.error, room.id, {room.error, {}, {}});
         if (room.asked != no_id) continued_.begun(room.id, room.asked, room.epoch);
         if (room.position == 0) return;
         if (room.server != no_id) own_->stored(room.id, {room.epoch, room.position, room.server});

@@ -95,10 +95,7 @@ public:
             if (error) {
                 // Redis does not report a lost history.
                 shared_->logs.suspect(id);
-                std::vector rejected = std::move(flushed.error.rooms);
-                rejected.emplace_back(id, error.code);
-                if (!flushed.error) flushed.error = std::move(error);
-                flushed.error.rooms = std::move(rejected);
+                detail::add_error(flushed.error, id, std::move(error));
             }
         }
         done(std::move(flushed));

@@ -86,6 +86,15 @@ struct PersistenceError : part::AdvisedError<detail::PersistenceWords> {
     std::vector<std::pair<std::string, std::error_code>> rooms{};
 };
 
+namespace detail {
+/// Adds the error of a room to those of a call. The first one gives the call its reason.
+inline void add_error(PersistenceError& errors, const std::string& id, PersistenceError why) {
+    const std::error_code code = why.code;
+    if (!errors) errors = std::move(why);
+    errors.rooms.emplace_back(id, code);
+}
+}  // namespace detail
+
 namespace part {
 
 /// The maximum number of bytes of a room id.
