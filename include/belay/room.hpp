@@ -13,7 +13,6 @@
 #include <belay/room/hocuspocus_protocol.hpp>
 #include <belay/room/journal_rooms.hpp>
 #include <belay/room/memory_rooms.hpp>
-#include <belay/room/persistence_error.hpp>
 #include <belay/room/persistence_like.hpp>
 #include <belay/room/room_core.hpp>
 #include <belay/room/room_errc.hpp>

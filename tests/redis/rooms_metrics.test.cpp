@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the metrics of a redis::Rooms have all numbers of its status. Method: a status whose
 // numbers are different.
-#include <belay/redis/rooms_metrics.hpp>
+#include <belay/redis/rooms.hpp>
 
 #include "support/catch.hpp"
 #include "support/metrics/collected.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the status of a redis::Rooms shows its connection, and what was lost. Method: a
 // redis-server that is frozen, killed and started again.
-#include <belay/redis/rooms_status.hpp>
+#include <belay/redis/rooms_options.hpp>
 
 #include <atomic>
 #include <chrono>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the metrics of a JournalRooms follow its log. Method: a simulated disk.
-#include <belay/room/journal_rooms_metrics.hpp>
+#include <belay/room/room_metrics.hpp>
 
 #include <belay/sim/disk.hpp>
 

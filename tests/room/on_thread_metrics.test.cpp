@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the metrics of an OnThread count what waits. Method: a persistence that waits at a gate.
-#include <belay/room/on_thread_metrics.hpp>
+#include <belay/room/on_thread.hpp>
 
 #include <belay/room/memory_rooms.hpp>
 

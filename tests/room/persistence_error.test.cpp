@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: PersistenceError::message has the place and advice. Method: every code.
-#include <belay/room/persistence_error.hpp>
+#include <belay/room/persistence_like.hpp>
 
 #include "support/catch.hpp"
 

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include <belay/core/detail/function.hpp>
-#include <belay/room/detail/storage_call.hpp>
+#include <belay/room/detail/room_state.hpp>
 #include <belay/room/hocuspocus_protocol.hpp>
 #include <belay/room/memory_rooms.hpp>
 #include <belay/room/room_manager.hpp>

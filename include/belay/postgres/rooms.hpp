@@ -16,9 +16,7 @@
 #include <vector>        // std::vector
 
 #include <belay/core/detail/expect_options.hpp>
-#include <belay/core/detail/heap.hpp>
 #include <belay/postgres/detail/subscription.hpp>
-#include <belay/room/detail/packed_parts.hpp>
 #include <belay/room/detail/staged_rooms.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace postgres {
@@ -70,26 +68,25 @@ public:
     /// Adds an update to a room; the flush stores it.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code append(std::string_view id, BytesView update,
                                          const part::ChangeId& change = {}) {
-        return stage({Kind::append, std::string{id}, {}, to_bytes(update), change});
+        return staged_.add(Change::append(id, update, change));
     }
     /// Begins a new, empty history of a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
-        return stage({.kind = Kind::reset, .id = std::string{id}, .epoch = epoch});
+        return staged_.add(Change::reset(id, epoch));
     }
     /// Begins a history, unless another server has begun one.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code begin(std::string_view id, const Id& epoch, bool again) {
-        return stage({.kind = Kind::begin, .id = std::string{id}, .epoch = epoch, .again = again});
+        return staged_.add(Change::begin(id, epoch, again));
     }
     /// Erases a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
-        return stage({.kind = Kind::erase, .id = std::string{id}});
+        return staged_.add(Change::erase(id));
     }
     /// Stores all changes made before, in one transaction.
     void flush(Completion<part::FlushedRooms> done) {
         part::FlushedRooms flushed;
-        std::vector<Change> changes = staged_.take();
         // All servers lock rooms in one order, so that none waits for another in a circle.
-        detail::sort_stably(changes, [](const Change& a, const Change& b) { return a.id < b.id; });
+        const std::vector<Change> changes = staged_.take_by_room();
         if (!changes.empty()) {
             if (PersistenceError error = store(changes, flushed)) {
                 connection_->roll_back();
@@ -130,15 +127,6 @@ private:
                                 {"poll_every", options.poll_every},
                                 {"unflushed_bytes_max", options.unflushed_bytes_max}});
         return options;
-    }
-    [[nodiscard]] std::error_code stage(Change change) {
-        if (!detail::is_room_id(change.id)) return RoomErrc::bad_room_id;
-        const std::size_t size = change.size();
-        if (size > options_.unflushed_bytes_max ||
-            staged_.bytes() > options_.unflushed_bytes_max - size)
-            return RoomErrc::storage_busy;
-        staged_.add(std::move(change));
-        return {};
     }
 
     // ---- commands ------------------------------------------------------------------------------
@@ -206,19 +194,18 @@ private:
         if (PersistenceError e = ask("BEGIN", {}, rows)) return e;
         std::string notified;
         std::vector<Stored> stored;
-        for (std::size_t i = 0; i < changes.size();) {
-            const std::string& id = changes[i].id;
-            Stored room{.id = id};
-            while (i < changes.size() && changes[i].id == id) {
-                const std::size_t count = room.error ? 1 : together(changes, i);
-                const std::span some{changes.data() + i, count};
-                i += count;
-                if (room.error) continue;
+        for (std::span<const Change> left{changes}; !left.empty();) {
+            std::span<const Change> of_room = detail::changes_of_room(left);
+            left = left.subspan(of_room.size());
+            Stored room{.id = of_room[0].id};
+            while (!of_room.empty() && !room.error) {
+                const auto some = detail::changes_at_once(of_room, std::size_t{16} << 20);
+                of_room = of_room.subspan(some.size());
                 if (PersistenceError e =
                         some[0].kind == Kind::append ? append(some, room) : turn(some[0], room))
                     return e;
             }
-            notified += (notified.empty() ? "{c" : ",c") + detail::hex_of(as_bytes(id));
+            notified += (notified.empty() ? "{c" : ",c") + detail::hex_of(as_bytes(room.id));
             stored.push_back(std::move(room));
         }
         if (PersistenceError e = ask("SELECT pg_notify('$_changes', t) FROM unnest($1::text[]) t",
@@ -238,31 +225,12 @@ private:
         Id server{};  ///< of the last update
     };
     void note(Stored& room, part::FlushedRooms& flushed) {
-        if (room.error) {
-            if (!flushed.error) flushed.error = {room.error, {}, {}};
-            flushed.error.rooms.emplace_back(room.id, room.error);
-            return;
-        }
+        if (room.error) return detail::add_error(flushed.error, room.id, {room.error, {}, {}});
         if (room.asked != no_id) continued_.begun(room.id, room.asked, room.epoch);
         if (room.position == 0) return;
         if (room.server != no_id) own_->stored(room.id, {room.epoch, room.position, room.server});
         flushed.positions.emplace_back(room.id, room.position);
         flushed.epochs.emplace_back(room.id, room.epoch);
-    }
-    /// Returns how many changes from `at` on are appends that are stored together.
-    [[nodiscard]] static std::size_t together(const std::vector<Change>& changes, std::size_t at) {
-        std::size_t count = 1;
-        std::size_t bytes = changes[at].update.size();
-        if (changes[at].kind != Kind::append) return count;
-        for (; at + count < changes.size() && count < 1000; ++count) {
-            const Change& next = changes[at + count];
-            bytes += next.update.size();
-            const bool same = next.kind == Kind::append && next.id == changes[at].id &&
-                              next.change.server == changes[at].change.server &&
-                              next.change.epoch == changes[at].change.epoch;
-            if (!same || bytes > std::size_t{16} << 20) break;
-        }
-        return count;
     }
     [[nodiscard]] PersistenceError append(std::span<const Change> changes, Stored& room) {
         Bytes all;
@@ -418,7 +386,7 @@ private:
     std::unique_ptr<Connection> connection_;
     std::shared_ptr<detail::PostgresOwnChanges> own_ =
         std::make_shared<detail::PostgresOwnChanges>();
-    detail::StagedRooms staged_{};
+    detail::StagedRooms staged_{options_.unflushed_bytes_max};
     detail::ContinuedHistories continued_{};
 };
 

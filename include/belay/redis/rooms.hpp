@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/redis/rooms.hpp
-/// redis::Rooms: stores rooms in Redis, for several servers at a time; needs hiredis.
+/// redis::Rooms: stores rooms in Redis, for several servers at a time; needs hiredis. visit_metrics
+/// for its status.
 /// Link belay::redis or -lhiredis.
 #pragma once
 
@@ -16,9 +17,8 @@
 #include <vector>        // std::vector
 
 #include <belay/core/detail/expect_options.hpp>
-#include <belay/core/detail/heap.hpp>
+#include <belay/metrics/metric.hpp>
 #include <belay/redis/detail/room_subscription.hpp>
-#include <belay/room/detail/packed_parts.hpp>
 #include <belay/room/detail/staged_rooms.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace redis {
@@ -67,40 +67,36 @@ public:
     /// Adds an update to a room; the flush stores it.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code append(std::string_view id, BytesView update,
                                          const part::ChangeId& change = {}) {
-        return stage({Kind::append, std::string{id}, {}, to_bytes(update), change});
+        return staged_.add(Change::append(id, update, change));
     }
     /// Begins a new, empty history of a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
-        return stage({.kind = Kind::reset, .id = std::string{id}, .epoch = epoch});
+        return staged_.add(Change::reset(id, epoch));
     }
     /// Begins a history, unless another server has begun one.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code begin(std::string_view id, const Id& epoch, bool again) {
-        return stage({.kind = Kind::begin, .id = std::string{id}, .epoch = epoch, .again = again});
+        return staged_.add(Change::begin(id, epoch, again));
     }
     /// Erases a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
-        return stage({.kind = Kind::erase, .id = std::string{id}});
+        return staged_.add(Change::erase(id));
     }
     /// Stores all changes made before: those of each room in their order, and consecutive appends
     /// in one step. A rejection in one room does not affect the others. An outage ends the flush.
     void flush(Completion<part::FlushedRooms> done) {
-        std::vector<Change> changes = staged_.take();
-        detail::sort_stably(changes, [](const Change& a, const Change& b) { return a.id < b.id; });
+        const std::vector<Change> changes = staged_.take_by_room();
         part::FlushedRooms flushed;
         for (std::span<const Change> left{changes}; !left.empty();) {
-            std::size_t count = 1;
-            while (count < left.size() && left[count].id == left[0].id) ++count;
-            PersistenceError error = store(left.first(count), flushed);
+            const std::span<const Change> of_room = detail::changes_of_room(left);
+            left = left.subspan(of_room.size());
+            const std::string& id = of_room[0].id;
+            PersistenceError error = store(of_room, flushed);
             if (error && link_.is_down()) return done(part::FlushedRooms{std::move(error)});
             if (error) {
                 // Redis does not report a lost history.
-                shared_->logs.suspect(left[0].id);
-                std::vector rejected = std::move(flushed.error.rooms);
-                rejected.emplace_back(left[0].id, error.code);
-                if (!flushed.error) flushed.error = std::move(error);
-                flushed.error.rooms = std::move(rejected);
+                shared_->logs.suspect(id);
+                detail::add_error(flushed.error, id, std::move(error));
             }
-            left = left.subspan(count);
         }
         done(std::move(flushed));
     }
@@ -151,15 +147,6 @@ private:
                                 {"batch_bytes_max", options.batch_bytes_max}});
         return options;
     }
-    [[nodiscard]] std::error_code stage(Change change) {
-        if (!detail::is_room_id(change.id)) return RoomErrc::bad_room_id;
-        const std::size_t size = change.size();
-        if (size > options_.unflushed_bytes_max ||
-            staged_.bytes() > options_.unflushed_bytes_max - size)
-            return RoomErrc::storage_busy;
-        staged_.add(std::move(change));
-        return {};
-    }
     [[nodiscard]] std::string index() const { return options_.prefix + ":rooms"; }
     /// The room has another history by now, or none.
     [[nodiscard]] static PersistenceError gone(const std::string& key, Text answer) {
@@ -183,31 +170,16 @@ private:
         const Keys keys{options_.prefix, id};
         Stored stored;
         while (!changes.empty()) {
-            const bool appends = changes[0].kind == Kind::append;
-            const std::size_t count = appends ? together(changes) : 1;
-            PersistenceError error = appends ? append(keys, changes.first(count), stored)
-                                             : turn(keys, changes[0], stored);
+            const auto some = detail::changes_at_once(changes, std::size_t{1} << 20);
+            PersistenceError error = some[0].kind == Kind::append ? append(keys, some, stored)
+                                                                  : turn(keys, some[0], stored);
             if (error) return error;
-            changes = changes.subspan(count);
+            changes = changes.subspan(some.size());
         }
         if (stored.position == 0) return {};
         flushed.positions.emplace_back(id, stored.position);
         flushed.epochs.emplace_back(id, stored.epoch);
         return {};
-    }
-    /// Returns how many changes at the front are appends that can be sent together.
-    [[nodiscard]] static std::size_t together(std::span<const Change> changes) noexcept {
-        std::size_t bytes = 0;
-        std::size_t count = 0;
-        for (const Change& change : changes) {
-            bytes += change.update.size();
-            if (change.kind != Kind::append || count == 1000) break;
-            if (change.change.epoch != changes[0].change.epoch) break;
-            if (change.change.server != changes[0].change.server) break;
-            if (count != 0 && bytes > std::size_t{1} << 20) break;
-            ++count;
-        }
-        return count;
     }
     [[nodiscard]] PersistenceError append(const Keys& keys, std::span<const Change> changes,
                                           Stored& stored) {
@@ -430,9 +402,41 @@ private:
     RoomsOptions options_;
     std::shared_ptr<detail::RedisRoomsShared> shared_;
     detail::RedisRoomLink link_;
-    detail::StagedRooms staged_{};
+    detail::StagedRooms staged_{options_.unflushed_bytes_max};
     detail::ContinuedHistories continued_{};
     Random bits_{};
 };
 
 }}}  // namespace belay::redis
+
+namespace belay { inline namespace BELAY_ABI { namespace metrics {
+
+/// Passes the numbers of a redis::Rooms to `visitor(const Metric&)`; the part is "redis_rooms".
+/// `redis::Rooms::status()` returns them, on any thread.
+///
+/// Complexity: O(1).   Throws: what the visitor throws.
+template <class Visitor>
+void visit_metrics(const redis::RoomsStatus& status, Visitor&& visitor) {
+    using S = redis::RoomsStatus;
+    constexpr Metric gauge{.part = "redis_rooms", .kind = Metric::Kind::gauge};
+    Metric connected = gauge;
+    connected.name = "connected";
+    connected.help = "1 if the connection of the calls was made, and has not failed since.";
+    connected.value = status.connected_since ? 1 : 0;
+    visitor(static_cast<const Metric&>(connected));
+    constexpr detail::Row<S, std::size_t> sizes[] = {
+        {"subscriptions", &S::subscriptions, "Rooms whose changes this server receives."},
+        {"rooms_to_save", &S::rooms_to_save,
+         "Rooms with more updates since their last save than the limit."},
+        {"rooms_known", &S::rooms_known, "Rooms whose histories this server remembers."}};
+    detail::visit_rows(gauge, status, sizes, visitor);
+    constexpr detail::Row<S> counters[] = {
+        {"connections", &S::connections, "Connections of the calls that were made."},
+        {"outages", &S::outages, "Failures after which calls failed for a while."},
+        {"gaps", &S::gaps, "Answers to subscriptions that reported lost entries."},
+        {"messages_lost", &S::messages_lost,
+         "Messages that an outage dropped, or that Redis did not publish."}};
+    detail::visit_rows({.part = "redis_rooms"}, status, counters, visitor);
+}
+
+}}}  // namespace belay::metrics

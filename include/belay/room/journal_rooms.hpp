@@ -12,7 +12,7 @@
 #include <utility>       // std::move
 #include <vector>        // std::vector
 
-#include <belay/room/detail/journal_rooms_directory.hpp>
+#include <belay/room/detail/journal_rooms_files.hpp>
 #include <belay/room/detail/journal_rooms_log.hpp>
 #include <belay/room/persistence_like.hpp>
 
@@ -94,10 +94,7 @@ public:
     /// Loads a room.
     /// Errors: bad_room_id; snapshot_damaged, snapshot_missing, snapshot_misplaced; corrupt; those
     /// of the disk.   Complexity: linear in the snapshot and the updates.
-    void load(std::string_view id,
-              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
-        done(load_now(id));
-    }
+    void load(std::string_view id, Completion<part::LoadedRoom> done) { done(load_now(id)); }
 
     /// Appends an update to a room.
     /// Errors: bad_room_id; unknown_room; those of appending to the log, such as no space.
@@ -141,9 +138,8 @@ public:
     }
 
     /// Lists stored rooms.   Errors: none.
-    void list(std::string_view after, std::size_t count,
-              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
-        done(Result<std::vector<std::string>, PersistenceError>{log_.index().list(after, count)});
+    void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
+        done(part::ListedRooms{log_.index().list(after, count)});
     }
 
     /// Returns at most 64 rooms that make the log too long, if it is too long; see
@@ -201,8 +197,7 @@ private:
         return {};
     }
 
-    [[nodiscard]] Result<std::optional<StoredRoom>, PersistenceError> load_now(
-        std::string_view id) {
+    [[nodiscard]] part::LoadedRoom load_now(std::string_view id) {
         if (!detail::is_room_id(id)) return PersistenceError{RoomErrc::bad_room_id, {}, {}};
         const detail::LoggedRoom* const room = log_.index().find(id);
         if (room == nullptr) return std::optional<StoredRoom>{};

@@ -41,19 +41,14 @@ public:
     }
 
     /// Errors: bad_room_id.
-    void load(std::string_view id,
-              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
-        if (!detail::is_room_id(id))
-            return done(
-                Result<std::optional<StoredRoom>, PersistenceError>{error(RoomErrc::bad_room_id)});
+    void load(std::string_view id, Completion<part::LoadedRoom> done) {
+        if (!detail::is_room_id(id)) return done(part::LoadedRoom{error(RoomErrc::bad_room_id)});
         const auto at = rooms_.find(id);
-        if (at == rooms_.end())
-            return done(
-                Result<std::optional<StoredRoom>, PersistenceError>{std::optional<StoredRoom>{}});
+        if (at == rooms_.end()) return done(part::LoadedRoom{std::optional<StoredRoom>{}});
         const Room& room = at->second;
         StoredRoom found{room.epoch, room.snapshot, {}, room.last};
         for (const Update& update : room.updates) found.updates.push_back(update.bytes);
-        done(Result<std::optional<StoredRoom>, PersistenceError>{std::optional{std::move(found)}});
+        done(part::LoadedRoom{std::optional{std::move(found)}});
     }
 
     /// Appends an update to a room.   Errors: bad_room_id; unknown_room; no_space_on_device.
@@ -62,23 +57,17 @@ public:
         if (!staged_.has_history(id).value_or(rooms_.contains(id))) return RoomErrc::unknown_room;
         if (update.size() > bytes_left())
             return std::make_error_code(std::errc::no_space_on_device);
-        staged_.add({.kind = Kind::append,
-                     .id = std::string{id},
-                     .update = {update.begin(), update.end()}});
-        bytes_ += update.size();
-        return {};
+        const std::error_code error = staged_.add(detail::StagedChange::append(id, update));
+        if (!error) bytes_ += update.size();
+        return error;
     }
     /// Errors: bad_room_id.
     [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
-        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
-        staged_.add({.kind = Kind::reset, .id = std::string{id}, .epoch = epoch});
-        return {};
+        return staged_.add(detail::StagedChange::reset(id, epoch));
     }
     /// Errors: bad_room_id.
     [[nodiscard]] std::error_code erase(std::string_view id) {
-        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
-        staged_.add({.kind = Kind::erase, .id = std::string{id}});
-        return {};
+        return staged_.add(detail::StagedChange::erase(id));
     }
 
     /// Errors: none.
@@ -101,13 +90,12 @@ public:
     }
 
     /// Errors: none.
-    void list(std::string_view after, std::size_t count,
-              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
+    void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
         std::vector<std::string> ids;
         for (auto at = rooms_.upper_bound(after); at != rooms_.end() && ids.size() < count; ++at) {
             ids.push_back(at->first);
         }
-        done(Result<std::vector<std::string>, PersistenceError>{std::move(ids)});
+        done(part::ListedRooms{std::move(ids)});
     }
 
     /// Returns the number of bytes of all snapshots and updates.

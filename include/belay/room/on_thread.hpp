@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/on_thread.hpp
-/// OnThread: runs a blocking persistence of rooms on a thread of its own.
+/// OnThread: runs a blocking persistence of rooms on a thread of its own. visit_metrics for what
+/// waits for that thread.
 #pragma once
 
 #include <concepts>            // std::copyable
@@ -21,6 +22,7 @@
 #include <vector>              // std::vector
 
 #include <belay/core/detail/expect_options.hpp>
+#include <belay/metrics/metric.hpp>
 #include <belay/room/detail/call_queue.hpp>
 #include <belay/room/detail/staged_rooms.hpp>
 #include <belay/room/detail/subscription_thread.hpp>
@@ -174,37 +176,28 @@ public:
     ~OnThread() = default;
 
     /// Loads a room.   Errors: storage_busy; those of P.
-    void load(std::string_view id,
-              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
-        if (!work_->takes(id, {}))
-            return done(Result<std::optional<StoredRoom>, PersistenceError>{busy()});
+    void load(std::string_view id, Completion<part::LoadedRoom> done) {
+        if (!work_->takes(id, {})) return done(part::LoadedRoom{busy()});
         work_->post(Load{std::string{id}, std::move(done)}, id, {}, Kind::answered);
     }
     /// Appends an update to a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code append(std::string_view id, BytesView update,
                                          const part::ChangeId& change = {}) {
-        return stage({.kind = detail::StagedChange::Kind::append,
-                      .id = std::string{id},
-                      .update = {update.begin(), update.end()},
-                      .change = change});
+        return stage(detail::StagedChange::append(id, update, change));
     }
     /// Begins the history of a room anew.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
-        return stage(
-            {.kind = detail::StagedChange::Kind::reset, .id = std::string{id}, .epoch = epoch});
+        return stage(detail::StagedChange::reset(id, epoch));
     }
     /// Begins a history, unless another server has begun one.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code begin(std::string_view id, const Id& epoch, bool again)
         requires is_shared
     {
-        return stage({.kind = detail::StagedChange::Kind::begin,
-                      .id = std::string{id},
-                      .epoch = epoch,
-                      .again = again});
+        return stage(detail::StagedChange::begin(id, epoch, again));
     }
     /// Erases a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
-        return stage({.kind = detail::StagedChange::Kind::erase, .id = std::string{id}});
+        return stage(detail::StagedChange::erase(id));
     }
     /// Makes all changes before it durable.
     /// Errors: storage_busy; the first error of a change before it; those of P.
@@ -223,10 +216,8 @@ public:
             size, Kind::answered);
     }
     /// Lists stored rooms.   Errors: storage_busy; those of P.
-    void list(std::string_view after, std::size_t count,
-              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
-        if (!work_->takes({}, {}))
-            return done(Result<std::vector<std::string>, PersistenceError>{busy()});
+    void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
+        if (!work_->takes({}, {})) return done(part::ListedRooms{busy()});
         work_->post(List{std::string{after}, count, std::move(done)}, {}, {}, Kind::answered);
     }
     /// Returns what P's `rooms_to_save` returned after its last flush or save, or returns now if
@@ -246,7 +237,7 @@ public:
 private:
     struct Load {
         std::string id;
-        Completion<Result<std::optional<StoredRoom>, PersistenceError>> done;
+        Completion<part::LoadedRoom> done;
     };
     struct Flush {
         Completion<part::FlushedRooms> done;
@@ -260,7 +251,7 @@ private:
     struct List {
         std::string after;
         std::size_t count;
-        Completion<Result<std::vector<std::string>, PersistenceError>> done;
+        Completion<part::ListedRooms> done;
     };
     using Size = detail::CallBytes;
     using Kind = detail::CallKind;
@@ -360,10 +351,8 @@ private:
         void make(Load& call) {
             // A load whose answer is no longer wanted is skipped.
             if (!call.done.wanted()) return;
-            driver::Question<Result<std::optional<StoredRoom>, PersistenceError>> asked;
-            persistence_.load(call.id, asked.ask());
-            std::optional<Result<std::optional<StoredRoom>, PersistenceError>> found =
-                answer(asked);
+            auto found = ask<part::LoadedRoom>(
+                [&](auto done) { persistence_.load(call.id, std::move(done)); });
             if (found) call.done(std::move(*found));
         }
         void make(detail::StagedChange& change) {
@@ -385,9 +374,8 @@ private:
             }
         }
         void make(Flush& call) {
-            driver::Question<part::FlushedRooms> asked;
-            persistence_.flush(asked.ask());
-            std::optional<part::FlushedRooms> flushed = answer(asked);
+            auto flushed =
+                ask<part::FlushedRooms>([&](auto done) { persistence_.flush(std::move(done)); });
             if (!flushed) return;
             add_rejected(*flushed);
             if constexpr (is_shared) {
@@ -400,9 +388,9 @@ private:
         void make(Save& call) {
             // Its caller has given up, and may have posted another one.
             if (!call.done.wanted()) return;
-            driver::Question<PersistenceError> asked;
-            persistence_.save(call.id, call.snapshot, call.covers, asked.ask());
-            std::optional<PersistenceError> error = answer(asked);
+            auto error = ask<PersistenceError>([&](auto done) {
+                persistence_.save(call.id, call.snapshot, call.covers, std::move(done));
+            });
             if (!error) return;
             // The entries that the snapshot would cover may be lost.
             if constexpr (is_shared) {
@@ -414,18 +402,18 @@ private:
         }
         void make(List& call) {
             if (!call.done.wanted()) return;
-            driver::Question<Result<std::vector<std::string>, PersistenceError>> asked;
-            persistence_.list(call.after, call.count, asked.ask());
-            if (std::optional<Result<std::vector<std::string>, PersistenceError>> found =
-                    answer(asked))
-                call.done(std::move(*found));
+            auto found = ask<part::ListedRooms>(
+                [&](auto done) { persistence_.list(call.after, call.count, std::move(done)); });
+            if (found) call.done(std::move(*found));
         }
 
-        /// Returns what P has answered. Returns nothing if P dropped its Completion, so that the
-        /// caller's Completion is dropped, too. No call waits for a later answer: its caller would
-        /// wait for ever.
-        template <class V>
-        [[nodiscard]] static std::optional<V> answer(driver::Question<V>& asked) {
+        /// Returns what P answers in the call `call(Completion<V>)`. Returns nothing if P drops its
+        /// Completion, so that the caller's Completion is dropped, too. No call waits for a later
+        /// answer: its caller would wait for ever.
+        template <class V, class F>
+        [[nodiscard]] static std::optional<V> ask(F&& call) {
+            driver::Question<V> asked;
+            call(asked.ask());
             if (asked.answered()) return asked.take();
             return PersistenceError{RoomErrc::no_answer,
                                     {},
@@ -499,5 +487,39 @@ private:
 
     std::unique_ptr<Work> work_;
 };
+
+namespace metrics {
+
+/// Passes the numbers of an OnThread's queue to `visitor(const Metric&)`; the part is
+/// "storage_thread".
+///
+/// Complexity: O(1).   Throws: what the visitor throws.
+template <class Visitor>
+void visit_metrics(const OnThreadQueue& queue, Visitor&& visitor) {
+    const auto gauge = [&visitor](const char* name, std::size_t value, const char* help) {
+        detail::visit_gauge("storage_thread", name, help, value, visitor);
+    };
+    gauge("waiting", queue.calls, "Calls of the storage that wait for its thread.");
+    gauge("update_bytes", queue.update_bytes, "Bytes of updates that are not stored yet.");
+    gauge("snapshot_bytes", queue.snapshot_bytes, "Bytes of snapshots that are not stored yet.");
+    gauge("messages", queue.messages, "Messages that wait to be published.");
+    gauge("message_bytes", queue.message_bytes, "Bytes of these messages.");
+    constexpr detail::Row<OnThreadQueue> counters[] = {
+        {"messages_dropped", &OnThreadQueue::messages_dropped,
+         "Messages that a limit dropped before they were published."},
+        {"messages_unread", &OnThreadQueue::messages_unread,
+         "Messages that arrived, and that a limit dropped."}};
+    detail::visit_rows({.part = "storage_thread"}, queue, counters, visitor);
+}
+
+/// Passes the numbers of the queue of an OnThread.
+///
+/// Thread safety: any thread.
+template <class P, class Visitor>
+void visit_metrics(const OnThread<P>& persistence, Visitor&& visitor) {
+    visit_metrics(persistence.queue(), visitor);
+}
+
+}  // namespace metrics
 
 }}  // namespace belay

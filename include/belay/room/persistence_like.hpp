@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/persistence_like.hpp
-/// PersistenceLike: stores the updates and snapshots of rooms.
+/// PersistenceLike: stores the updates and snapshots of rooms. PersistenceError: why a room could
+/// not be loaded, saved or flushed, where, and what to do.
 #pragma once
 
 #include <concepts>      // std::same_as
@@ -18,10 +19,81 @@
 #include <belay/core/completion.hpp>
 #include <belay/core/detail/member_names.hpp>
 #include <belay/core/result.hpp>
+#include <belay/journal/advised_error.hpp>
 #include <belay/journal/id.hpp>
-#include <belay/room/persistence_error.hpp>
+#include <belay/room/room_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+namespace detail {
+/// The words of a PersistenceError.
+struct PersistenceWords {
+    static constexpr const char* nowhere = "the rooms";
+    template <class Error>
+    [[nodiscard]] static const char* advice(const Error& error) noexcept {
+        constexpr const char* backup =
+            "restore the file from a backup of the same log that is not older; or delete the room "
+            "with `erase`";
+        constexpr const char* again =
+            "let the clients connect again, because the history of the room was ended";
+        const char* known = advice_in(
+            {{RoomErrc::bad_room_id, "use a room id of 1 to 100 bytes"},
+             {RoomErrc::unknown_room, "start the history of the room with `reset` first"},
+             {RoomErrc::stale_snapshot, "ignore the error, because the stored snapshot is newer"},
+             {RoomErrc::bad_position,
+              "save the content of a load or a flush, with its own position"},
+             {RoomErrc::snapshot_damaged, backup},
+             {RoomErrc::snapshot_missing, backup},
+             {RoomErrc::snapshot_misplaced, backup},
+             {RoomErrc::record_damaged, "the room is served; compare it with a backup"},
+             {RoomErrc::log_misplaced,
+              "restore the log and the snapshots from the same backup. If the log is lost, open "
+              "with `adopt`, and changes that only the log had are lost"},
+             {QueueErrc::must_reopen,
+              "end the program with a status at which its supervisor starts it again"},
+             {RoomErrc::storage_busy, "try again when fewer calls are running"},
+             {RoomErrc::history_reset, again},
+             {RoomErrc::room_erased, again}},
+            error.code, nullptr);
+        if (known != nullptr) return known;
+        if (error.code.category() == room_category()) return by_cause(error.code);
+        const Cause cause = cause_of(error.code);
+        const bool is_remote = cause == Cause::refused || cause == Cause::timed_out;
+        return is_remote ? "check the storage and the connection to it" : file_advice(error.code);
+    }
+
+private:
+    [[nodiscard]] static const char* by_cause(const std::error_code& code) noexcept {
+        return advice_in(
+            {{Cause::overloaded, "try again later, or raise the limits of RoomOptions"},
+             {Cause::timed_out, "check the storage, which did not answer in time"},
+             {Cause::planned, "start the rooms again"},
+             {Cause::protocol,
+              "find the program that wrote it, because this version cannot read it"}},
+            code, "make it smaller, or raise the limits of the document and of RoomOptions");
+    }
+};
+}  // namespace detail
+
+/// An error of stored rooms, with its place and with advice.
+///
+/// Thread safety: a plain value.
+struct PersistenceError : part::AdvisedError<detail::PersistenceWords> {
+    using AdvisedError::AdvisedError;
+
+    /// For a flush: the only rooms whose changes are not stored, each with its error. If it is
+    /// empty, the changes of any room may not be stored.
+    std::vector<std::pair<std::string, std::error_code>> rooms{};
+};
+
+namespace detail {
+/// Adds the error of a room to those of a call. The first one gives the call its reason.
+inline void add_error(PersistenceError& errors, const std::string& id, PersistenceError why) {
+    const std::error_code code = why.code;
+    if (!errors) errors = std::move(why);
+    errors.rooms.emplace_back(id, code);
+}
+}  // namespace detail
 
 namespace part {
 
@@ -84,13 +156,8 @@ BELAY_DETAIL_MEMBER(rooms_to_save);
 }
 
 template <class P>
-concept LoadsRooms = requires(
-    P& p, std::string_view id,
-    Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
-    {
-        p.load(id,
-               static_cast<Completion<Result<std::optional<StoredRoom>, PersistenceError>>&&>(done))
-    } -> std::same_as<void>;
+concept LoadsRooms = requires(P& p, std::string_view id, Completion<part::LoadedRoom> done) {
+    { p.load(id, static_cast<Completion<part::LoadedRoom>&&>(done)) } -> std::same_as<void>;
 };
 template <class P>
 concept AppendsUpdates = requires(P& p, std::string_view id, BytesView update) {
@@ -116,13 +183,12 @@ concept SavesRooms = requires(P& p, std::string_view id, std::span<const Bytes> 
     } -> std::same_as<void>;
 };
 template <class P>
-concept ListsRooms = requires(P& p, std::string_view after, std::size_t count,
-                              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
-    {
-        p.list(after, count,
-               static_cast<Completion<Result<std::vector<std::string>, PersistenceError>>&&>(done))
-    } -> std::same_as<void>;
-};
+concept ListsRooms =
+    requires(P& p, std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
+        {
+            p.list(after, count, static_cast<Completion<part::ListedRooms>&&>(done))
+        } -> std::same_as<void>;
+    };
 template <class P>
 concept HasRoomsToSave = requires(P& p) {
     { p.rooms_to_save() } -> std::same_as<std::vector<std::string>>;
@@ -209,8 +275,7 @@ consteval bool persistence_like() {
         "PersistenceLike: P is a Result; test it, and pass its value: std::move(*result)");
     static_assert(detail::LoadsRooms<P>,
                   "PersistenceLike: P needs 'void load(std::string_view id, "
-                  "belay::Completion<belay::Result<std::optional<belay::StoredRoom>, "
-                  "belay::PersistenceError>>)'");
+                  "belay::Completion<belay::part::LoadedRoom>)'");
     static_assert(detail::AppendsUpdates<P>,
                   "PersistenceLike: P needs 'std::error_code append(std::string_view id, "
                   "belay::BytesView update)'");
@@ -226,10 +291,9 @@ consteval bool persistence_like() {
                   "PersistenceLike: P needs 'void save(std::string_view id, std::span<const "
                   "belay::Bytes> snapshot, std::uint64_t covers, belay::Completion<"
                   "belay::PersistenceError>)'");
-    static_assert(
-        detail::ListsRooms<P>,
-        "PersistenceLike: P needs 'void list(std::string_view after, std::size_t count, "
-        "belay::Completion<belay::Result<std::vector<std::string>, belay::PersistenceError>>)'");
+    static_assert(detail::ListsRooms<P>,
+                  "PersistenceLike: P needs 'void list(std::string_view after, std::size_t count, "
+                  "belay::Completion<belay::part::ListedRooms>)'");
     static_assert(detail::RoomsToSaveIsSound<P>,
                   "PersistenceLike: P's rooms_to_save must be "
                   "'std::vector<std::string> rooms_to_save()'");

@@ -11,7 +11,7 @@
 #include <system_error>  // std::error_code
 
 #include <belay/core/observer.hpp>
-#include <belay/room/persistence_error.hpp>
+#include <belay/room/persistence_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -19,9 +19,8 @@
 #include <vector>       // std::vector
 
 #include <belay/core/order.hpp>
-#include <belay/room/detail/errors_of_rooms.hpp>
-#include <belay/room/detail/persistence_checker.hpp>
 #include <belay/room/fanout_like.hpp>
+#include <belay/room/persistence_check.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -243,7 +242,11 @@ private:
         const std::optional<part::FlushedRooms> answer = wait_.end(flushing);
         expect(answer.has_value(), Rule::answers_every_call);
         expect(!answer || !answer->error, Rule::takes_what_it_should);
-        if (answer && !answer->error) server.epoch = value_of_room(answer->epochs, room_id);
+        if (answer && !answer->error) {
+            server.epoch = no_id;
+            for (const auto& [id, epoch] : answer->epochs)
+                if (id == room_id) server.epoch = epoch;
+        }
         for (Bytes& update : server.flushing) stored_.insert(std::move(update));
         server.flushing.clear();
     }

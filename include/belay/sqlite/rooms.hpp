@@ -328,23 +328,19 @@ public:
             exists = *stored;
         }
         if (!*exists) return RoomErrc::unknown_room;
-        return stage({.kind = Kind::append,
-                      .id = std::string{id},
-                      .update = {update.begin(), update.end()}});
+        return staged_.add(detail::StagedChange::append(id, update));
     }
     /// Begins a new, empty history of a room.
     ///
     /// Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
-        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
-        return stage({.kind = Kind::reset, .id = std::string{id}, .epoch = epoch});
+        return staged_.add(detail::StagedChange::reset(id, epoch));
     }
     /// Erases a room.
     ///
     /// Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
-        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
-        return stage({.kind = Kind::erase, .id = std::string{id}});
+        return staged_.add(detail::StagedChange::erase(id));
     }
 
     void flush(Completion<part::FlushedRooms> done) {
@@ -374,30 +370,19 @@ public:
     }
 
 private:
-    using Kind = detail::StagedChange::Kind;
-
     // SQLite limits a row to 1'000'000'000 bytes, its other columns included.
     static constexpr std::size_t update_bytes_max = 999'999'000;
 
-    Rooms(const std::string& path, const RoomsOptions& options) : options_{options}, path_{path} {}
+    Rooms(const std::string& path, const RoomsOptions& options)
+        : path_{path}, staged_{options.unflushed_bytes_max} {}
 
     [[nodiscard]] PersistenceError failed(std::error_code code) const {
         return {code, path_, tables_.last_words()};
     }
-    [[nodiscard]] std::error_code stage(detail::StagedChange change) {
-        const std::size_t size = change.size();
-        if (size > options_.unflushed_bytes_max ||
-            staged_.bytes() > options_.unflushed_bytes_max - size) {
-            return RoomErrc::storage_busy;
-        }
-        staged_.add(std::move(change));
-        return {};
-    }
 
-    RoomsOptions options_;
     std::string path_;
     detail::SqliteRoomTables tables_{};
-    detail::StagedRooms staged_{};
+    detail::StagedRooms staged_;
 };
 
 }}}  // namespace belay::sqlite

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include <belay/room/memory_rooms.hpp>
-#include <belay/room/persistence_rule.hpp>
+#include <belay/room/persistence_check.hpp>
 
 #include "support/room/persistence_calls.hpp"
 

@@ -108,16 +108,16 @@ public:
     }
     std::error_code append(std::string_view id, BytesView update,
                            const part::ChangeId& change = {}) {
-        return stage({Kind::append, std::string{id}, {}, to_bytes(update), change});
+        return staged_.add(detail::StagedChange::append(id, update, change));
     }
     std::error_code reset(std::string_view id, const Id& epoch) {
-        return stage({.kind = Kind::reset, .id = std::string{id}, .epoch = epoch});
+        return staged_.add(detail::StagedChange::reset(id, epoch));
     }
     std::error_code begin(std::string_view id, const Id& epoch, bool again) {
-        return stage({.kind = Kind::begin, .id = std::string{id}, .epoch = epoch, .again = again});
+        return staged_.add(detail::StagedChange::begin(id, epoch, again));
     }
     std::error_code erase(std::string_view id) {
-        return stage({.kind = Kind::erase, .id = std::string{id}});
+        return staged_.add(detail::StagedChange::erase(id));
     }
     void flush(Completion<part::FlushedRooms> done) {
         const std::lock_guard lock{table_->mutex};
@@ -164,11 +164,6 @@ public:
 
 private:
     using Kind = detail::StagedChange::Kind;
-    std::error_code stage(detail::StagedChange change) {
-        if (!detail::is_room_id(change.id)) return RoomErrc::bad_room_id;
-        staged_.add(std::move(change));
-        return {};
-    }
     std::error_code take(const detail::StagedChange& change) {
         const auto at = table_->rooms.find(change.id);
         const bool has = at != table_->rooms.end();

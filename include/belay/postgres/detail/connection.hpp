@@ -21,7 +21,7 @@
 #include <belay/journal/id.hpp>
 #include <belay/postgres/error.hpp>
 #include <belay/postgres/rooms_options.hpp>
-#include <belay/room/persistence_error.hpp>
+#include <belay/room/persistence_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

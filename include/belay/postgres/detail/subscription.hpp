@@ -102,7 +102,8 @@ public:
                 const std::string id = *changed_.begin();
                 if (PersistenceError e = read(id, readers, found)) {
                     if (connection_.get() == nullptr) return e;
-                    note_unreadable(id, std::move(e));
+                    // It is reported when there is nothing else to report.
+                    add_error(unreadable_, id, std::move(e));
                 }
                 changed_.erase(id);
             }
@@ -199,12 +200,6 @@ private:
         for (const auto& [id, reader] : readers)
             if (reader.waits && !same.contains(id)) changed_.insert(id);
         return {};
-    }
-    /// An error that concerns only rooms is reported when there is nothing else to report.
-    void note_unreadable(const std::string& id, PersistenceError error) {
-        const std::error_code code = error.code;
-        if (!unreadable_) unreadable_ = std::move(error);
-        unreadable_.rooms.emplace_back(id, code);
     }
     /// Reads the entries of a room.
     [[nodiscard]] PersistenceError read(const std::string& id, const part::RoomReaders& readers,

@@ -18,7 +18,7 @@
 #include <vector>        // std::vector
 
 #include <belay/journal/log_like.hpp>
-#include <belay/room/detail/journal_room_record.hpp>
+#include <belay/room/detail/journal_rooms_files.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

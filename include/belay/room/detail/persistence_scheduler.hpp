@@ -3,11 +3,11 @@
 /// PersistenceScheduler: schedules loads, flushes and saves of a manager, with deadlines.
 #pragma once
 
-#include <algorithm>     // std::find, std::find_if, std::none_of
+#include <algorithm>     // std::find, std::find_if, std::lower_bound, std::none_of, std::sort
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
 #include <deque>         // std::deque
-#include <exception>     // std::current_exception, std::rethrow_exception
+#include <exception>     // std::exception
 #include <list>          // std::list
 #include <map>           // std::map
 #include <memory>        // std::make_unique, std::unique_ptr
@@ -16,13 +16,12 @@
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
-#include <utility>       // std::exchange, std::move
+#include <utility>       // std::exchange, std::move, std::pair
 #include <vector>        // std::vector
 
 #include <belay/core/completion.hpp>
 #include <belay/core/detail/heap.hpp>
 #include <belay/core/order.hpp>
-#include <belay/room/detail/errors_of_rooms.hpp>
 #include <belay/room/detail/fair_queue.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/fanout_like.hpp>
@@ -69,20 +68,12 @@ public:
         return result([&] { return inner_.erase(id); });
     }
     [[nodiscard]] std::vector<std::string> rooms_to_save() {
-#if defined(__cpp_exceptions)
-        try {
-            return inner_.rooms_to_save();
-        } catch (...) {
-            report({}, text_of(std::current_exception()));
-            return {};
-        }
-#else
-        return inner_.rooms_to_save();
-#endif
+        std::vector<std::string> rooms;
+        if (call([&] { rooms = inner_.rooms_to_save(); })) report({});
+        return rooms;
     }
 
-    void load(std::string_view id,
-              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
+    void load(std::string_view id, Completion<part::LoadedRoom> done) {
         call([&] { inner_.load(id, std::move(done)); });
     }
     void flush(Completion<part::FlushedRooms> done) {
@@ -92,20 +83,11 @@ public:
               Completion<PersistenceError> done) {
         call([&] { inner_.save(id, snapshot, covers, std::move(done)); });
     }
-    void list(std::string_view after, std::size_t count,
-              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
+    void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
         call([&] { inner_.list(after, count, std::move(done)); });
     }
     void publish(std::string_view id, BytesView message) {
-#if defined(__cpp_exceptions)
-        try {
-            inner_.publish(id, message);
-        } catch (...) {
-            report(std::string{id}, text_of(std::current_exception()));
-        }
-#else
-        inner_.publish(id, message);
-#endif
+        if (call([&] { inner_.publish(id, message); })) report(std::string{id});
     }
     void subscribe(std::string_view id, const Id& epoch, std::uint64_t from,
                    Completion<Result<part::FanoutBatch, PersistenceError>> done) {
@@ -113,53 +95,80 @@ public:
     }
 
 private:
-    void report(const std::string& room_id, std::string what) {
-        context_.report_failure(room_id, {RoomErrc::persistence_threw, {}, std::move(what)});
+    void report(const std::string& room_id) {
+        context_.report_failure(room_id, {RoomErrc::persistence_threw, {}, take_exception_text()});
     }
-#if defined(__cpp_exceptions)
-    [[nodiscard]] static std::string text_of(const std::exception_ptr& thrown) {
-        try {
-            std::rethrow_exception(thrown);
-        } catch (const std::exception& error) {
-            return error.what();
-        } catch (...) {
-            return "an exception that is no std::exception";
-        }
-    }
-#endif
     template <class F>
     [[nodiscard]] std::error_code result(F&& f) {
-#if defined(__cpp_exceptions)
-        what_.clear();
-        try {
-            return f();
-        } catch (...) {
-            what_ = text_of(std::current_exception());
-            return make_error_code(RoomErrc::persistence_threw);
-        }
-#else
-        return f();
-#endif
+        std::error_code error;
+        if (call([&] { error = f(); })) error = RoomErrc::persistence_threw;
+        return error;
     }
-    /// The Completion that was passed is destroyed with the exception, which answers it with "no".
+    /// A Completion that was passed is destroyed with the exception, which answers it with "no".
+    /// Returns: whether `f` threw.
     template <class F>
-    void call(F&& f) {
-#if defined(__cpp_exceptions)
+    bool call(F&& f) {
         what_.clear();
+#if defined(__cpp_exceptions)
         try {
             f();
+        } catch (const std::exception& error) {
+            what_ = error.what();
+            return true;
         } catch (...) {
-            what_ = text_of(std::current_exception());
+            what_ = "an exception that is no std::exception";
+            return true;
         }
 #else
         f();
 #endif
+        return false;
     }
 
     TurnContext& context_;
     P inner_;
     std::string what_{};  // of the exception of the last call
 };
+
+using ErrorOfRoom = std::pair<std::string, std::error_code>;
+
+/// Whether the error `a` of a room is before `b`. If a storage names a room several times, an error
+/// of its change is before the end of its history.
+[[nodiscard]] inline bool is_before(const ErrorOfRoom& a, const ErrorOfRoom& b) noexcept {
+    if (const int order = a.first.compare(b.first); order != 0) return order < 0;
+    const bool a_ended = a.second == RoomErrc::history_reset;
+    const bool b_ended = b.second == RoomErrc::history_reset;
+    return a_ended != b_ended ? b_ended : a.second.value() < b.second.value();
+}
+/// Sorts errors by rooms.   Complexity: O(n log n).
+inline void sort_errors(std::vector<ErrorOfRoom>& rooms) noexcept {
+    std::sort(rooms.begin(), rooms.end(), is_before);
+}
+/// Returns the first error of one room; none if it is not named.   Complexity: O(log n).
+///
+/// Pre: `error.rooms` is sorted.
+[[nodiscard]] inline PersistenceError error_of_room(const PersistenceError& error,
+                                                    std::string_view id) {
+    const auto found =
+        std::lower_bound(error.rooms.begin(), error.rooms.end(), id,
+                         [](const ErrorOfRoom& one, std::string_view i) { return one.first < i; });
+    if (found == error.rooms.end() || found->first != id) return {};
+    const std::error_code& code = found->second;
+    if (code == error.code) return {code, error.where, error.what, error.cure};
+    return {code, {}, {}};
+}
+
+/// Returns the position or the epoch of a room after a flush; 0 or no_id if it has none.
+///
+/// Complexity: O(log n).   Pre: `of_rooms` are sorted.
+template <class V>
+[[nodiscard]] V value_of_room(const std::vector<std::pair<std::string, V>>& of_rooms,
+                              std::string_view id) {
+    const auto found =
+        std::lower_bound(of_rooms.begin(), of_rooms.end(), id,
+                         [](const auto& one, std::string_view i) { return one.first < i; });
+    return found != of_rooms.end() && found->first == id ? found->second : V{};
+}
 
 /// The rooms with changes, and the erases and resets, of one flush.
 struct FlushBatch {
@@ -366,8 +375,7 @@ public:
             return true;
         }
         if (!room.calls.load) return false;
-        std::optional<Result<std::optional<StoredRoom>, PersistenceError>> answer =
-            room.calls.load->take(context_.now, "load");
+        std::optional<part::LoadedRoom> answer = room.calls.load->take(context_.now, "load");
         if (!answer) return false;
         context_.counters.loading.add(elapsed(room.calls.load->begun(), context_.now));
         room.calls.load.reset();

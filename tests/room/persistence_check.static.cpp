@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: every rule has a sentence, and other values have none.
-#include <belay/room/persistence_rule.hpp>
+#include <belay/room/persistence_check.hpp>
 
 #include <string_view>
 
