@@ -4,8 +4,8 @@
 #pragma once
 
 #include <belay/core/clocks.hpp>
+#include <belay/sim/detail/clock_settings.hpp>
 #include <belay/sim/detail/engine.hpp>
-#include <belay/sim/detail/wall_setting.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 

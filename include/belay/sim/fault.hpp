@@ -8,8 +8,8 @@
 #include <string_view>  // std::string_view
 
 #include <belay/core/instant.hpp>
+#include <belay/sim/detail/clock_settings.hpp>
 #include <belay/sim/detail/trace.hpp>
-#include <belay/sim/detail/wall_setting.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 

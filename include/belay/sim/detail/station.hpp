@@ -13,9 +13,9 @@
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/memory.hpp>
 #include <belay/sim/detail/choices.hpp>
+#include <belay/sim/detail/clock_settings.hpp>
 #include <belay/sim/detail/engine.hpp>
 #include <belay/sim/detail/exponential.hpp>
-#include <belay/sim/detail/wall_setting.hpp>
 #include <belay/sim/fault.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/sim/detail/wall_setting.hpp
+/// \file belay/sim/detail/clock_settings.hpp
 /// WallSetting: how the wall clock of a simulated host is set.
 #pragma once
 
