@@ -119,6 +119,7 @@ struct Station {
     Faults faults{};
     Bottleneck reads{};  // how fast its process reads
     WallSetting wall{};  // its wall clock
+    SteadySetting* steady = nullptr;
     std::uint64_t dials = 0;
     std::map<std::uint16_t, Listener> listeners;
     std::multimap<std::uint16_t, const bool*> bound{};  // sockets, and whether they reuse addresses
