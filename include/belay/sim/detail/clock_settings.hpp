@@ -56,16 +56,28 @@ struct SteadySetting {
     Instant set_at{};
     Instant shown{};  // what it showed then
     std::int32_t drift_ppm = 0;
+    bool is_right = true;  // it has never drifted
 
     /// Returns what the clock shows at a time of the world.
     [[nodiscard]] constexpr Instant at(Instant now) const noexcept {
+        return is_right ? now : shown_at(now);
+    }
+    /// Returns the time of the world at which the clock will show `time`, and not less.
+    [[nodiscard]] constexpr Instant when(Instant time) const noexcept {
+        return is_right ? time : shown_when(time);
+    }
+    void drift(Instant now, std::int32_t ppm) noexcept { *this = {now, at(now), ppm, false}; }
+
+private:
+    // Not inlined: a world whose clocks are right would pay for it.
+    [[nodiscard, gnu::cold, gnu::noinline]] constexpr Instant shown_at(Instant now) const noexcept {
         const Duration since = elapsed(set_at, now);
         if (drift_ppm == 0) return after(shown, since);
         const Duration drifts = std::min(since, drifts_for_max);
         return after(shown, drifts + drift_in(drifts, drift_ppm));
     }
-    /// Returns the time of the world at which the clock will show `time`, and not less.
-    [[nodiscard]] constexpr Instant when(Instant time) const noexcept {
+    [[nodiscard, gnu::cold, gnu::noinline]] constexpr Instant shown_when(
+        Instant time) const noexcept {
         const Duration left = elapsed(shown, time);
         if (time == never) return never;
         if (drift_ppm == 0) return after(set_at, left);
@@ -77,7 +89,6 @@ struct SteadySetting {
         while (since + drift_in(since, drift_ppm) < left) ++since;
         return after(set_at, since);
     }
-    void drift(Instant now, std::int32_t ppm) noexcept { *this = {now, at(now), ppm}; }
 };
 
 }}}  // namespace belay::sim::detail
