@@ -333,7 +333,8 @@ private:
     void call_at(Instant time, const Entry& entry) {
         engine().call_at(station_.steady->when(time), this, [this, time, entry] {
             // The clock may run slower since then.
-            now() < time&& entry.waits() ? call_at(time, entry) : call(entry);
+            if (time > now() && entry.waits()) return call_at(time, entry);
+            call(entry);
         });
     }
     void call(const Entry& entry) {
