@@ -1312,6 +1312,48 @@ TEST_CASE("A program reads the wall clock of its host", "[libc_sim][program][reg
     CHECK(times[2] - times[1] == 10 - 3600);
 }
 
+TEST_CASE("The time of a program drifts with the steady clock of its host",
+          "[libc_sim][program][sim]") {
+    Programs p;
+    const auto shown = [] {
+        timespec t{};
+        CHECK(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+        return std::chrono::seconds{t.tv_sec} + std::chrono::nanoseconds{t.tv_nsec};
+    };
+    std::vector<belay::Instant> woken;
+    Host& host = p.run("host", [&] {
+        const auto pass = [&](const auto& wait) {
+            const auto before = shown();
+            CHECK(wait() == 0);
+            CHECK(shown() - before == 10s);
+            woken.push_back(p.world.now());
+        };
+        pass([] { return static_cast<int>(sleep(10)); });
+        pass([] { return poll(nullptr, 0, 10'000); });
+        const int set = epoll_create1(0);
+        epoll_event event{.events = EPOLLIN, .data = {}};
+        pass([&] { return epoll_wait(set, &event, 1, 10'000); });
+        const int timer = timerfd_create(CLOCK_MONOTONIC, 0);
+        const itimerspec once{.it_interval = {}, .it_value = {.tv_sec = 10, .tv_nsec = 0}};
+        CHECK(timerfd_settime(timer, 0, &once, nullptr) == 0);
+        CHECK(epoll_ctl(set, EPOLL_CTL_ADD, timer, &event) == 0);
+        pass([&] { return epoll_wait(set, &event, 1, -1) - 1; });
+        timespec until{};
+        CHECK(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
+        until.tv_sec += 10;
+        pass([&] { return clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr); });
+    });
+    host.drift_clock(-100'000);  // 9 s are shown in 10 s
+    p.world.run_for(1min);
+    REQUIRE(woken.size() == 5);
+    belay::Duration expected{};
+    for (const belay::Instant at : woken) {
+        expected += belay::Duration{100s} / 9;
+        const belay::Duration late = at.time_since_epoch() - expected;
+        CHECK((-10ns < late && late < 10ns));
+    }
+}
+
 thread_local int own_number = 5;
 
 TEST_CASE("Each program has its own thread-local variables", "[libc_sim][program][sim]") {

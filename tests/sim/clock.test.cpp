@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Goal: a simulated clock returns the world's time, and a wall clock is as wrong as it was set.
-// Method: a world that advances.
+// Goal: a simulated clock returns the world's time, and it is as wrong as it was set. Method: a
+// world that advances, and a lease whose owner and server have clocks that drift.
 #include <belay/sim/clock.hpp>
 
 #include <cstdlib>
+#include <vector>
 
 #include <belay/breaker/circuit_breaker.hpp>
+#include <belay/core/machine_like.hpp>
+#include <belay/sim/explore.hpp>
 #include <belay/sim/world.hpp>
 
 #include "support/aborts.hpp"
@@ -134,4 +137,131 @@ TEST_CASE("draw sets wall clocks on demand, within its limits", "[sim][clock][pr
         CHECK(rest == sim::draw({}, Seed{seed}, {"a", "b"}));
     }
     for (const int count : {ahead, behind, fast, slow}) CHECK(count > 5);
+}
+
+namespace {
+
+/// A machine that is due once, and remembers when it ran.
+struct DueOnce {
+    explicit DueOnce(Instant at) : due{at} {}
+    [[nodiscard]] Instant deadline() const noexcept { return due; }
+    void advance(Instant now) {
+        if (now < due) return;
+        ran = now;
+        due = never;
+    }
+    void attach(Waker w) { waker = std::move(w); }
+    Instant due;
+    Instant ran{};
+    Waker waker{};
+};
+
+/// A lease of 10 s, which the owner renews by its own clock. The server ends it by its clock.
+struct DriftLease {
+    static bool explored(sim::World& world, Duration margin) {
+        auto& lease = world.make<DriftLease>();
+        lease.margin = margin;
+        lease.server = &world.host("server", [](sim::Host&) {});
+        world.host("owner", [&lease](sim::Host& h) { lease.renew(h); });
+        world.never("a lease ends while its owner works", [&] { return lease.has_ended; });
+        world.run_for(60s);
+        return true;
+    }
+    void renew(sim::Host& owner) {
+        ends = after(server->now(), 10s);
+        server->at(ends, [this] { has_ended = server->now() >= ends; });
+        owner.after(10s - margin, [this, &owner] { renew(owner); });
+    }
+    sim::Host* server = nullptr;
+    Duration margin{};
+    Instant ends{};
+    bool has_ended = false;
+};
+
+}  // namespace
+
+TEST_CASE("A steady clock drifts, and timers and machines follow it", "[sim][clock][unit]") {
+    for (const bool shuffled : {false, true}) {
+        sim::World world{Seed{1}, {.order = shuffled ? sim::Order::shuffled : sim::Order::fifo}};
+        std::vector<Instant> ran;
+        DueOnce first{Instant{10s}}, second{Instant{20s}};
+        sim::Host& a = world.host("a", [&](sim::Host& h) {
+            h.after(10s, [&] { ran.push_back(world.now()); });
+            h.attach(first);
+            h.attach(second);
+        });
+        const sim::Clock clock = a.clock();
+        a.drift_clock(1'000);
+        world.run_for(5s);
+        CHECK(clock.now() == Instant{5s + 5ms});
+        CHECK(a.now() == clock.now());
+        CHECK(world.now() == Instant{5s});
+        a.drift_clock(-100'000);  // no jump
+        CHECK(clock.now() == Instant{5s + 5ms});
+        world.heal();
+        world.run_for(10s);
+        CHECK(clock.now() == Instant{14s + 5ms});
+        // The clock shows 5.005 s at 5 s, and the other 4.995 s take 5.55 s.
+        CHECK(ran == std::vector<Instant>{Instant{10s + 550ms}});
+        CHECK(first.ran == Instant{10s});
+        a.drift_clock(100'000);
+        world.run_for(6s);
+        CHECK(second.ran == Instant{20s});
+        a.drift_clock(0);
+        CHECK(world.run_until_idle(1h));
+        CHECK(world.now() == Instant{21s});
+    }
+}
+
+TEST_CASE("A steady clock shows a time when a timer expects it, and never less",
+          "[sim][clock][property]") {
+    constexpr std::int32_t most = 100'000;
+    Random bits{Seed{1}};
+    for (int i = 0; i < 2'000; ++i) {
+        sim::detail::SteadySetting setting{};
+        const auto draw = [&](std::uint64_t range) {
+            return static_cast<std::int64_t>(uniform_upto(bits, range));
+        };
+        setting.drift(Instant{Duration{draw(1'000'000'000'000)}},
+                      static_cast<std::int32_t>(draw(2 * most)) - most);
+        const Instant time = setting.shown + Duration{draw(std::uint64_t{1} << draw(50))};
+        const Instant when = setting.when(time);
+        CHECK(setting.at(when) >= time);
+        CHECK((when < setting.set_at + 2ns || setting.at(when - 2ns) < time));
+    }
+    sim::detail::SteadySetting setting{};
+    for (const std::int32_t ppm : {most, -most, 0}) {
+        setting.drift(Instant{1s}, ppm);
+        CHECK(setting.when(never) == never);
+        CHECK(setting.when(Instant{}) <= Instant{1s});
+        CHECK(setting.at(Instant{1'000'000h}) > Instant{300'000h});
+    }
+    sim::World world{Seed{1}};
+    sim::Host& host = world.host("a");
+    CHECK(aborts_with([&] { host.drift_clock(most + 1); }).find("ppm") != std::string::npos);
+    CHECK(aborts_with([&] { static_cast<void>(sim::drift_clock("a", -most - 1)); }).find("ppm") !=
+          std::string::npos);
+}
+
+TEST_CASE("An exploration finds a lease without a margin for clocks that drift",
+          "[sim][clock][explore][sim]") {
+    const auto explored = [](Duration margin, std::uint32_t drifting) {
+        const sim::ExploreOptions options{
+            .seeds = 100,
+            .scenario = {.kills = 0, .pauses = 0, .drifting_clocks = drifting},
+            .print = false,
+            .environment = false};
+        return sim::explore(
+            options, [margin](sim::World& world) { return DriftLease::explored(world, margin); });
+    };
+    CHECK(explored(2ms, 0));
+    CHECK(explored(20ms, 3));
+    const sim::Report report = explored(2ms, 3);
+    REQUIRE(report.failing);
+    CHECK(report.failing->property == "never \"a lease ends while its owner works\"");
+    REQUIRE(report.failing->smallest.size() == 1);
+    const auto& step = report.failing->smallest.steps()[0];
+    CHECK(step.fault.kind == sim::Fault::Kind::drift_clock);
+    CHECK(step.from == 0s);
+    CHECK(report.text().find("sim::drift_clock(\"") != std::string::npos);
 }

@@ -57,7 +57,10 @@ TEST_CASE("Fault::key depends on every field and on nothing else", "[sim][fault]
                                       sim::set_wall_clock("a", 1s),
                                       sim::set_wall_clock("a", -1s),
                                       sim::set_wall_clock("a", 1s, 1),
-                                      sim::set_wall_clock("a", 1s, -1)};
+                                      sim::set_wall_clock("a", 1s, -1),
+                                      sim::drift_clock("a", 1),
+                                      sim::drift_clock("a", -1),
+                                      sim::drift_clock("a", 0)};
     std::set<std::uint64_t> keys;
     for (const sim::Fault& f : all) {
         CHECK(keys.insert(f.key()).second);
@@ -101,5 +104,6 @@ TEST_CASE("Fault::lasts returns whether a fault has an end", "[sim][fault][unit]
     CHECK(sim::slow_reader("a", 1).lasts());
     CHECK_FALSE(sim::flip_bit("a", 1).lasts());
     CHECK_FALSE(sim::set_wall_clock("a", 1s).lasts());
+    CHECK_FALSE(sim::drift_clock("a", 1).lasts());
     CHECK_FALSE(sim::misdirect_write("a", 1).lasts());
 }

@@ -570,6 +570,10 @@ TEST_CASE("draw rejects invalid options for every seed", "[sim][scenario][regres
     CHECK_FALSE(refuses([](Options&) {}));
     CHECK(refuses([](Options& o) { o.clock_drift_max = 1'000'000; }));
     CHECK(refuses([](Options& o) { o.clock_drift_max = -1; }));
+    CHECK(refuses([](Options& o) {
+        o.clock_drift_max = 100'001;
+        o.drifting_clocks = 1;
+    }));
     CHECK(refuses([](Options& o) { o.clock_wrong_max = 30 * 365 * 24h + 1ns; }));
     CHECK(refuses([](Options& o) { o.clock_wrong_max = -1ns; }));
     CHECK(refuses([](Options& o) { o.latency_max = 24h + 1ns; }));

@@ -4,23 +4,29 @@
 #pragma once
 
 #include <belay/core/clocks.hpp>
+#include <belay/sim/detail/clock_settings.hpp>
 #include <belay/sim/detail/engine.hpp>
-#include <belay/sim/detail/wall_setting.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
 /// A clock that refers to the time of a world, which must outlive it. Copies refer to the same
-/// world.
+/// world. That of a host drifts with its steady clock (Host::drift_clock).
 ///
 /// Models:        ClockLike.
 /// Thread safety: the world's thread.
 class Clock {
 public:
-    explicit Clock(const detail::Engine& engine) noexcept : engine_{&engine} {}
-    [[nodiscard]] Instant now() const noexcept { return engine_->now(); }
+    /// `setting` is that of a host; null: the time of the world.
+    explicit Clock(const detail::Engine& engine,
+                   const detail::SteadySetting* setting = nullptr) noexcept
+        : engine_{&engine}, setting_{setting} {}
+    [[nodiscard]] Instant now() const noexcept {
+        return setting_ == nullptr ? engine_->now() : setting_->at(engine_->now());
+    }
 
 private:
     const detail::Engine* engine_;
+    const detail::SteadySetting* setting_;
 };
 
 /// The wall clock of a host, which may be wrong (Host::set_wall_clock). Copies refer to the same

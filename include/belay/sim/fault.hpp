@@ -8,8 +8,8 @@
 #include <string_view>  // std::string_view
 
 #include <belay/core/instant.hpp>
+#include <belay/sim/detail/clock_settings.hpp>
 #include <belay/sim/detail/trace.hpp>
-#include <belay/sim/detail/wall_setting.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
@@ -62,7 +62,8 @@ struct Fault {
         exhaust_descriptors = 26,  ///< lasts: Host::exhaust_descriptors
         hanging_name = 27,         ///< lasts: Network::hanging_name
         interrupt = 28,            ///< Host::interrupt
-        shorten_reads = 29         ///< lasts: Host::shorten_reads
+        shorten_reads = 29,        ///< lasts: Host::shorten_reads
+        drift_clock = 30           ///< Host::drift_clock(drift_ppm)
     };
 
     Kind kind;                      ///< what happens
@@ -72,7 +73,7 @@ struct Fault {
     Duration max{};                 ///< of a latency; of an exponential one: the mean
     std::uint64_t number = 0;       ///< bytes per second, or what a disk counts; see Kind
     std::uint64_t queue_bytes = 0;  ///< of a bandwidth
-    std::int32_t drift_ppm = 0;     ///< of a wall clock
+    std::int32_t drift_ppm = 0;     ///< of a clock
 
     /// Returns whether the fault lasts, so that it can be taken back.
     [[nodiscard]] bool lasts() const noexcept {
@@ -80,7 +81,7 @@ struct Fault {
                kind != Kind::resume && kind != Kind::fail_disk && kind != Kind::fail_read &&
                kind != Kind::flip_bit && kind != Kind::misdirect_write &&
                kind != Kind::set_wall_clock && kind != Kind::fail_disk_after &&
-               kind != Kind::interrupt;
+               kind != Kind::interrupt && kind != Kind::drift_clock;
     }
     /// Returns whether the fault hits the link between two hosts.
     [[nodiscard]] bool hits_link() const noexcept {
@@ -271,6 +272,13 @@ struct Fault {
 /// lasts.
 [[nodiscard]] inline Fault shorten_reads(std::string_view host) {
     return {.kind = Fault::Kind::shorten_reads, .host = std::string{host}};
+}
+/// Makes a fault in which a host's steady clock runs too fast, or too slow if `ppm` is negative
+/// (Host::drift_clock).   Pre: -100'000 <= ppm <= 100'000.
+[[nodiscard]] inline Fault drift_clock(std::string_view host, std::int32_t ppm) {
+    BELAY_OPTION(detail::is_steady_drift(ppm),
+                 "sim::drift_clock: -100'000 <= ppm <= 100'000 must hold");
+    return {.kind = Fault::Kind::drift_clock, .host = std::string{host}, .drift_ppm = ppm};
 }
 /// Makes a fault in which a host's process can open no file, and neither dial nor accept
 /// (Host::exhaust_descriptors). It lasts.

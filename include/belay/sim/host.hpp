@@ -47,7 +47,7 @@ public:
     void attach(M& machine) {
         BELAY_PRECONDITION(station_.alive, "Host::attach: the host must be alive");
         const std::uint64_t key = detail::mix(process_key(), next_machine_++);
-        engine().attach(machine, this, Seed{key}, station_.frozen);
+        engine().attach(machine, this, *station_.steady, Seed{key}, station_.frozen);
     }
     /// Calls `f` after the events of this instant that are already waiting; never, if the process
     /// dies before.
@@ -64,13 +64,13 @@ public:
     Timer at(Instant time, F&& f) {
         if (!station_.alive) return {};
         Timer timer = belay::detail::TimerQueue::set(timers_, never, std::forward<F>(f));
-        engine().call_at(time, this, [this, entry = Entry{timer}] { call(entry); });
+        call_at(time, Entry{timer});
         return timer;
     }
     /// Calls `f` after `d`, in the same way. A time below 0ns counts as 0ns, as in a Loop.
     template <class F>
     Timer after(Duration d, F&& f) {
-        return at(belay::after(engine().now(), belay::detail::larger(d, Duration::zero())),
+        return at(belay::after(now(), belay::detail::larger(d, Duration::zero())),
                   std::forward<F>(f));
     }
     /// Calls `on_accept(sim::Accepted)` for every connection to `port`.
@@ -107,14 +107,14 @@ public:
     /// Returns the disk, which survives the process. A kill loses a part of what the process has
     /// not synced.
     [[nodiscard]] Disk& disk() noexcept { return disk_; }
-    /// Returns the clock of the world, for the code of this host.
-    [[nodiscard]] Clock clock() const noexcept { return Clock{fabric_.engine}; }
+    /// Returns the steady clock of this host. It shows the time of the world, unless it drifts.
+    [[nodiscard]] Clock clock() const noexcept { return Clock{fabric_.engine, station_.steady}; }
     /// Returns the wall clock, which goes on while the process is dead or frozen.
     [[nodiscard]] WallClock wall_clock() const noexcept {
         return WallClock{fabric_.engine, station_.wall};
     }
-    /// Returns the time of the world.
-    [[nodiscard]] Instant now() const noexcept { return fabric_.engine.now(); }
+    /// Returns what the steady clock shows.
+    [[nodiscard]] Instant now() const noexcept { return station_.steady->at(fabric_.engine.now()); }
 
     // ---- for tests -----------------------------------------------------------------------------
 
@@ -130,6 +130,16 @@ public:
         engine().note(detail::Mark::clock, station_.index,
                       detail::mix(static_cast<std::uint64_t>(wrong_by.count()),
                                   static_cast<std::uint64_t>(drift_ppm)));
+    }
+
+    /// Makes the steady clock gain `ppm` microseconds in each second from now on, or lose them. The
+    /// timers, machines and sleeps of the process follow it, and its kernel's connections do not.
+    /// It stays so after World::heal.   Pre: -100'000 <= ppm <= 100'000.
+    void drift_clock(std::int32_t ppm) {
+        BELAY_OPTION(detail::is_steady_drift(ppm),
+                     "Host::drift_clock: -100'000 <= ppm <= 100'000 must hold");
+        station_.steady->drift(engine().now(), ppm);
+        engine().freeze(this, station_.frozen);  // reads the deadlines of its machines again
     }
 
     /// Makes the process lack descriptors: it can open no file and no directory, and neither dial
@@ -191,6 +201,7 @@ private:
           }} {
         station_.name = name;
         station_.index = index;
+        station_.steady = &engine().steady_clocks.emplace_back();
         if (!engine().recorder().on()) return;
         disk_.log_ = [this](bool is_loss, const std::string& text) {
             engine().note_text(is_loss ? detail::Mark::lost : detail::Mark::disk, station_.index,
@@ -318,6 +329,14 @@ private:
         return fabric_.channels.back();
     }
 
+    /// Calls a function at a time of the steady clock.
+    void call_at(Instant time, const Entry& entry) {
+        engine().call_at(station_.steady->when(time), this, [this, time, entry] {
+            // The clock may run slower since then.
+            if (time > now() && entry.waits()) return call_at(time, entry);
+            call(entry);
+        });
+    }
     void call(const Entry& entry) {
         if (station_.frozen && entry.waits()) return stalled_.push_back(entry);
         run(entry);
@@ -354,6 +373,10 @@ namespace detail {
 struct Kernel {
     [[nodiscard]] static Fabric& fabric(const Host& host) noexcept { return host.fabric_; }
     [[nodiscard]] static Station& station(Host& host) noexcept { return host.station_; }
+    /// Returns the time of the world, which counts for connections.
+    [[nodiscard]] static Instant now(const Host& host) noexcept {
+        return host.fabric_.engine.now();
+    }
     [[nodiscard]] static belay::detail::Ref<Channel> dial(Host& host, Station& to,
                                                           std::uint16_t port) {
         return host.dial(to, port);

@@ -210,8 +210,9 @@ namespace detail {
                                             "exhaust_descriptors",
                                             "hanging_name",
                                             "interrupt",
-                                            "shorten_reads"};
-    static_assert(std::size(names) == static_cast<std::size_t>(Fault::Kind::shorten_reads));
+                                            "shorten_reads",
+                                            "drift_clock"};
+    static_assert(std::size(names) == static_cast<std::size_t>(Fault::Kind::drift_clock));
     return names[static_cast<std::size_t>(kind) - 1];
 }
 [[nodiscard]] inline std::string to_cpp(const Fault& f) {
@@ -220,7 +221,8 @@ namespace detail {
     if (f.has_latency()) out += ", " + to_cpp(f.min) + ", " + to_cpp(f.max);
     if (f.number != 0 || f.kind == Fault::Kind::flip_bit) out += ", " + std::to_string(f.number);
     if (f.kind == Fault::Kind::set_wall_clock) out += ", " + to_cpp(f.min);
-    if (f.drift_ppm != 0) out += ", " + std::to_string(f.drift_ppm);
+    if (f.drift_ppm != 0 || f.kind == Fault::Kind::drift_clock)
+        out += ", " + std::to_string(f.drift_ppm);
     if (f.queue_bytes != 0) out += ", " + std::to_string(f.queue_bytes);
     return out + ")";
 }
@@ -296,6 +298,8 @@ struct ScenarioOptions {
     std::uint32_t power_losses = 0;
     /// Settings of wall clocks, with a drift.
     std::uint32_t wall_clocks = 0;
+    /// Steady clocks of hosts that drift from the start of the world on, in the same range.
+    std::uint32_t drifting_clocks = 0;
     /// Starts the clocks of the hosts so that values wrap within `within`: seconds of 31 bits,
     /// milliseconds of 31 or 32 bits, or a leap day that begins or ends.
     bool clocks_that_wrap = false;
@@ -311,8 +315,9 @@ struct ScenarioOptions {
     std::uint64_t bandwidth_max = 1'000'000;
     /// The most by which a wall clock is set wrong. It is at most 30 years of 365 days.
     Duration clock_wrong_max = std::chrono::hours{1};
-    /// The largest drift of a wall clock, in parts per million. The default is the largest that NTP
-    /// corrects. It is from 0 to 999'999.   Source: RFC 5905, MAXFREQ.
+    /// The largest drift of a clock, in parts per million. The default is the largest that NTP
+    /// corrects. It is from 0 to 999'999, or to 100'000 with `drifting_clocks`.
+    /// Source: RFC 5905, MAXFREQ.
     std::int32_t clock_drift_max = 500;
     /// The largest number of a message in a cut, and of an operation in an error, a full disk or a
     /// misdirected write.
@@ -385,10 +390,8 @@ public:
             const Duration at = some_time(p);
             const Duration wrong_by = log_uniform(p.bits, o.clock_wrong_max);
             const bool is_behind = (p.bits() & 1) != 0;
-            const auto drift = static_cast<std::int32_t>(
-                uniform_upto(p.bits, static_cast<std::uint64_t>(o.clock_drift_max) * 2));
-            scenario_.at(at, sim::set_wall_clock(p.a, is_behind ? -wrong_by : wrong_by,
-                                                 drift - o.clock_drift_max));
+            scenario_.at(at,
+                         sim::set_wall_clock(p.a, is_behind ? -wrong_by : wrong_by, some_drift(p)));
         });
         each("refuse disk", o.disk_refusals, 1, [&](Pick& p) { last(p, sim::refuse_disk(p.a)); });
         each("fail disk", o.disk_errors, 1, [&](Pick& p) {
@@ -436,6 +439,8 @@ private:
             const Duration at = some_time(p);
             scenario_.at(at, sim::misdirect_write(p.a, some_number(p)));
         });
+        each("drifting clock", o.drifting_clocks, 1,
+             [&](Pick& p) { scenario_.at(Duration{}, sim::drift_clock(p.a, some_drift(p))); });
         each("power loss", o.power_losses, 2, [&](Pick& p) {
             const Duration from = some_time(p);
             const Duration to = part::saturating_add(from, log_uniform(p.bits, o.lasts_max));
@@ -476,6 +481,8 @@ private:
                      "ScenarioOptions: clock_wrong_max must be from 0 to 30 years");
         BELAY_OPTION(0 <= o.clock_drift_max && o.clock_drift_max < drift_ppm_max,
                      "ScenarioOptions: 0 <= clock_drift_max < 1'000'000 must hold");
+        BELAY_OPTION(o.drifting_clocks == 0 || is_steady_drift(o.clock_drift_max),
+                     "ScenarioOptions: clock_drift_max <= 100'000 must hold with drifting_clocks");
         BELAY_OPTION(o.number_max != 0 ||
                          (o.cuts == 0 && o.disk_errors == 0 && o.late_disk_errors == 0 &&
                           o.full_disks == 0 && o.read_errors == 0 && o.misdirected_writes == 0),
@@ -498,6 +505,10 @@ private:
     std::uint64_t some_rate(Pick& p) const noexcept {
         const std::uint64_t most = std::max<std::uint64_t>(options_.bandwidth_max / 1'000, 1);
         return log_uniform(p.bits, most) * 1'000;
+    }
+    std::int32_t some_drift(Pick& p) const noexcept {
+        const auto range = static_cast<std::uint64_t>(options_.clock_drift_max) * 2;
+        return static_cast<std::int32_t>(uniform_upto(p.bits, range)) - options_.clock_drift_max;
     }
     Duration some_time(Pick& p) const noexcept {
         const auto most = static_cast<std::uint64_t>(options_.within.count() / 1'000'000);

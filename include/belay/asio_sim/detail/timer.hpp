@@ -99,7 +99,7 @@ private:
     AsioSimWaits<Error> waits_;
 };
 
-/// The clock of a timer: the time of the world. Call now() in a process.
+/// The clock of a timer: the steady clock of the host. Call now() in a process.
 struct AsioSimClock {
     using duration = Duration;
     using rep = Duration::rep;

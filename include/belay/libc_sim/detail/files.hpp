@@ -18,7 +18,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The clocks of a simulated computer. Hosts differ by Host::set_wall_clock only.
+/// The clocks of a simulated computer. Hosts differ by Host::set_wall_clock and Host::drift_clock.
 struct LibcClock {
     // The computer has run for a while, since programs take 0 for "never".
     static constexpr Duration booted = std::chrono::seconds{1'000};

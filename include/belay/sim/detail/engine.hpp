@@ -86,7 +86,8 @@ public:
     // ---- machines ------------------------------------------------------------------------------
 
     template <MachineLike M>
-    void attach(M& machine, const void* owner, Seed machine_seed, bool frozen) {
+    void attach(M& machine, const void* owner, const SteadySetting& clock, Seed machine_seed,
+                bool frozen) {
         static constexpr belay::driver::WakeOps ops{&touch, &touch, &now_of, &detach, &destroy};
         auto* const a = new Attached{ops};
         belay::driver::WakeHandle handle = belay::driver::WakeHandle::adopt(a);
@@ -95,6 +96,7 @@ public:
         a->deadline = [](const void* m) noexcept { return static_cast<const M*>(m)->deadline(); };
         a->advance = [](void* m, Instant now) { static_cast<M*>(m)->advance(now); };
         a->owner = owner;
+        a->clock = &clock;
         a->order = a->attached = next_order_++;
         a->frozen = frozen;
         machines_.push_back(a);
@@ -212,6 +214,8 @@ public:
         Duration uptime;
     };
     std::optional<ClockStart> clock_start{};
+    /// The steady clocks of the hosts. Copies of Host::clock() may outlive a host.
+    std::deque<SteadySetting> steady_clocks{};
 
 private:
     struct Slot {
@@ -245,7 +249,7 @@ private:
     }
     static Instant now_of(belay::driver::WakeNode& node) noexcept {
         const auto& a = static_cast<const Attached&>(node);
-        return a.engine != nullptr ? a.engine->now_ : always;
+        return a.engine != nullptr ? a.clock->at(a.engine->now_) : always;
     }
     static void detach(belay::driver::WakeNode& node) noexcept {
         auto& a = static_cast<Attached&>(node);
@@ -267,6 +271,9 @@ private:
         a.engine = nullptr;
         a.stale = false;
     }
+    static Instant due_of(const Attached& a) noexcept {
+        return a.frozen ? never : a.clock->when(a.deadline(a.machine));
+    }
     void read_deadlines() {
         if (!stale_.empty()) read_stale_deadlines();
     }
@@ -275,7 +282,7 @@ private:
             return read_shuffled_deadlines();
         for (Attached* const a : stale_) {
             a->stale = false;
-            const Instant due = a->frozen ? never : a->deadline(a->machine);
+            const Instant due = due_of(*a);
             timers_.set(*a, due == never ? never : std::max(due, now_));
         }
         stale_.clear();
@@ -289,7 +296,7 @@ private:
     [[gnu::cold, gnu::noinline]] void read_shuffled_deadlines() {
         for (Attached* const a : stale_) {
             a->stale = false;
-            const Instant read = a->frozen ? never : a->deadline(a->machine);
+            const Instant read = due_of(*a);
             const Instant due = read == never ? never : std::max(read, now_);
             a->order = rank(due, ~a->attached) << 40 | a->attached;
             timers_.set(*a, due);
@@ -315,7 +322,7 @@ private:
         const belay::detail::ScopeExit end{[this] {
             if (Attached* const left = std::exchange(running_, nullptr)) refresh(*left);
         }};
-        a.advance(a.machine, now_);
+        a.advance(a.machine, a.clock->at(now_));
     }
     /// Runs a machine too early, between two instants. A correct machine behaves the same.
     bool take_extra_turn(Instant next) {

@@ -80,6 +80,8 @@ void apply_by_call(World& world, Host& host, Host* peer, const Fault& f) {
                                             std::make_error_code(std::errc::io_error));
         case Fault::Kind::set_wall_clock:
             return host.set_wall_clock(f.min, f.drift_ppm);
+        case Fault::Kind::drift_clock:
+            return host.drift_clock(f.drift_ppm);
         case Fault::Kind::latency:
         case Fault::Kind::exponential_latency:
         case Fault::Kind::bandwidth:

@@ -150,7 +150,7 @@ public:
         }
         const std::size_t n = channel_->write(side_, bytes);
         if (n == 0) return {0, std::errc::resource_unavailable_try_again};
-        if (!give_up_.waits()) watch_answers(host_->now());
+        if (!give_up_.waits()) watch_answers(Kernel::now(*host_));
         if (reaches_peer()) hear();
         return {n, {}};
     }
@@ -168,7 +168,7 @@ public:
         reads_ended_ = reads_ended_ || reads;
         if (writes && !std::exchange(fin_sent_, true)) {
             channel_->close(side_);
-            if (!give_up_.waits()) watch_answers(host_->now());
+            if (!give_up_.waits()) watch_answers(Kernel::now(*host_));
         }
         if (reads_ended_ && fin_sent_) channel_->refuse_data(side_);
         on_change_();
@@ -183,7 +183,7 @@ public:
         if (!how.on) return static_cast<void>(probe_.cancel());
         if (!before.on) return probe_after(how.idle);
         if (how.idle == before.idle) return;
-        const Duration silent = elapsed(heard_at_, host_->now());
+        const Duration silent = elapsed(heard_at_, Kernel::now(*host_));
         probe_after(how.idle > silent ? how.idle - silent : Duration::zero());
     }
     [[nodiscard]] const KeepAlive& keep_alive() const noexcept { return keep_alive_; }
@@ -239,7 +239,7 @@ private:
     }
     /// The peer's kernel has answered something.
     void hear() noexcept {
-        heard_at_ = host_->now();
+        heard_at_ = Kernel::now(*host_);
         unanswered_probes_ = 0;
     }
     void fail(std::errc why) {
@@ -250,11 +250,12 @@ private:
     }
     /// Gives the connection up when the peer's kernel has been silent for too long.
     void watch_answers(Instant since) {
-        const Duration rest = elapsed(host_->now(), after(since, answer_limit));
+        const Duration rest = elapsed(Kernel::now(*host_), after(since, answer_limit));
         give_up_ = Kernel::after(*host_, rest, [this] {
             const Instant silent = channel_->unanswered_since(side_);
             if (silent == never) return;
-            if (elapsed(silent, host_->now()) >= answer_limit) return channel_->give_up(side_);
+            if (elapsed(silent, Kernel::now(*host_)) >= answer_limit)
+                return channel_->give_up(side_);
             watch_answers(silent);
         });
     }
@@ -267,7 +268,7 @@ private:
         probe_ = Kernel::after(*host_, wait, [this] { probe(); });
     }
     void probe() {
-        const Instant now = host_->now();
+        const Instant now = Kernel::now(*host_);
         // Data that is repeated is a probe, too.
         if (give_up_.waits() && channel_->unanswered_since(side_) != never) {
             return probe_after(keep_alive_.idle);
@@ -403,7 +404,7 @@ public:
         const Station& station = Kernel::station(*host_);
         for (const bool others_reuse : {false, true}) {
             const auto at = station.time_waits.find({port, others_reuse});
-            const bool waits = at != station.time_waits.end() && host_->now() < at->second;
+            const bool waits = at != station.time_waits.end() && Kernel::now(*host_) < at->second;
             if (waits && !(reuses_address_ && others_reuse)) return true;
         }
         for (const belay::detail::Ref<Channel>& c : Kernel::fabric(*host_).channels) {

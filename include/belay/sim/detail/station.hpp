@@ -13,9 +13,9 @@
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/memory.hpp>
 #include <belay/sim/detail/choices.hpp>
+#include <belay/sim/detail/clock_settings.hpp>
 #include <belay/sim/detail/engine.hpp>
 #include <belay/sim/detail/exponential.hpp>
-#include <belay/sim/detail/wall_setting.hpp>
 #include <belay/sim/fault.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
@@ -119,6 +119,7 @@ struct Station {
     Faults faults{};
     Bottleneck reads{};  // how fast its process reads
     WallSetting wall{};  // its wall clock
+    SteadySetting* steady = nullptr;
     std::uint64_t dials = 0;
     std::map<std::uint16_t, Listener> listeners;
     std::multimap<std::uint16_t, const bool*> bound{};  // sockets, and whether they reuse addresses

@@ -8,6 +8,7 @@
 
 #include <belay/core/detail/heap.hpp>
 #include <belay/core/machine_like.hpp>
+#include <belay/sim/detail/clock_settings.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
@@ -24,8 +25,9 @@ struct Attached : belay::driver::WakeNode {
     Instant (*deadline)(const void*) noexcept = nullptr;
     void (*advance)(void*, Instant) = nullptr;
     const void* owner = nullptr;  // the host that it runs on
-    std::uint64_t order = 0;      // among equal deadlines
-    std::uint64_t attached = 0;   // how many machines were attached before
+    const SteadySetting* clock = nullptr;
+    std::uint64_t order = 0;     // among equal deadlines
+    std::uint64_t attached = 0;  // how many machines were attached before
     Instant due = never;
     std::size_t place = nowhere;  // in Timers
     bool stale = false;           // its deadline must be read again
