@@ -16,7 +16,6 @@
 
 #include <belay/core/crc32c.hpp>
 #include <belay/core/detail/hex.hpp>
-#include <belay/journal/detail/file_place.hpp>
 #include <belay/journal/file_system_like.hpp>
 #include <belay/room/detail/journal_room_record.hpp>
 
