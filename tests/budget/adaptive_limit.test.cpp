@@ -120,7 +120,7 @@ TEST_CASE(
 
 TEST_CASE("AdaptiveLimit treats a burst of failures as one signal",
           "[budget][adaptive_limit][unit]") {
-    AdaptiveLimit limit{Aimd{{.initial = 100, .shrink_to_per_thousand = 500}}};
+    AdaptiveLimit limit{Aimd{{.initial = 100}}};
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
     std::vector<AdaptiveLimit<Aimd>::Permit> burst;
@@ -128,30 +128,29 @@ TEST_CASE("AdaptiveLimit treats a burst of failures as one signal",
     CHECK_FALSE(granted(limit.acquire(turn)));
     for (int i = 0; i < 60; ++i)
         static_cast<void>(burst[static_cast<std::size_t>(i)].failure(turn));
-    CHECK(limit.limit() == 50);
+    CHECK(limit.limit() == 90);
     CHECK(limit.in_flight() == 40);
     // An attempt that began after the limit shrank is the next signal.
     static_cast<void>(limit.acquire(turn).failure(turn));
-    CHECK(limit.limit() == 25);
+    CHECK(limit.limit() == 81);
     burst.clear();
-    CHECK(limit.limit() == 25);
+    CHECK(limit.limit() == 81);
     CHECK(limit.in_flight() == 0);
 }
 
 TEST_CASE("AdaptiveLimit admits no attempt above a limit that shrank",
           "[budget][adaptive_limit][unit]") {
-    AdaptiveLimit limit{Aimd{{.initial = 4, .shrink_to_per_thousand = 250}}};
+    AdaptiveLimit limit{Aimd{}};
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
-    auto a = limit.acquire(turn);
-    auto b = limit.acquire(turn);
-    auto c = limit.acquire(turn);
-    static_cast<void>(a.failure(turn));
-    CHECK(limit.limit() == 1);
+    std::vector<AdaptiveLimit<Aimd>::Permit> all;
+    for (int i = 0; i < 20; ++i) all.push_back(limit.acquire(turn));
+    static_cast<void>(all[0].failure(turn));
+    CHECK(limit.limit() == 18);
     CHECK_FALSE(granted(limit.acquire(turn)));
-    b.neutral();
+    all[1].neutral();
     CHECK_FALSE(granted(limit.acquire(turn)));
-    c.neutral();
+    all[2].neutral();
     CHECK(granted(limit.acquire(turn)));
 }
 
@@ -184,7 +183,7 @@ TEST_CASE("AdaptiveLimit in a policy returns its permit on every path",
 TEST_CASE("AdaptiveLimit counts its permits exactly", "[budget][adaptive_limit][property]") {
     CHECK(rc::check(
         "in_flight is the number of permits in use, at most the highest limit so far", [] {
-            AdaptiveLimit limit{Aimd{{.initial = 4, .most = 8, .shrink_to_per_thousand = 500}}};
+            AdaptiveLimit limit{Aimd{{.initial = 4, .most = 8}}};
             Random bits{Seed{1}};
             Turn turn{Instant{}, bits};
             std::vector<AdaptiveLimit<Aimd>::Permit> out;

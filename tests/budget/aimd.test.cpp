@@ -85,10 +85,7 @@ TEST_CASE("Aimd never leaves its bounds", "[budget][aimd][property]") {
         const auto least = *rc::gen::inRange<std::uint32_t>(1, 50);
         const auto initial = least + *rc::gen::inRange<std::uint32_t>(0, 50);
         const auto most = initial + *rc::gen::inRange<std::uint32_t>(0, 50);
-        Aimd limit{{.initial = initial,
-                    .least = least,
-                    .most = most,
-                    .shrink_to_per_thousand = *rc::gen::inRange<std::uint32_t>(1, 1000)}};
+        Aimd limit{{.initial = initial, .least = least, .most = most}};
         for (const bool works : *rc::gen::arbitrary<std::vector<bool>>()) {
             const std::uint32_t before = limit.limit();
             works ? limit.succeeded(Duration{*rc::gen::arbitrary<std::int64_t>()},
@@ -117,10 +114,4 @@ TEST_CASE("Aimd aborts on invalid options", "[budget][aimd][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(Aimd{{.initial = 1001}});
           }).find("1 <= least") != std::string::npos);
-    CHECK(belay_test::aborts_with([] {
-              static_cast<void>(Aimd{{.shrink_to_per_thousand = 0}});
-          }).find("must leave 1 to 999") != std::string::npos);
-    CHECK(belay_test::aborts_with([] {
-              static_cast<void>(Aimd{{.shrink_to_per_thousand = 1000}});
-          }).find("must leave 1 to 999") != std::string::npos);
 }

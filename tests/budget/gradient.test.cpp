@@ -48,12 +48,6 @@ TEST_CASE("Gradient grows by its queue while attempts take as long as usual",
     STATIC_REQUIRE(after_samples(Gradient{{.most = 30}}, 100, 10ms).limit() == 30);
 }
 
-TEST_CASE("Gradient moves with the smallest smoothing, too", "[budget][gradient][regression]") {
-    const Gradient slow = after_samples(
-        Gradient{{.initial = 20, .queue = 1, .smoothing_per_thousand = 1}}, 5000, 10ms);
-    CHECK(slow.limit() > 20);
-}
-
 TEST_CASE("Gradient shrinks when attempts take longer than the tolerance",
           "[budget][gradient][unit]") {
     STATIC_REQUIRE([] {
@@ -177,22 +171,22 @@ TEST_CASE("Gradient compared with Netflix's VegasLimitTest, which uses the short
     const GradientOptions large{.initial = 10000, .most = 20000};
     // The test has 10000 and 10024 there.
     CHECK(limits(large, {{10s, 5000}, {10s, 6000}}) == Limits{10000, 10001});
-    const GradientOptions create{.initial = 10, .most = 20, .smoothing_per_thousand = 1000};
+    const GradientOptions create{.initial = 10, .most = 20};
     // Vegas uses the first sample as the shortest time only. For Gradient it is a usual one.
-    CHECK(limits(create, {{10ms, 10}, {10ms, 11}}) == Limits{14, 18});  // Vegas: 10, 16
+    CHECK(limits(create, {{10ms, 10}, {10ms, 11}}) == Limits{10, 11});  // Vegas: 10, 16
     // One slow sample is enough for Vegas. Gradient compares it with a mean that includes it.
-    CHECK(limits(create, {{10ms, 10}, {50ms, 11}}) == Limits{14, 16});  // Vegas: 10, 9
+    CHECK(limits(create, {{10ms, 10}, {50ms, 11}}) == Limits{10, 11});  // Vegas: 10, 9
     // Vegas stays between its thresholds. Gradient has a tolerance, below which it grows.
-    CHECK(limits(create, {{10ms, 10}, {14ms, 14}}) == Limits{14, 18});  // Vegas: 10, 10
-    // Twice the time: Vegas halves the limit, or half of it. Gradient does the same if the mean is
-    // older.
-    const GradientOptions halves{.initial = 100, .most = 200, .smoothing_per_thousand = 500};
+    CHECK(limits(create, {{10ms, 10}, {14ms, 14}}) == Limits{10, 11});  // Vegas: 10, 10
+    // Twice the time: Vegas halves the limit, or half of it. Gradient takes a fifth of that way, if
+    // the mean is older.
+    const GradientOptions halves{.initial = 100, .most = 200};
     CHECK(limits(halves, {{10ms, 100}, {20ms, 100}, {20ms, 100}}) ==
-          Limits{102, 104, 106});  // Vegas: 100, 75, 56
-    Gradient old{{.initial = 100, .most = 104, .smoothing_per_thousand = 500}};
+          Limits{100, 101, 102});  // Vegas: 100, 75, 56
+    Gradient old{{.initial = 100, .most = 104}};
     old = after_samples(old, 100, 10ms);
-    CHECK(after_samples(old, 1, 20ms).limit() == 93);
-    CHECK(after_samples(old, 2, 20ms).limit() == 83);
+    CHECK(after_samples(old, 1, 20ms).limit() == 99);
+    CHECK(after_samples(old, 2, 20ms).limit() == 95);
 }
 
 TEST_CASE("Gradient converges to the load that a peer can handle, without any failure",
@@ -219,20 +213,15 @@ TEST_CASE("Gradient never leaves its bounds, for any times", "[budget][gradient]
         Gradient limit{{.initial = initial,
                         .least = least,
                         .most = most,
-                        .queue = *rc::gen::positive<std::uint32_t>(),
-                        .tolerance_per_thousand = *rc::gen::inRange<std::uint32_t>(1000, 8001),
-                        .smoothing_per_thousand = *rc::gen::inRange<std::uint32_t>(1, 1001),
-                        .shrink_to_per_thousand = *rc::gen::inRange<std::uint32_t>(1, 1000)}};
+                        .queue = *rc::gen::positive<std::uint32_t>()}};
         for (const auto took : *rc::gen::arbitrary<std::vector<std::int64_t>>()) {
             took % 5 == 0 ? limit.failed()
                           : limit.succeeded(Duration{took}, *rc::gen::arbitrary<std::uint32_t>());
             RC_ASSERT(limit.limit() >= least && limit.limit() <= most);
         }
     }));
-    Gradient limit{{.initial = ~std::uint32_t{0},
-                    .most = ~std::uint32_t{0},
-                    .queue = ~std::uint32_t{0},
-                    .tolerance_per_thousand = 8000}};
+    Gradient limit{
+        {.initial = ~std::uint32_t{0}, .most = ~std::uint32_t{0}, .queue = ~std::uint32_t{0}}};
     for (const Duration took : {forever, 0ns, Duration::min(), forever, 1ns, forever}) {
         limit.succeeded(took, ~std::uint32_t{0});
     }
@@ -247,19 +236,4 @@ TEST_CASE("Gradient aborts on invalid options", "[budget][gradient][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(Gradient{{.queue = 0}});
           }).find("the queue must be >= 1") != std::string::npos);
-    CHECK(belay_test::aborts_with([] {
-              static_cast<void>(Gradient{{.tolerance_per_thousand = 999}});
-          }).find("the tolerance must be") != std::string::npos);
-    CHECK(belay_test::aborts_with([] {
-              static_cast<void>(Gradient{{.tolerance_per_thousand = 8001}});
-          }).find("the tolerance must be") != std::string::npos);
-    CHECK(belay_test::aborts_with([] {
-              static_cast<void>(Gradient{{.smoothing_per_thousand = 0}});
-          }).find("the smoothing must be") != std::string::npos);
-    CHECK(belay_test::aborts_with([] {
-              static_cast<void>(Gradient{{.smoothing_per_thousand = 1001}});
-          }).find("the smoothing must be") != std::string::npos);
-    CHECK(belay_test::aborts_with([] {
-              static_cast<void>(Gradient{{.shrink_to_per_thousand = 0}});
-          }).find("must leave") != std::string::npos);
 }

@@ -512,7 +512,7 @@ void use(belay_test::MinimalSleeper& sleeper, Observer& observer) {
 }
 }  // namespace retry_observer_hook
 
-// expect-error: retry: pass the policy first
+// expect-error: retry: pass a policy or a rule first: retry.MaxAttempts.3., fn.
 namespace retry_policy_last {
 void use(belay_test::MinimalSleeper& sleeper) {
     const auto fn = [] { return true; };

@@ -321,7 +321,7 @@ struct Machine {
             const bool counts = s.state == LinkState::connecting || s.state == LinkState::connected;
             c.require(phase != ServicePhase::idle || transports[i].live == 0 || !counts,
                       "a connection is counted");
-            // A service with a requested attempt may still wait for manual_gap.
+            // A service with a requested attempt may still wait for SupervisorCore::manual_gap.
             const bool attempts = Core::manual_at(services[i]->core()) >= s.retry_at;
             c.require(
                 !detail::NetworkWait::holds(s) || d.suspect || attempts || fleet.deadline() <= now,

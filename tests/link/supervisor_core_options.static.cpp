@@ -9,7 +9,5 @@ using namespace std::chrono_literals;
 
 static_assert(std::regular<Duration> && timeline::SupervisorCoreOptions{}.start_within == 0s);
 static_assert(timeline::SupervisorCoreOptions{}.spread_within == 1s);
-static_assert(timeline::SupervisorCoreOptions{}.manual_gap == 1s);
-static_assert(timeline::SupervisorCoreOptions{}.overslept_after == 10s);
 static_assert(timeline::SupervisorCoreOptions{}.retry_after_max == 1h);
 static_assert(!timeline::SupervisorCoreOptions{}.recycle);

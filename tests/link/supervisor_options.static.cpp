@@ -10,5 +10,4 @@ static_assert(SupervisorOptions{}.events_per_turn_max == 64);
 static_assert(SupervisorOptions{}.linger_max == 2s);
 static_assert(SupervisorOptions{}.core.start_within == 0s);
 static_assert(SupervisorOptions{}.core.spread_within == 1s);
-static_assert(SupervisorOptions{}.core.manual_gap == 1s);
 static_assert(!Reconnect{}.granted && Reconnect{}.until == never);

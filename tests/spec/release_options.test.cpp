@@ -140,7 +140,6 @@ TEST_CASE("Release builds check the options of rules", "[spec][options][unit]") 
          }},
         {"AskAgain: the wait must be > 0ns", [] { AskAgain{0s}; }},
         {"Registry: entries_max", [] { policies::Registry<> r{{.entries_max = 0}}; }},
-        {"Registry: entries_max", [] { policies::Registry<> r{{.key_bytes_max = 0}}; }},
         {"Policy: a breaker, adaptive limit or throttle must be in one rule",
          [] {
              CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1s}};

@@ -24,17 +24,12 @@ struct AimdOptions {
     std::uint32_t least = 1;
     /// The largest limit. >= least.
     std::uint32_t most = 1000;
-    /// The share of the limit that is left, in thousandths, when attempts fail.
-    std::uint32_t shrink_to_per_thousand = 900;
 
     /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
     /// serves a static_assert.   Complexity: O(1).
     [[nodiscard]] constexpr std::string_view check() const noexcept {
         if (least < 1 || least > initial || initial > most) {
             return "AimdOptions: 1 <= least <= initial <= most must hold";
-        }
-        if (shrink_to_per_thousand < 1 || shrink_to_per_thousand > 999) {
-            return "AimdOptions: a decrease must leave 1 to 999 thousandths";
         }
         return {};
     }
@@ -51,15 +46,12 @@ struct AimdOptions {
 class Aimd {
 public:
     constexpr Aimd() noexcept : Aimd{AimdOptions{}} {}
-    /// Pre: options.check() is empty: 1 <= least <= initial <= most; shrink_to_per_thousand in [1,
-    ///      999].
+    /// Pre: options.check() is empty: 1 <= least <= initial <= most.
     constexpr explicit Aimd(AimdOptions options) noexcept
         : limit_milli_{std::uint64_t{options.initial} * 1000}, options_{options} {
-        detail::expect_options(options.check(),
-                               {{"least", options.least},
-                                {"initial", options.initial},
-                                {"most", options.most},
-                                {"shrink_to_per_thousand", options.shrink_to_per_thousand}});
+        detail::expect_options(
+            options.check(),
+            {{"least", options.least}, {"initial", options.initial}, {"most", options.most}});
     }
 
     /// Returns the number of attempts that may be under way.
@@ -77,11 +69,15 @@ public:
     /// Shrinks the limit after a failure.
     constexpr void failed() noexcept {
         const std::uint64_t least = std::uint64_t{options_.least} * 1000;
-        limit_milli_ = limit_milli_ * options_.shrink_to_per_thousand / 1000;
+        limit_milli_ = limit_milli_ * left_per_thousand / 1000;
         if (limit_milli_ < least) limit_milli_ = least;
     }
 
 private:
+    // The share of the limit that is left, in thousandths, when attempts fail: that of AIMDLimit in
+    // Netflix concurrency-limits. TCP halves, but single failures of calls are no sign of load.
+    static constexpr std::uint64_t left_per_thousand = 900;
+
     std::uint64_t limit_milli_;
     AimdOptions options_;
 };
@@ -97,12 +93,6 @@ struct GradientOptions {
     /// The number of attempts that may queue at the peer. The limit tries to grow by this; with 0
     /// it could not.
     std::uint32_t queue = 4;
-    /// The time, in thousandths of the usual time, up to which an attempt counts as usual.
-    std::uint32_t tolerance_per_thousand = 1500;
-    /// The share of the way to a new limit that is made at once, in thousandths.
-    std::uint32_t smoothing_per_thousand = 200;
-    /// The share of the limit that is left, in thousandths, when attempts fail.
-    std::uint32_t shrink_to_per_thousand = 800;
 
     /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
     /// serves a static_assert.   Complexity: O(1).
@@ -111,15 +101,6 @@ struct GradientOptions {
             return "GradientOptions: 1 <= least <= initial <= most must hold";
         }
         if (queue < 1) return "GradientOptions: the queue must be >= 1";
-        if (tolerance_per_thousand < 1000 || tolerance_per_thousand > 8000) {
-            return "GradientOptions: the tolerance must be in [1000, 8000] thousandths";
-        }
-        if (smoothing_per_thousand < 1 || smoothing_per_thousand > 1000) {
-            return "GradientOptions: the smoothing must be in [1, 1000] thousandths";
-        }
-        if (shrink_to_per_thousand < 1 || shrink_to_per_thousand > 999) {
-            return "GradientOptions: a decrease must leave 1 to 999 thousandths";
-        }
         return {};
     }
 };
@@ -141,19 +122,13 @@ struct GradientOptions {
 class Gradient {
 public:
     constexpr Gradient() noexcept : Gradient{GradientOptions{}} {}
-    /// Pre: options.check() is empty: 1 <= least <= initial <= most; queue >= 1;
-    ///      tolerance_per_thousand in [1000, 8000]; smoothing_per_thousand in [1, 1000];
-    ///      shrink_to_per_thousand in [1, 999].
+    /// Pre: options.check() is empty: 1 <= least <= initial <= most; queue >= 1.
     constexpr explicit Gradient(GradientOptions options) noexcept
         : limit_milli_{std::uint64_t{options.initial} * 1000}, options_{options} {
-        detail::expect_options(options.check(),
-                               {{"least", options.least},
-                                {"initial", options.initial},
-                                {"most", options.most},
-                                {"queue", options.queue},
-                                {"tolerance_per_thousand", options.tolerance_per_thousand},
-                                {"smoothing_per_thousand", options.smoothing_per_thousand},
-                                {"shrink_to_per_thousand", options.shrink_to_per_thousand}});
+        detail::expect_options(options.check(), {{"least", options.least},
+                                                 {"initial", options.initial},
+                                                 {"most", options.most},
+                                                 {"queue", options.queue}});
     }
 
     /// Returns the number of attempts that may be under way.
@@ -172,19 +147,25 @@ public:
         learn(sample);
         if (std::uint64_t{in_flight} * 2 < limit()) return;
         const auto mean = static_cast<std::uint64_t>(mean_);
-        std::uint64_t gradient =
-            mean * options_.tolerance_per_thousand / static_cast<std::uint64_t>(sample);
+        std::uint64_t gradient = mean * tolerance_per_thousand / static_cast<std::uint64_t>(sample);
         gradient = gradient < 500 ? 500 : gradient > 1000 ? 1000 : gradient;
         const std::uint64_t aim =
             limit_milli_ * gradient / 1000 + std::uint64_t{options_.queue} * 1000;
-        const std::uint64_t smoothing = options_.smoothing_per_thousand;
         // There is only one division, because two roundings would lose a small step.
-        set((limit_milli_ * (1000 - smoothing) + aim * smoothing) / 1000);
+        set((limit_milli_ * (1000 - smoothing_per_thousand) + aim * smoothing_per_thousand) / 1000);
     }
     /// Shrinks the limit after a failure.
-    constexpr void failed() noexcept { set(limit_milli_ * options_.shrink_to_per_thousand / 1000); }
+    constexpr void failed() noexcept { set(limit_milli_ * left_per_thousand / 1000); }
 
 private:
+    // The time, in thousandths of the usual time, up to which an attempt counts as usual. It is the
+    // default of Gradient2Limit, and so is the smoothing.
+    static constexpr std::uint64_t tolerance_per_thousand = 1500;
+    // The share of the way to a new limit that is made at once, in thousandths.
+    static constexpr std::uint64_t smoothing_per_thousand = 200;
+    // The share of the limit that is left, in thousandths, when attempts fail: one step of the
+    // smoothing towards 0.
+    static constexpr std::uint64_t left_per_thousand = 800;
     // The first samples have equal weight. After that the mean is the exponential one of a window
     // of 600 samples, and forgets with a half-life of 208.
     static constexpr std::int64_t warm_up = 10;

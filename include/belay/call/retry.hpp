@@ -67,17 +67,6 @@ struct NoPolicy {
 
 // The forms that retry does not have, so that a mistake results in a sentence.
 
-/// Does not compile, because the policy comes first.
-template <class First, class... Rest>
-    requires(!detail::PolicyShaped<First> &&
-             (detail::SleeperShaped<First> || detail::FunctionShaped<First>) &&
-             (detail::PolicyShaped<Rest> || ...))
-Result<void> retry(First&&, Rest&&...) {
-    static_assert(detail::PolicyShaped<First>,
-                  "retry: pass the policy first: retry(policy, sleeper, fn), or retry(policy, fn) "
-                  "of <belay/drive.hpp>");
-    return {};
-}
 /// Does not compile, because the first argument is not a policy.
 template <class... None>
     requires(sizeof...(None) == 0)

@@ -14,7 +14,7 @@
 #include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/machine_group.hpp>
 #include <belay/core/observer.hpp>
-#include <belay/fleet/detail/endpoints_of.hpp>
+#include <belay/link/part.hpp>
 #include <belay/link/status.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/supervisor_core.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/part.hpp
 /// part::Around, part::Wrapped, part::Slot: the building blocks of decorators of transports.
+/// endpoints_of: between how many endpoints a transport chooses.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -233,6 +234,18 @@ Connection& open_connection(const Link<M>& link, part::Slot<Connection>& slot, O
     Connection& connection = slot.emplace_from(open);
     end.release();
     return connection;
+}
+
+/// Returns between how many endpoints a transport chooses.
+template <class Transport>
+[[nodiscard]] std::size_t endpoints_of(Transport& transport) noexcept {
+    if constexpr (requires { transport.endpoints().size(); }) {
+        return transport.endpoints().size();
+    } else if constexpr (requires { transport.inner(); }) {
+        return endpoints_of(transport.inner());
+    } else {
+        return 1;
+    }
 }
 
 }  // namespace detail

@@ -28,12 +28,6 @@ struct SupervisorCoreOptions {
     /// The maximum delay before the next attempt after a gate opens or a planned close, drawn
     /// uniformly.
     Duration spread_within = std::chrono::seconds{1};
-    /// The minimum time between two attempts that reconnect_now() is granted.
-    Duration manual_gap = std::chrono::seconds{1};
-    /// How late the driver may be at the end of a wait. If it is later, as after a suspend, the
-    /// next attempt does not start at the instant of waking. It starts after another random wait,
-    /// which is at most as long as the first wait and at most 30 s.
-    Duration overslept_after = std::chrono::seconds{10};
     /// The longest wait that a server may request (`retry_after`). A longer one counts as this, so
     /// that a mistake of a server does not keep its clients away for ever. The rules of the policy
     /// receive the limited wait, so a larger limit in a rule, such as OpenAsAsked, has no effect. A
@@ -53,7 +47,6 @@ namespace detail {
 [[nodiscard]] constexpr const timeline::SupervisorCoreOptions& checked(
     const timeline::SupervisorCoreOptions& options) {
     BELAY_OPTION(options.start_within.count() >= 0 && options.spread_within.count() >= 0 &&
-                     options.manual_gap.count() >= 0 && options.overslept_after.count() >= 0 &&
                      options.retry_after_max.count() >= 0,
                  "SupervisorCoreOptions: durations must be >= 0ns");
     return options;
@@ -92,8 +85,7 @@ struct Reconnect {
     /// If not granted, when the attempt starts instead. It is `never` if the call leads to no
     /// attempt:
     /// - something else must happen first, such as a gate that opens, or start(); or
-    /// - a live connection was opened anew by such a call less than
-    ///   SupervisorCoreOptions::manual_gap ago.
+    /// - a live connection was opened anew by such a call less than a second ago.
     Instant until = never;
 };
 
@@ -231,7 +223,7 @@ public:
     [[nodiscard]] constexpr Instant manual_attempt_at(Instant now, bool force) const noexcept {
         const Instant allowed = manual_at_ == always || force
                                     ? now
-                                    : detail::larger(now, after(manual_at_, times_.manual_gap));
+                                    : detail::larger(now, after(manual_at_, manual_gap));
         switch (status_.state) {
             case LinkState::failed:
             case LinkState::blocked_auth:
@@ -495,8 +487,7 @@ private:
                 return;
             case LinkState::cooldown:
             case LinkState::suspended:
-                return !spread_ && overslept(times_.overslept_after, turn) ? spread_again(turn)
-                                                                           : attempt(false, turn);
+                return !spread_ && overslept(turn) ? spread_again(turn) : attempt(false, turn);
             default:
                 return;
         }
@@ -640,8 +631,8 @@ private:
                state == LinkState::connecting || state == LinkState::connected;
     }
     /// Returns whether the process was frozen or paused at `retry_at`.
-    [[nodiscard]] constexpr bool overslept(Duration by, const Turn& turn) const noexcept {
-        return elapsed(status_.retry_at, turn.now) > by;
+    [[nodiscard]] constexpr bool overslept(const Turn& turn) const noexcept {
+        return elapsed(status_.retry_at, turn.now) > overslept_after;
     }
     /// Returns a random instant from now on, so that processes do not attempt at the same time.
     [[nodiscard]] static constexpr Instant jitter(Duration within, Turn& turn) noexcept {
@@ -670,6 +661,14 @@ private:
 
     /// The least age of a connection whose planned close is no loss.
     static constexpr Duration planned_age_min = std::chrono::seconds{1};
+    /// The minimum time between two attempts that reconnect_now() is granted. A person who clicks
+    /// faster than that adds load, and learns nothing new.
+    static constexpr Duration manual_gap = std::chrono::seconds{1};
+    /// How late the driver may be at the end of a wait. If it is later, as after a suspend, the
+    /// next attempt does not start at the instant of waking, at which all programs of that machine
+    /// wake. It starts after another random wait, which is at most as long as the first wait and at
+    /// most 30 s. No driver that runs is this late.
+    static constexpr Duration overslept_after = std::chrono::seconds{10};
 
 protected:
     /// The options without `recycle`, which would take 8 bytes of its own after them.
@@ -677,13 +676,9 @@ protected:
         constexpr explicit Times(const SupervisorCoreOptions& options) noexcept
             : start_within{options.start_within},
               spread_within{options.spread_within},
-              manual_gap{options.manual_gap},
-              overslept_after{options.overslept_after},
               retry_after_max{options.retry_after_max} {}
         Duration start_within;     ///< see SupervisorCoreOptions
         Duration spread_within;    ///< see there
-        Duration manual_gap;       ///< see there
-        Duration overslept_after;  ///< see there
         Duration retry_after_max;  ///< see there
     };
 

@@ -144,7 +144,6 @@ public:
     [[gnu::always_inline]] constexpr void add(const Advice& advice, const R& rule) noexcept {
         if (advice.verb != Advice::Verb::go) join(detail::sign(advice, rule));
     }
-    [[nodiscard]] constexpr bool is_go() const noexcept { return is_go_; }
     [[nodiscard]] constexpr bool stopped() const noexcept {
         return !is_go_ && some_.strongest.verb == Advice::Verb::stop;
     }

@@ -29,7 +29,7 @@ namespace policies {
 /// The errors of a Registry; category "belay.policy". Values are appended, never renumbered.
 enum class RegistryErrc {
     full = 1,         ///< it has `entries_max` objects, and none of them is idle
-    key_too_long = 2  ///< the key has more than `key_bytes_max` bytes
+    key_too_long = 2  ///< the key has more than 1024 bytes
 };
 
 }  // namespace policies
@@ -67,8 +67,6 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
 struct RegistryOptions {
     /// The most objects, of both kinds.   Pre: >= 1.
     std::size_t entries_max = 1000;
-    /// The most bytes of a key, of all its parts together. A longer key is rejected without a copy.
-    std::size_t key_bytes_max = 1024;
     /// The time without a `get` after which an object that was made for a key may be removed.
     Duration idle_after = std::chrono::minutes{10};
 };
@@ -95,7 +93,12 @@ private:
     template <class>
     friend class Registry;
 
-    [[nodiscard]] bool fits(std::size_t bytes_max) const noexcept {
+    // The most bytes of a key, of all its parts together. A longer key is rejected without a copy.
+    // The name of a host has at most 253 bytes, and keys may come from a peer.
+    static constexpr std::size_t key_bytes_max = 1024;
+
+    [[nodiscard]] bool fits() const noexcept {
+        std::size_t bytes_max = key_bytes_max;
         if (name_.size() > bytes_max) return false;
         for (const std::string_view part : parts_) {
             if (part.size() > bytes_max) return false;
@@ -159,8 +162,7 @@ public:
 
     /// Pre: options.entries_max >= 1, options.idle_after >= 0ns.
     explicit Registry(RegistryOptions options = {}) : options_{options} {
-        BELAY_OPTION(options.entries_max >= 1 && options.key_bytes_max >= 1,
-                     "Registry: entries_max and key_bytes_max must be >= 1");
+        BELAY_OPTION(options.entries_max >= 1, "Registry: entries_max must be >= 1");
         BELAY_OPTION(options.idle_after.count() >= 0, "Registry: idle_after must be >= 0ns");
     }
     Registry(const Registry&) = delete;
@@ -175,7 +177,7 @@ public:
     /// Complexity: O(log entries), and O(entries) if it is full of objects that are in use.
     template <class Object>
     [[nodiscard]] std::error_code set(RegistryKey key, Object&& object, Instant now = always) {
-        if (!key.fits(options_.key_bytes_max)) return RegistryErrc::key_too_long;
+        if (!key.fits()) return RegistryErrc::key_too_long;
         New added{key.text(), handle_of(std::forward<Object>(object)), now};
         Removed removed;
         const detail::SpinLock lock{mutex_};
@@ -195,7 +197,7 @@ public:
     /// Returns the object of a key, or null if there is none. It does not count as a use.
     /// Complexity: O(log entries).
     [[nodiscard]] Handle find(RegistryKey key) const {
-        if (!key.fits(options_.key_bytes_max)) return nullptr;
+        if (!key.fits()) return nullptr;
         const std::string text = key.text();
         const detail::SpinLock lock{mutex_};
         const auto found = entries_.find(text);
@@ -212,7 +214,7 @@ public:
     /// Throws: what `make` throws; nothing has changed then.
     template <class Make>
     [[nodiscard]] Result<Handle> get(RegistryKey key, Instant now, Make&& make) {
-        if (!key.fits(options_.key_bytes_max)) return RegistryErrc::key_too_long;
+        if (!key.fits()) return RegistryErrc::key_too_long;
         std::string text = key.text();
         {
             const detail::SpinLock lock{mutex_};
@@ -239,7 +241,7 @@ public:
 
     /// Removes the object of a key. Handles to it stay valid.   Returns whether there was one.
     bool remove(RegistryKey key) {
-        if (!key.fits(options_.key_bytes_max)) return false;
+        if (!key.fits()) return false;
         const std::string text = key.text();
         Removed removed;
         const detail::SpinLock lock{mutex_};

@@ -156,11 +156,7 @@ concept NameIsSound = !has_name<R> || requires {
     std::string_view{R::name};
     requires !std::is_member_object_pointer_v<decltype(&R::name)>;
 };
-template <class R>
-concept HasListens = has_listens<R>;
 BELAY_DETAIL_FLAG(Listens, listens);
-template <class R>
-concept HasIsShared = has_is_shared<R>;
 BELAY_DETAIL_FLAG(IsShared, is_shared);
 
 // A rule that gives no advice has a misspelt hook, unless it declares that this is intended.

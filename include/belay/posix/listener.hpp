@@ -56,8 +56,6 @@ struct ListenerOptions {
     /// The most connections accepted in one turn; > 0. It keeps a rush from starving existing
     /// connections.
     unsigned accepts_per_turn_max = 64;
-    /// The pause after the process or the system has run out of descriptors or memory; >= 0ns.
-    Duration exhausted_pause = std::chrono::milliseconds{100};
 };
 
 /// Accepts connections over TCP or a Unix domain socket, and calls `on_accept(Accepted<Framing>)`
@@ -92,8 +90,6 @@ public:
           watch_{loop, this, [](void* self, short) { static_cast<Listener*>(self)->ready(); }} {
         BELAY_OPTION(options.accepts_per_turn_max > 0,
                      "ListenerOptions: accepts_per_turn_max must be > 0");
-        BELAY_OPTION(options.exhausted_pause.count() >= 0,
-                     "ListenerOptions: exhausted_pause must be >= 0ns");
         loop.attach(*this);
     }
     template <ClockLike Clock>
@@ -188,6 +184,10 @@ public:
     }
 
 private:
+    // The pause after the process or the system has run out of descriptors or memory. Accepting
+    // again at once would fail, too, and keep the loop busy.
+    static constexpr Duration exhausted_pause = std::chrono::milliseconds{100};
+
     /// After such an error, more connections may wait. Source: accept(2), "Error handling".
     static bool is_transient(int error) noexcept {
         switch (error) {
@@ -219,7 +219,7 @@ private:
     }
     /// Stops watching for a while: a connection that cannot be accepted would keep the loop busy.
     void pause(Instant now) noexcept {
-        due_ = after(now, options_.exhausted_pause);
+        due_ = after(now, exhausted_pause);
         watch_.modify(0);
     }
 

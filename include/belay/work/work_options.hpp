@@ -42,10 +42,6 @@ struct WorkOptions {
     /// Whether each delivery is recorded durably before the item is leased. An item that kills its
     /// process then reaches `deliveries_max`, too. It costs a flush for each lease.
     bool count_before_lease = false;
-    /// How long the medium must fail to read an item, without a successful read, before the item
-    /// becomes a dead letter. Meanwhile the item is read again after waits that double, from a 63rd
-    /// of this time on.   > 0ns.
-    Duration unreadable_after = std::chrono::minutes{1};
     /// The treatment of expired items.
     Expired expired = Expired::dead_letter;
     /// How many of the last idempotency keys are remembered; 0: none, and pushes have no keys. They
@@ -75,7 +71,6 @@ struct WorkOptions {
         constexpr std::uint64_t limit = std::uint64_t{1} << 32;
         if (lease.count() <= 0) return "lease must be > 0ns";
         if (deliveries_max == 0) return "deliveries_max must be > 0";
-        if (unreadable_after.count() <= 0) return "unreadable_after must be > 0ns";
         if (keys >= std::size_t{1} << 31) return "keys must be < 2^31";
         if (items_max == 0 || std::uint64_t{items_max} >= limit)
             return "items_max must be > 0 and < 2^32";

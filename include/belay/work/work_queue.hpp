@@ -500,7 +500,7 @@ public:
     /// expired, unreadable or were leased too often become dead letters. An item is unreadable if
     /// the log reports it as damaged. If the log cannot read an item, and has not failed, the item
     /// is delayed, and the call returns the error. The item is unreadable after its reads returned
-    /// io_error for `WorkOptions::unreadable_after`, and none succeeded.
+    /// io_error for a minute, and none succeeded.
     ///
     /// Errors:     queue_empty: nothing can be leased before `deadline()`; those of the log, and
     ///             with `count_before_lease` of `commit`: after a crash, the delivery may then

@@ -9,7 +9,6 @@
 #include <utility>      // std::exchange, std::move
 
 #include <belay/fleet/detail/dial_scheduler.hpp>
-#include <belay/fleet/detail/endpoints_of.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 #include <belay/policy/detail/causes.hpp>

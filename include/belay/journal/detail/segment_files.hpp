@@ -11,7 +11,6 @@
 
 #include <belay/core/order.hpp>
 #include <belay/journal/advised_error.hpp>
-#include <belay/journal/detail/file_place.hpp>
 #include <belay/journal/detail/file_window.hpp>
 #include <belay/journal/detail/record_buffer.hpp>
 #include <belay/journal/file_system_like.hpp>

@@ -76,13 +76,6 @@ struct SocketAddress {
         }
         return 0;
     }
-    void set_port(std::uint16_t port) noexcept {
-        if (storage.ss_family == AF_INET6) {
-            reinterpret_cast<sockaddr_in6&>(storage).sin6_port = htons(port);
-        } else if (storage.ss_family == AF_INET) {
-            reinterpret_cast<sockaddr_in&>(storage).sin_port = htons(port);
-        }
-    }
     [[nodiscard]] sockaddr* as_sockaddr() noexcept { return reinterpret_cast<sockaddr*>(&storage); }
     [[nodiscard]] belay::detail::DialAddress key() const noexcept {
         belay::detail::DialAddress key;

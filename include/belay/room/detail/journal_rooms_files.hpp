@@ -21,7 +21,6 @@
 #include <belay/core/crc32c.hpp>
 #include <belay/core/detail/hex.hpp>
 #include <belay/core/result.hpp>
-#include <belay/journal/detail/file_place.hpp>
 #include <belay/journal/file_system_like.hpp>
 #include <belay/journal/id.hpp>
 #include <belay/queue/queue_errc.hpp>

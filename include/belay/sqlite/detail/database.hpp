@@ -20,7 +20,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/instant.hpp>
-#include <belay/journal/detail/file_place.hpp>
+#include <belay/journal/file_system_like.hpp>
 #include <belay/posix/files.hpp>
 #include <belay/sqlite/error.hpp>
 

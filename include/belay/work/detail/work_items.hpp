@@ -151,8 +151,7 @@ public:
           options_{options},
           clock_{moment},
           table_{log_.base()},
-          keys_{options, log_.journal_id()},
-          reads_{options.unreadable_after} {
+          keys_{options, log_.journal_id()} {
         gone_.reserve(ids_per_entry + 1);
         freed_.reserve(ids_per_entry + 1);
         scratch_.reserve(done_bytes_max);

@@ -517,9 +517,6 @@ private:
 /// Thread safety: none of its own.
 class WorkReads {
 public:
-    explicit WorkReads(Duration span) noexcept
-        : wait_{(span - Duration{1}) / waits_sum + Duration{1}} {}
-
     /// Records that the entry of an item was read.
     void succeeded(WorkSlots& slots, std::uint64_t id) noexcept {
         failures_ = 0;
@@ -534,11 +531,11 @@ public:
         std::uint8_t& count = slots[i].failed_reads;
         if (count == 0 && ++failures_ == failures_max) {
             failures_ = 0;
-            paused_until_ = after(now, wait_);
+            paused_until_ = after(now, wait);
         }
         if (may_die && count == waits) return true;
         if (count < waits) ++count;
-        slots.make_wait(i, WorkItem::State::delayed, after(now, wait_ * (1 << (count - 1))));
+        slots.make_wait(i, WorkItem::State::delayed, after(now, wait * (1 << (count - 1))));
         return false;
     }
     /// Returns whether no item may be read yet.
@@ -554,8 +551,12 @@ private:
     static constexpr std::uint8_t waits = 6;
     static constexpr int waits_sum = (1 << waits) - 1;
     static constexpr std::uint32_t failures_max = 128;
+    // The time after which an item becomes a dead letter if all its reads failed. A disk that
+    // resets itself, or a mount that moves, takes less.
+    static constexpr Duration span = std::chrono::minutes{1};
+    // The first wait. Each next one is twice as long.
+    static constexpr Duration wait = (span - Duration{1}) / waits_sum + Duration{1};
 
-    Duration wait_;  // the first one
     Instant paused_until_ = always;
     std::uint32_t failures_ = 0;  // of first reads, since a successful read or a pause
     bool some_failed_ = false;    // ever
