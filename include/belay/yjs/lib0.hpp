@@ -9,7 +9,7 @@
 
 #include <belay/core/bytes.hpp>
 #include <belay/yjs/detail/utf8.hpp>
-#include <belay/yjs/yjs_errc.hpp>
+#include <belay/yjs/yjs_error.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs {
 
