@@ -14,8 +14,7 @@
 
 #include <belay/asio/boost.hpp>
 #include <belay/asio/loop.hpp>
-#include <belay/beast/detail/any_connection.hpp>
-#include <belay/beast/listener_counters.hpp>
+#include <belay/beast/any_websocket.hpp>
 #include <belay/beast/listener_options.hpp>
 #include <belay/core/bytes.hpp>
 #include <belay/link/link.hpp>

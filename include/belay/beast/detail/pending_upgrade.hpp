@@ -18,10 +18,9 @@
 #include <boost/beast/http/rfc7230.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 
-#include <belay/beast/detail/silent_upgrades.hpp>
+#include <belay/beast/detail/ip_limiter.hpp>
 #include <belay/beast/detail/stream.hpp>
 #include <belay/beast/detail/upgrade_rules.hpp>
-#include <belay/beast/listener_counters.hpp>
 #include <belay/beast/listener_options.hpp>
 #include <belay/beast/websocket_options.hpp>
 #include <belay/http/detail/http_text.hpp>
