@@ -5,7 +5,6 @@
 
 #include <string_view>
 
-#include <belay/redis/detail/tls_layer.hpp>
 #include <belay/redis/rooms_options.hpp>
 #include <belay/redis/stream.hpp>
 

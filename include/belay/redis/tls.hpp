@@ -31,7 +31,7 @@
 
 #    include <belay/core/assert.hpp>
 #    include <belay/openssl/detail/tls_client.hpp>
-#    include <belay/redis/detail/tls_layer.hpp>
+#    include <belay/redis/options.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

@@ -24,7 +24,6 @@
 
 #include <belay/core/bytes.hpp>
 #include <belay/posix/detail/socket.hpp>
-#include <belay/redis/detail/tls_layer.hpp>
 #include <belay/redis/error.hpp>
 #include <belay/redis/options.hpp>
 
