@@ -21,7 +21,6 @@
 #include <belay/json/sync.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/mcp/detail/core.hpp>
-#include <belay/mcp/error.hpp>
 #include <belay/mcp/options.hpp>
 #include <belay/sync/scene.hpp>
 
