@@ -78,7 +78,7 @@ public:
     using message_type = Bytes;
 
     /// A connection of the client; see WebSocket.   Models: ConnectionLike.
-    using Connection = detail::AnyHandle<detail::AnyConnection>;
+    using Connection = detail::BeastHandle<std::unique_ptr<detail::AnyConnection>>;
 
     /// Called by the listener.
     explicit AnyAccepted(std::unique_ptr<detail::AnyUpgrade> upgrade) noexcept

@@ -4,7 +4,6 @@
 /// Boost 1.74 or later.
 #pragma once
 
-#include <concepts>     // std::derived_from
 #include <memory>       // std::unique_ptr
 #include <string>       // std::string
 #include <string_view>  // std::string_view
@@ -66,47 +65,59 @@ private:
     Connection connection_;
 };
 
-/// Owns an AnyConnection or AnyDialled; null is a connection that is down.
-template <class Any>
-class AnyHandle {
-    static constexpr bool dials = std::derived_from<Any, AnyDialled>;
+/// Owns a connection, and passes calls to it. A null `Pointer` is a connection that is down: there
+/// was no stream, and its link has been notified.
+template <class Pointer>
+class BeastHandle {
+    using Impl = typename Pointer::element_type;
+    static constexpr bool dials = requires(Impl& impl, Turn& turn) { impl.advance(turn); };
 
 public:
     /// Called by open().
-    explicit AnyHandle(std::unique_ptr<Any> connection) noexcept
-        : connection_{std::move(connection)} {}
+    explicit BeastHandle(Pointer impl) noexcept : impl_{std::move(impl)} {}
 
+    /// Sends `message`.
+    ///
+    /// Errors: busy, after which Link::writable follows once; rejected if text frames are sent and
+    /// `message` is not UTF-8; down unless the connection is open.
     [[nodiscard]] SendResult send(const Bytes& message) noexcept {
-        return connection_ ? connection_->send(message) : SendResult::down;
+        return impl_ ? impl_->send(message) : SendResult::down;
     }
+    /// Sends a ping frame. The peer's answer is reported by Link::pong.
     void ping() noexcept {
-        if (connection_) connection_->ping();
+        if (impl_) impl_->ping();
     }
     void limit_messages(std::size_t bytes) noexcept {
-        if (connection_) connection_->limit_messages(bytes);
+        if (impl_) impl_->limit_messages(bytes);
     }
     void limit_output(std::size_t bytes) noexcept {
-        if (connection_) connection_->limit_output(bytes);
+        if (impl_) impl_->limit_output(bytes);
     }
     void resume_reading() noexcept {
-        if (connection_) connection_->resume_reading();
+        if (impl_) impl_->resume_reading();
     }
     [[nodiscard]] Instant deadline() const noexcept
         requires dials
     {
-        return connection_->deadline();
+        return impl_->deadline();
     }
+    /// Continues the dial of a name.
     void advance(Turn& turn)
         requires dials
     {
-        connection_->advance(turn);
+        impl_->advance(turn);
     }
+    /// Writes the queued messages, sends a close frame, and reports Link::closed when the peer has
+    /// answered it.
     void close(const Failure& why) noexcept {
-        if (connection_) connection_->close(why);
+        if (impl_) impl_->close(why);
     }
 
+protected:
+    [[nodiscard]] Impl* impl() const noexcept { return impl_.get(); }
+
 private:
-    std::unique_ptr<Any> connection_;
+    Pointer impl_;
 };
 
 /// A beast::WebSocket. Null: the server of the transport, and no token.
@@ -151,7 +162,7 @@ public:
     using message_type = Bytes;
 
     /// The connection that it opens.   Models: ConnectionLike.
-    using Connection = detail::AnyHandle<detail::AnyDialled>;
+    using Connection = detail::BeastHandle<std::unique_ptr<detail::AnyDialled>>;
 
     /// As WebSocket.   Throws: std::bad_alloc.
     AnyWebSocket(boost::asio::io_context& context, posix::Endpoint server,

@@ -29,10 +29,10 @@
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/hex.hpp>
 #include <belay/core/detail/json_text.hpp>
+#include <belay/core/detail/utf8.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/result.hpp>
-#include <belay/http/detail/http_text.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace jwt {
 
@@ -209,8 +209,8 @@ public:
     /// Complexity: O(n log n).
     [[nodiscard]] static std::optional<JwtObject> parse(std::string_view json) {
         JwtObject object;
-        const bool is_json = is_utf8(as_bytes(json)) &&
-                             JsonText<Reader>::of(json, nesting_max, Reader{object.members_}) ==
+        const bool is_json =
+            is_utf8(json) && JsonText<Reader>::of(json, nesting_max, Reader{object.members_}) ==
                                  JsonText<Reader>::Verdict::json;
         if (!is_json) return std::nullopt;
         return object;

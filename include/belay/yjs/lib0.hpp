@@ -8,7 +8,7 @@
 #include <string_view>  // std::string_view
 
 #include <belay/core/bytes.hpp>
-#include <belay/yjs/detail/utf8.hpp>
+#include <belay/core/detail/utf8.hpp>
 #include <belay/yjs/yjs_error.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs {

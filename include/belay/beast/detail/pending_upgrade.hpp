@@ -85,9 +85,7 @@ public:
                     response.set(http::field::sec_websocket_protocol, protocol);
                 }
             }));
-        websocket::permessage_deflate deflate;
-        deflate.server_enable = this->options_->messages.deflate;
-        this->configure(deflate);
+        this->configure();
         // A peer that does not read may block the answer, so its time is limited.
         this->close_timer_.expires_after(Parent::close_max);
         this->close_timer_.async_wait(Parent::on_of(*this, [](auto& self, const Error& e) {

@@ -9,7 +9,6 @@
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 
-#include <belay/core/bytes.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 
@@ -66,25 +65,6 @@ inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
         }
     }
     return out;
-}
-
-/// Returns whether bytes are UTF-8 (RFC 3629), as a text message must be.
-[[nodiscard]] constexpr bool is_utf8(BytesView bytes) noexcept {
-    for (std::size_t i = 0; i < bytes.size();) {
-        const auto first = static_cast<unsigned>(bytes[i++]);
-        if (first < 0x80) continue;
-        const unsigned more = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : 1;
-        if (first < 0xC2 || first > 0xF4 || bytes.size() - i < more) return false;
-        unsigned point = first & (0x3FU >> more);
-        for (unsigned left = more; left != 0; --left) {
-            const auto next = static_cast<unsigned>(bytes[i++]);
-            if ((next & 0xC0U) != 0x80U) return false;
-            point = point << 6U | (next & 0x3FU);
-        }
-        const bool too_long = (more == 2 && point < 0x800) || (more == 3 && point < 0x10000);
-        if (too_long || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF)) return false;
-    }
-    return true;
 }
 
 /// Finds the parts of an event stream that are neither comments nor empty lines.
