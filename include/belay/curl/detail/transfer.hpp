@@ -69,8 +69,8 @@ private:
 };
 
 /// Returns the reason why libcurl did not accept the certificate of a server. `result` is its
-/// CURLINFO_SSL_VERIFYRESULT. OpenSSL and the libraries made from it set it to a number of
-/// X509_V_ERR_.... It is 0 or 1 if only libcurl's own check of the name failed.
+/// CURLINFO_SSL_VERIFYRESULT. Only OpenSSL and the libraries made from it set it. It is 0 or 1 if
+/// only libcurl's own check of the name failed.
 [[nodiscard]] inline tls::Errc certificate_error_of(CURLcode code, long result) noexcept {
     const char* const library = curl_version_info(CURLVERSION_NOW)->ssl_version;
     const std::string_view name = library != nullptr ? library : "";
@@ -81,29 +81,8 @@ private:
     if (code != CURLE_PEER_FAILED_VERIFICATION || !is_of_openssl(name)) {
         return tls::Errc::certificate_rejected;
     }
-    switch (result) {
-        case 0:
-        case 1:
-            return tls::Errc::certificate_other_name;
-        case 9:
-            return tls::Errc::certificate_not_yet_valid;
-        case 10:
-            return tls::Errc::certificate_expired;
-        case 18:
-            return tls::Errc::certificate_self_signed;
-        case 2:
-        case 19:
-        case 20:
-        case 21:
-            return tls::Errc::certificate_unknown_issuer;
-        case 23:
-            return tls::Errc::certificate_revoked;
-        case 62:
-        case 64:
-            return tls::Errc::certificate_other_name;
-        default:
-            return tls::Errc::certificate_rejected;
-    }
+    const bool is_name = result == 0 || result == 1;
+    return is_name ? tls::Errc::certificate_other_name : certificate_error(result);
 }
 
 /// Maps an error of libcurl to an HttpErrc. A number has a name from the version in its comment on.
