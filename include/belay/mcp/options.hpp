@@ -25,7 +25,7 @@ namespace belay { inline namespace BELAY_ABI { namespace mcp {
 enum class Errc {
     not_json = 1,             ///< not JSON, or not complete
     bad_message = 2,          ///< JSON, but not a message of JSON-RPC
-    too_deep = 3,             ///< nested deeper than `depth_max`
+    too_deep = 3,             ///< nested deeper than 64
     two_answers = 4,          ///< two answers to one request
     no_answer = 5,            ///< the answer ended without the result
     bad_type = 6,             ///< neither JSON nor an event stream
@@ -193,11 +193,9 @@ struct Options {
 
     /// The longest time for a request, from its connection to the end of the answer.
     Duration timeout = std::chrono::seconds{30};
-    /// The longest answer, and the deepest nesting of its JSON. An answer whose values would take
-    /// more than 128 MiB of memory is too long, too.
+    /// The longest answer. An answer whose values would take more than 128 MiB of memory is too
+    /// long, too.
     std::size_t answer_bytes_max = std::size_t{16} << 20;
-    /// How deep the JSON of a request may be nested. >= 1.
-    std::size_t depth_max = 64;
 };
 
 }}}  // namespace belay::mcp

@@ -47,9 +47,13 @@ inline constexpr std::size_t mcp_batch_max = 64;
 /// a little more, numbers a few times as much, and empty objects thirty times as much.
 inline constexpr std::size_t json_memory_max = std::size_t{128} << 20;
 
+/// The deepest nesting of an answer, because nlohmann/json copies and frees values recursively. A
+/// JsonSyncServer has the same limit.
+inline constexpr std::size_t mcp_depth_max = 64;
+
 /// Returns why a text must not be parsed; no error if it may be.
-[[nodiscard]] inline std::error_code why_not_parsed(std::string_view text,
-                                                    std::size_t depth_max) noexcept {
+[[nodiscard]] inline std::error_code why_not_parsed(
+    std::string_view text, std::size_t depth_max = mcp_depth_max) noexcept {
     const JsonCost cost = json_cost(text, depth_max);
     if (cost.has_nul) return mcp::Errc::not_json;
     if (cost.too_deep) return mcp::Errc::too_deep;
@@ -119,8 +123,8 @@ private:
 /// Returns the messages in a text: one, or an array of them.
 ///
 /// Errors: not_json, too_deep, bad_message; HttpErrc::too_long.   Throws: std::bad_alloc.
-[[nodiscard]] inline Result<std::vector<McpMessage>> read_messages(std::string_view text,
-                                                                   std::size_t depth_max) {
+[[nodiscard]] inline Result<std::vector<McpMessage>> read_messages(
+    std::string_view text, std::size_t depth_max = mcp_depth_max) {
     if (const std::error_code error = why_not_parsed(text, depth_max)) return error;
     RepeatedMembers repeated;
     McpJson json = McpJson::parse(
@@ -241,12 +245,11 @@ private:
 
 /// Returns the data of a tool's result: its structured content, otherwise its first text, parsed as
 /// JSON.
-[[nodiscard]] inline Result<McpJson, std::error_code> json_of_result(const McpJson& result,
-                                                                     std::size_t depth_max) {
+[[nodiscard]] inline Result<McpJson, std::error_code> json_of_result(const McpJson& result) {
     const auto structured = result.find("structuredContent");
     if (structured != result.end() && structured->is_object()) return *structured;
     const std::string text = text_of_result(result);
-    if (const std::error_code error = why_not_parsed(text, depth_max)) return error;
+    if (const std::error_code error = why_not_parsed(text)) return error;
     McpJson json = McpJson::parse(text, nullptr, false);
     if (json.is_discarded()) return make_error_code(mcp::Errc::no_scene);
     return json;
@@ -294,12 +297,6 @@ private:
 /// The most requests of a server that are answered at once.
 inline constexpr std::size_t mcp_requests_max = 16;
 
-/// The limits of an answer.
-struct McpLimits {
-    std::size_t bytes_max = std::size_t{16} << 20;
-    std::size_t depth_max = 64;
-};
-
 /// Parses the body of one response, piece by piece, until it contains the answer.
 ///
 /// In an event stream the first answer counts, and ends the reading. requests() returns the
@@ -308,8 +305,9 @@ struct McpLimits {
 /// Thread safety: a plain value.   Memory: up to the limit of a body, or of an event.
 class McpAnswer {
 public:
-    McpAnswer(std::uint64_t id, const McpLimits& limits)
-        : id_{id}, limits_{limits}, events_{limits.bytes_max} {}
+    /// `bytes_max` is the longest body, and the longest event.
+    McpAnswer(std::uint64_t id, std::size_t bytes_max)
+        : id_{id}, bytes_max_{bytes_max}, events_{bytes_max} {}
 
     /// Takes the next piece of a successful response.   Throws: std::bad_alloc.
     void take(const HttpResponse& head, std::string_view piece) {
@@ -321,7 +319,7 @@ public:
         }
         if (form_ == Form::other) return fail(mcp::Errc::bad_type);
         if (form_ == Form::events) return take_events(piece);
-        if (piece.size() > limits_.bytes_max - body_.size()) return fail(HttpErrc::too_long);
+        if (piece.size() > bytes_max_ - body_.size()) return fail(HttpErrc::too_long);
         body_ += piece;
     }
     /// Ends the response.   Throws: std::bad_alloc.
@@ -355,7 +353,7 @@ private:
     }
 
     void read(std::string_view text, bool whole) {
-        auto messages = read_messages(text, limits_.depth_max);
+        auto messages = read_messages(text);
         if (!messages) return fail(messages.error());
         for (McpMessage& message : *messages) {
             if (message.kind == McpMessage::Kind::request) {
@@ -373,7 +371,7 @@ private:
     }
 
     std::uint64_t id_;
-    McpLimits limits_;
+    std::size_t bytes_max_;
     Form form_ = Form::unknown;
     std::string body_;
     EventStream events_;
@@ -382,9 +380,9 @@ private:
     std::vector<McpMessage> requests_;
 };
 
-/// The limits of an answer, and the function that decides whether an error can be retried.
+/// The longest answer, and the function that decides whether an error can be retried.
 struct McpCoreOptions {
-    McpLimits limits{};
+    std::size_t bytes_max = std::size_t{16} << 20;
     McpErrorPredicate is_retryable{};
 };
 
@@ -535,7 +533,7 @@ private:
     std::uint64_t post(Aim aim, std::string body, std::uint64_t call = 0) {
         const std::uint64_t number = ++last_;
         std::optional<McpAnswer> answer;
-        if (aim == Aim::initialize || aim == Aim::call) answer.emplace(number, options_.limits);
+        if (aim == Aim::initialize || aim == Aim::call) answer.emplace(number, options_.bytes_max);
         exchanges_.push_back({number, aim, call, session_, std::move(answer)});
         sends_.push_back({number, aim, std::move(body), session_, version_});
         return number;
@@ -653,14 +651,8 @@ private:
     }
 
     void initialized(Exchange exchange, const HttpResponse& response) {
-        Result<McpMessage> message = message_in(exchange);
-        if (!message) return fail(std::move(exchange), message.error());
-        if (message->kind == McpMessage::Kind::error) {
-            // Before `exchange` is moved, because the order in which arguments are evaluated is
-            // unspecified.
-            mcp::Error error = classified(error_of(message->body, McpLogText{exchange.secret}));
-            return fail(std::move(exchange), std::move(error));
-        }
+        std::optional<McpMessage> message = result_in(exchange);
+        if (!message) return;
         const auto version = message->body.find("protocolVersion");
         constexpr std::string_view known[] = {newest, "2025-11-25", "2025-03-26"};
         const bool spoken = version != message->body.end() && version->is_string() &&
@@ -681,14 +673,8 @@ private:
     }
 
     void called(Exchange exchange) {
-        Result<McpMessage> message = message_in(exchange);
-        if (!message) return fail(std::move(exchange), message.error());
-        if (message->kind == McpMessage::Kind::error) {
-            // Before `exchange` is moved, because the order in which arguments are evaluated is
-            // unspecified.
-            mcp::Error error = classified(error_of(message->body, McpLogText{exchange.secret}));
-            return fail(std::move(exchange), std::move(error));
-        }
+        std::optional<McpMessage> message = result_in(exchange);
+        if (!message) return;
         const auto is_error = message->body.find("isError");
         if (is_error != message->body.end() && *is_error != false) {
             std::string words = McpLogText{exchange.secret}(text_of_result(message->body));
@@ -697,11 +683,23 @@ private:
         }
         over({exchange.call, {}, std::move(message->body)});
     }
-    [[nodiscard]] Result<McpMessage> message_in(Exchange& exchange) {
+    /// Returns the result that an answer has. If it has none, the exchange has failed.
+    [[nodiscard]] std::optional<McpMessage> result_in(Exchange& exchange) {
         exchange.answer->end();
         // The requests in a JSON body are only known now.
-        if (!reply_to(exchange.answer->requests())) return mcp::Errc::asks_too_much;
-        return std::move(*exchange.answer).answer();
+        if (!reply_to(exchange.answer->requests())) {
+            fail(std::move(exchange), mcp::Errc::asks_too_much);
+            return std::nullopt;
+        }
+        Result<McpMessage> message = std::move(*exchange.answer).answer();
+        if (message && message->kind != McpMessage::Kind::error) return std::move(*message);
+        // Before `exchange` is moved, because the order in which arguments are evaluated is
+        // unspecified.
+        mcp::Error error = message
+                               ? classified(error_of(message->body, McpLogText{exchange.secret}))
+                               : mcp::Error{Failure::from(message.error()), 0, {}};
+        fail(std::move(exchange), std::move(error));
+        return std::nullopt;
     }
 
     // ---- results --------------------------------------------------------------------------------
