@@ -35,8 +35,6 @@ struct ListenerOptions {
     Duration upgrade_within = std::chrono::seconds{10};
     /// The part of that time for TLS.
     Duration tls_within = std::chrono::seconds{5};
-    /// The most bytes of the request's header, its first line included.
-    std::size_t header_bytes_max = std::size_t{8} << 10;
 
     // ---- shares --------------------------------------------------------------------------------
 
@@ -98,10 +96,10 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 [[nodiscard]] inline bool possible(const beast::ListenerOptions& o) noexcept {
     constexpr Duration zero{};
     return o.messages.message_bytes_max > 0 && o.messages.output_bytes_max > 0 &&
-           o.upgrade_within > zero && o.tls_within > zero && o.header_bytes_max > 0 &&
-           o.waiting_max > 0 && o.connections_max > 0 && o.waiting_per_ip_max > 0 &&
-           o.connections_per_ip_max > 0 && o.upgrades_per_ip_and_minute > 0 &&
-           o.rejections_per_ip_and_minute > 0 && o.backlog > 0 && o.exhausted_pause > zero &&
+           o.upgrade_within > zero && o.tls_within > zero && o.waiting_max > 0 &&
+           o.connections_max > 0 && o.waiting_per_ip_max > 0 && o.connections_per_ip_max > 0 &&
+           o.upgrades_per_ip_and_minute > 0 && o.rejections_per_ip_and_minute > 0 &&
+           o.backlog > 0 && o.exhausted_pause > zero &&
            (o.messages.too_large_code == 1009 ||
             (o.messages.too_large_code >= 3000 && o.messages.too_large_code <= 4999));
 }
@@ -118,7 +116,7 @@ struct RejectedUpgrade {
     /// listener decides.
     enum class Reason : std::uint8_t {
         malformed,    ///< the request does not follow HTTP and RFC 6455
-        too_large,    ///< the header is longer than ListenerOptions::header_bytes_max
+        too_large,    ///< the header is longer than 8 KiB, its first line included
         timed_out,    ///< the request was not complete within upgrade_within or tls_within
         no_upgrade,   ///< the request is for something else, or for another version
         origin,       ///< scripts of the page's origin may not connect

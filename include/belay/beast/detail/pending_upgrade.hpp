@@ -416,10 +416,9 @@ private:
 
     void read() {
         expect(until_);
-        const std::size_t most = listener_->limiter->options().header_bytes_max;
-        input_.max_size(most);
+        input_.max_size(header_max);
         parser_.emplace();
-        parser_->header_limit(static_cast<std::uint32_t>(most));
+        parser_->header_limit(header_max);
         boost::beast::http::async_read_header(
             stream_, input_, *parser_,
             on([](auto& self, const Error& e, std::size_t) { self.header_read(e); }));
@@ -537,6 +536,8 @@ private:
             }));
     }
 
+    /// The limit of nginx and of Apache: a longer header does not pass the usual proxies either.
+    static constexpr std::uint32_t header_max = 8 << 10;
     static constexpr std::chrono::seconds leave_max{1};
     static constexpr std::size_t drain_max = std::size_t{64} << 10;
 

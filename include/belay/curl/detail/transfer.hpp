@@ -46,7 +46,8 @@ public:
         if (line.starts_with("HTTP/")) headers_ = {};
         const std::size_t colon = line.find(':');
         if (colon == line.npos || colon == 0 || line.starts_with("HTTP/")) return Line::more;
-        headers_.add({trimmed(line.substr(0, colon)), trimmed(line.substr(colon + 1))});
+        headers_.add({std::string{trimmed(line.substr(0, colon))},
+                      std::string{trimmed(line.substr(colon + 1))}});
         return Line::more;
     }
     /// Counts a line.   Returns: false if the limit is exceeded.
@@ -58,12 +59,6 @@ public:
     [[nodiscard]] bool begun() const noexcept { return bytes_ != 0; }
 
 private:
-    [[nodiscard]] static std::string trimmed(std::string_view text) {
-        while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
-        while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
-        return std::string{text};
-    }
-
     HttpHeaders headers_;
     std::size_t bytes_ = 0;
 };
