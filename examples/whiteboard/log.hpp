@@ -2,7 +2,7 @@
 // A log of events, one line each, which no client can flood.
 #pragma once
 
-#include <belay/beast/listener_counters.hpp>
+#include <belay/beast/listener_options.hpp>
 #include <belay/core/clocks.hpp>
 #include <belay/room/room_observer.hpp>
 

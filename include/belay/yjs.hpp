@@ -5,8 +5,6 @@
 
 #include <belay/yjs/lib0.hpp>
 #include <belay/yjs/yjs_document.hpp>
-#include <belay/yjs/yjs_errc.hpp>
 #include <belay/yjs/yjs_error.hpp>
 #include <belay/yjs/yjs_limits.hpp>
-#include <belay/yjs/yjs_report.hpp>
 #include <belay/yjs/yjs_update.hpp>

@@ -7,7 +7,7 @@
 #include <optional>
 
 #include <belay/asio/boost.hpp>
-#include <belay/asio/detail/resolver.hpp>
+#include <belay/asio/detail/dial.hpp>
 
 #include "support/asio/tcp_suite.hpp"
 #include "support/catch.hpp"

@@ -151,3 +151,21 @@ TEST_CASE("TlsSession::end_output returns would_block until the close_notify is 
     CHECK(pair.peer.received().empty());
     CHECK((SSL_get_shutdown(pair.peer.ssl) & SSL_RECEIVED_SHUTDOWN) != 0);
 }
+
+TEST_CASE("certificate_error has the numbers of OpenSSL", "[asio][tls_session][unit]") {
+    using enum tls::Errc;
+    using detail::certificate_error;
+    CHECK(certificate_error(X509_V_ERR_CERT_HAS_EXPIRED) == certificate_expired);
+    CHECK(certificate_error(X509_V_ERR_CERT_NOT_YET_VALID) == certificate_not_yet_valid);
+    CHECK(certificate_error(X509_V_ERR_HOSTNAME_MISMATCH) == certificate_other_name);
+    CHECK(certificate_error(X509_V_ERR_IP_ADDRESS_MISMATCH) == certificate_other_name);
+    CHECK(certificate_error(X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT) == certificate_self_signed);
+    CHECK(certificate_error(X509_V_ERR_CERT_REVOKED) == certificate_revoked);
+    CHECK(certificate_error(X509_V_ERR_CERT_SIGNATURE_FAILURE) == certificate_rejected);
+    for (const long of_issuer :
+         {X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
+          X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+          X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE}) {
+        CHECK(certificate_error(of_issuer) == certificate_unknown_issuer);
+    }
+}

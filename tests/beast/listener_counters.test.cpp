@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: each connection is counted once, however it ends. Method: the permit that counts.
-#include <belay/beast/listener_counters.hpp>
+#include <belay/beast/listener_options.hpp>
 
 #include <memory>
 

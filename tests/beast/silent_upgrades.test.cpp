@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a full listener closes the least important upgrade. Method: the order, compared with a
 // model that counts.
-#include <belay/beast/detail/silent_upgrades.hpp>
+#include <belay/beast/detail/ip_limiter.hpp>
 
 #include <algorithm>
 #include <map>

@@ -283,8 +283,8 @@ TEST_CASE("read_policies reads all policies of a text, or none", "[json][policy]
     CHECK(payments.failed(Failure{Cause::lost}, turn).verb != Advice::Verb::stop);
     CHECK(payments.failed(Failure{Cause::lost}, turn).verb == Advice::Verb::stop);
 
-    const auto wrong = [](const std::string& text, policies::TextLimits limits = {}) {
-        const auto read = read_policies(text, limits);
+    const auto wrong = [](const std::string& text) {
+        const auto read = read_policies(text);
         return read ? "nothing" : read.error().message();
     };
     CHECK(wrong(R"({"a": {"max_attempts": 1}, "b": {"backoff": {"base": 1, "cap": "1s"}}})") ==
@@ -295,8 +295,14 @@ TEST_CASE("read_policies reads all policies of a text, or none", "[json][policy]
           R"(policy "a", rule "max_attempts": it is there twice)");
     CHECK(wrong(R"({"a": 3})").starts_with(R"(policy "a": a policy must be an object of rules)"));
     CHECK(wrong("3").starts_with("the text must be an object of policies, not 3"));
-    CHECK(wrong(R"({"a": {"max_attempts": 1}, "b": {"max_attempts": 1}})", {.policies_max = 1}) ==
-          "the text has 2 policies, the limit is 1");
+    std::string many = R"({"0": {"max_attempts": 1})";
+    for (int i = 1; i < 1000; ++i) many += ", \"" + std::to_string(i) + R"(": {"max_attempts": 1})";
+    CHECK(wrong(many + "}") == "nothing");
+    CHECK(wrong(many + R"(, "1000": {"max_attempts": 1}})") ==
+          "the text has 1001 policies, the limit is 1000");
+    const std::string blanks(detail::policy_text_bytes_max - 2, ' ');
+    CHECK(wrong("{" + blanks + "}") == "nothing");
+    CHECK(wrong("{ " + blanks + "}") == "the text has 1048577 bytes, the limit is 1048576");
     CHECK(read_policies("{}")->empty());
 }
 

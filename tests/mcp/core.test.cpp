@@ -27,7 +27,7 @@ namespace {
 using Kind = McpMessage::Kind;
 using Aim = McpSend::Aim;
 
-constexpr std::size_t usual_depth = 64;
+constexpr std::size_t usual_depth = detail::mcp_depth_max;
 
 /// Returns the error of reading a text; none if it can be read.
 std::error_code rejection_of(const std::string& text, std::size_t depth = usual_depth) {
@@ -239,7 +239,7 @@ TEST_CASE("McpAnswer finds the answer in JSON and in an event stream, however it
                                            event(result_text(7, R"({"second":true})"))}};
     for (const Row& row : rows) {
         for (std::size_t cut = 0; cut <= row.body.size(); ++cut) {
-            McpAnswer answer{7, {}};
+            McpAnswer answer{7, 1'000'000};
             answer.take(row.head, row.body.substr(0, cut));
             answer.take(row.head, row.body.substr(cut));
             answer.end();
@@ -247,7 +247,7 @@ TEST_CASE("McpAnswer finds the answer in JSON and in an event stream, however it
             REQUIRE(message);
             CHECK(message->body == McpJson{{"ours", true}});
         }
-        McpAnswer by_bytes{7, {}};
+        McpAnswer by_bytes{7, 1'000'000};
         for (const char c : row.body) by_bytes.take(row.head, {&c, 1});
         by_bytes.end();
         CHECK(std::move(by_bytes).answer());
@@ -256,7 +256,7 @@ TEST_CASE("McpAnswer finds the answer in JSON and in an event stream, however it
 
 TEST_CASE("McpAnswer without an answer returns the reason", "[mcp][core][unit]") {
     const auto error_of_body = [](const HttpResponse& head, const std::string& body) {
-        McpAnswer answer{7, {.bytes_max = 1000, .depth_max = usual_depth}};
+        McpAnswer answer{7, 1000};
         answer.take(head, body);
         answer.end();
         return std::move(answer).answer().error();
@@ -731,9 +731,7 @@ TEST_CASE("A server's text is reported as one short line without the token, at l
 
 TEST_CASE("A tool's result is its structured content, otherwise its text as JSON",
           "[mcp][core][unit]") {
-    const auto read = [](const char* text) {
-        return detail::json_of_result(McpJson::parse(text), usual_depth);
-    };
+    const auto read = [](const char* text) { return detail::json_of_result(McpJson::parse(text)); };
     CHECK(*read(R"({"structuredContent":{"a":1},"content":[{"type":"text","text":"{}"}]})") ==
           McpJson{{"a", 1}});
     CHECK(*read(R"({"content":[{"type":"text","text":"{\"a\":1}"}]})") == McpJson{{"a", 1}});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: each error of MCP has a text and a cause that policies can use. Method: all values.
-#include <belay/mcp/error.hpp>
+#include <belay/mcp/options.hpp>
 
 #include <set>
 

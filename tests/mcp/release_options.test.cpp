@@ -28,9 +28,9 @@ TEST_CASE("Release builds check the options of a Remote", "[mcp][options][unit]"
     CHECK_THAT(made_with([](mcp::Options& o) { o.push_tool.clear(); }),
                Catch::Matchers::Contains("mcp::Remote: tools and arguments must have names"));
     CHECK_THAT(made_with([](mcp::Options& o) { o.timeout = Duration{}; }),
-               Catch::Matchers::Contains("mcp::Remote: timeout, answer_bytes_max and depth_max"));
-    CHECK_THAT(made_with([](mcp::Options& o) { o.depth_max = 0; }),
-               Catch::Matchers::Contains("mcp::Remote: timeout, answer_bytes_max and depth_max"));
+               Catch::Matchers::Contains("mcp::Remote: timeout and answer_bytes_max"));
+    CHECK_THAT(made_with([](mcp::Options& o) { o.answer_bytes_max = 0; }),
+               Catch::Matchers::Contains("mcp::Remote: timeout and answer_bytes_max"));
     CHECK_THAT(belay_test::aborts_with([] {
                    posix::Loop<> loop;
                    curl::Http{loop, {}, {.connection_age = Duration{}}};

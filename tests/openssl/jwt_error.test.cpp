@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: each error has a text, and the cause by which policies decide. Method: all values.
-#include <belay/openssl/jwt_error.hpp>
+#include <belay/openssl/jwt_verifier.hpp>
 
 #include <string_view>
 

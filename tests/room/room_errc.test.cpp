@@ -4,7 +4,7 @@
 #include <belay/room/room_errc.hpp>
 
 #include <belay/room/detail/room_close.hpp>
-#include <belay/yjs/yjs_errc.hpp>
+#include <belay/yjs/yjs_error.hpp>
 
 #include <algorithm>
 #include <iterator>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: every error has a text and a cause. Method: all values, and values out of range.
-#include <belay/yjs/yjs_errc.hpp>
+#include <belay/yjs/yjs_error.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the results of reading are plain values.
-#include <belay/yjs/yjs_report.hpp>
+#include <belay/yjs/yjs_limits.hpp>
 
 #include <concepts>
 

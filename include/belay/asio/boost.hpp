@@ -98,10 +98,6 @@ struct AsioNames<boost::asio::io_context> {
         return boost::asio::async_initiate<Token, Signature>(std::forward<Initiation>(initiation),
                                                              token);
     }
-    template <class Handler>
-    [[nodiscard]] static auto executor_of(const Handler& handler, const Executor& otherwise) {
-        return boost::asio::get_associated_executor(handler, otherwise);
-    }
 #if __has_include(<boost/asio/associated_cancellation_slot.hpp>)
     [[nodiscard]] static auto slot_of(const auto& handler) {
         return boost::asio::get_associated_cancellation_slot(handler);
@@ -128,18 +124,6 @@ struct AsioNames<boost::asio::io_context> {
         using SteadyTimers = TimersOf<std::chrono::steady_clock>;
         using SystemTimers = TimersOf<std::chrono::system_clock>;
     };
-    template <class Service>
-    static void add(ExecutionContext& context, Service* service) {
-        boost::asio::add_service(context, service);
-    }
-    template <class Service>
-    [[nodiscard]] static Service& use(ExecutionContext& context) {
-        return boost::asio::use_service<Service>(context);
-    }
-    template <class... Kinds>
-    [[nodiscard]] static bool has(ExecutionContext& context) {
-        return (boost::asio::has_service<Kinds>(context) || ...);
-    }
 #endif
 };
 

@@ -93,10 +93,6 @@ struct AsioNames<asio::io_context> {
     static auto initiate(Initiation&& initiation, std::remove_reference_t<Token>& token) {
         return asio::async_initiate<Token, Signature>(std::forward<Initiation>(initiation), token);
     }
-    template <class Handler>
-    [[nodiscard]] static auto executor_of(const Handler& handler, const Executor& otherwise) {
-        return asio::get_associated_executor(handler, otherwise);
-    }
 #if __has_include(<asio/associated_cancellation_slot.hpp>)
     [[nodiscard]] static auto slot_of(const auto& handler) {
         return asio::get_associated_cancellation_slot(handler);
@@ -123,18 +119,6 @@ struct AsioNames<asio::io_context> {
         using SteadyTimers = TimersOf<std::chrono::steady_clock>;
         using SystemTimers = TimersOf<std::chrono::system_clock>;
     };
-    template <class Service>
-    static void add(ExecutionContext& context, Service* service) {
-        asio::add_service(context, service);
-    }
-    template <class Service>
-    [[nodiscard]] static Service& use(ExecutionContext& context) {
-        return asio::use_service<Service>(context);
-    }
-    template <class... Kinds>
-    [[nodiscard]] static bool has(ExecutionContext& context) {
-        return (asio::has_service<Kinds>(context) || ...);
-    }
 #endif
 };
 

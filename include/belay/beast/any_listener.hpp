@@ -14,8 +14,7 @@
 
 #include <belay/asio/boost.hpp>
 #include <belay/asio/loop.hpp>
-#include <belay/beast/detail/any_connection.hpp>
-#include <belay/beast/listener_counters.hpp>
+#include <belay/beast/any_websocket.hpp>
 #include <belay/beast/listener_options.hpp>
 #include <belay/core/bytes.hpp>
 #include <belay/link/link.hpp>
@@ -79,7 +78,7 @@ public:
     using message_type = Bytes;
 
     /// A connection of the client; see WebSocket.   Models: ConnectionLike.
-    using Connection = detail::AnyHandle<detail::AnyConnection>;
+    using Connection = detail::BeastHandle<std::unique_ptr<detail::AnyConnection>>;
 
     /// Called by the listener.
     explicit AnyAccepted(std::unique_ptr<detail::AnyUpgrade> upgrade) noexcept

@@ -10,13 +10,115 @@
 #include <utility>      // std::move
 
 #include <belay/asio/boost.hpp>
-#include <belay/beast/detail/any_connection.hpp>
 #include <belay/beast/websocket_options.hpp>
 #include <belay/core/bytes.hpp>
+#include <belay/core/failure.hpp>
+#include <belay/core/random.hpp>
 #include <belay/link/link.hpp>
+#include <belay/link/status.hpp>
 #include <belay/posix/endpoint.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// A connection. The functions are those of BeastConnection.
+class AnyConnection {
+public:
+    AnyConnection() = default;
+    AnyConnection(const AnyConnection&) = delete;
+    AnyConnection& operator=(const AnyConnection&) = delete;
+    virtual ~AnyConnection() = default;
+
+    virtual SendResult send(const Bytes& message) noexcept = 0;
+    virtual void ping() noexcept = 0;
+    virtual void limit_messages(std::size_t bytes) noexcept = 0;
+    virtual void limit_output(std::size_t bytes) noexcept = 0;
+    virtual void resume_reading() noexcept = 0;
+    virtual void close(const Failure& why) noexcept = 0;
+};
+
+/// A connection of a client.
+class AnyDialled : public AnyConnection {
+public:
+    [[nodiscard]] virtual Instant deadline() const noexcept = 0;
+    virtual void advance(Turn& turn) = 0;
+};
+
+/// The AnyConnection or AnyDialled of a connection, which cannot be moved: `open()` returns it.
+template <class Base, class Connection>
+class AnyConnectionOf : public Base {
+public:
+    template <class Open>
+    explicit AnyConnectionOf(Open open) : connection_{open()} {}
+
+    SendResult send(const Bytes& message) noexcept override { return connection_.send(message); }
+    void ping() noexcept override { connection_.ping(); }
+    void limit_messages(std::size_t bytes) noexcept override { connection_.limit_messages(bytes); }
+    void limit_output(std::size_t bytes) noexcept override { connection_.limit_output(bytes); }
+    void resume_reading() noexcept override { connection_.resume_reading(); }
+    void close(const Failure& why) noexcept override { connection_.close(why); }
+
+protected:
+    [[nodiscard]] Connection& connection() noexcept { return connection_; }
+    [[nodiscard]] const Connection& connection() const noexcept { return connection_; }
+
+private:
+    Connection connection_;
+};
+
+/// Owns a connection, and passes calls to it. A null `Pointer` is a connection that is down: there
+/// was no stream, and its link has been notified.
+template <class Pointer>
+class BeastHandle {
+    using Impl = typename Pointer::element_type;
+    static constexpr bool dials = requires(Impl& impl, Turn& turn) { impl.advance(turn); };
+
+public:
+    /// Called by open().
+    explicit BeastHandle(Pointer impl) noexcept : impl_{std::move(impl)} {}
+
+    /// Sends `message`.
+    ///
+    /// Errors: busy, after which Link::writable follows once; rejected if text frames are sent and
+    /// `message` is not UTF-8; down unless the connection is open.
+    [[nodiscard]] SendResult send(const Bytes& message) noexcept {
+        return impl_ ? impl_->send(message) : SendResult::down;
+    }
+    /// Sends a ping frame. The peer's answer is reported by Link::pong.
+    void ping() noexcept {
+        if (impl_) impl_->ping();
+    }
+    void limit_messages(std::size_t bytes) noexcept {
+        if (impl_) impl_->limit_messages(bytes);
+    }
+    void limit_output(std::size_t bytes) noexcept {
+        if (impl_) impl_->limit_output(bytes);
+    }
+    void resume_reading() noexcept {
+        if (impl_) impl_->resume_reading();
+    }
+    [[nodiscard]] Instant deadline() const noexcept
+        requires dials
+    {
+        return impl_->deadline();
+    }
+    /// Continues the dial of a name.
+    void advance(Turn& turn)
+        requires dials
+    {
+        impl_->advance(turn);
+    }
+    /// Writes the queued messages, sends a close frame, and reports Link::closed when the peer has
+    /// answered it.
+    void close(const Failure& why) noexcept {
+        if (impl_) impl_->close(why);
+    }
+
+protected:
+    [[nodiscard]] Impl* impl() const noexcept { return impl_.get(); }
+
+private:
+    Pointer impl_;
+};
 
 /// A beast::WebSocket. Null: the server of the transport, and no token.
 class AnyDialler {
@@ -60,7 +162,7 @@ public:
     using message_type = Bytes;
 
     /// The connection that it opens.   Models: ConnectionLike.
-    using Connection = detail::AnyHandle<detail::AnyDialled>;
+    using Connection = detail::BeastHandle<std::unique_ptr<detail::AnyDialled>>;
 
     /// As WebSocket.   Throws: std::bad_alloc.
     AnyWebSocket(boost::asio::io_context& context, posix::Endpoint server,

@@ -15,7 +15,7 @@
 #include <belay/asio/loop.hpp>
 #include <belay/beast/detail/pending_upgrade.hpp>
 #include <belay/beast/detail/stream.hpp>
-#include <belay/beast/listener_counters.hpp>
+#include <belay/beast/listener_options.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/link/transport_like.hpp>
 #include <belay/posix/endpoint.hpp>

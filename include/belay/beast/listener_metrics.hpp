@@ -3,7 +3,7 @@
 /// visit_metrics for a beast::Listener.
 #pragma once
 
-#include <belay/beast/listener_counters.hpp>
+#include <belay/beast/listener_options.hpp>
 #include <belay/metrics/metric.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace metrics {

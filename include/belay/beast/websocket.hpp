@@ -187,8 +187,8 @@ public:
         return this->dial_ ? this->dial_->deadline() : never;
     }
     /// Continues the dial of a name.
-    void advance(Instant now) {
-        if (!this->dial_ || !this->dial_->advance(now)) return;
+    void advance(const Turn& turn) {
+        if (!this->dial_ || !this->dial_->advance(turn.now)) return;
         if (!this->dial_->socket()) return end_dial_with(this->dial_->failure());
         this->socket() = std::move(*this->dial_->socket());
         this->end_dial();
@@ -264,9 +264,7 @@ private:
             websocket::stream_base::decorator([this](websocket::request_type& request) {
                 request_.decorate(request, *this->options_);
             }));
-        websocket::permessage_deflate deflate;
-        deflate.client_enable = this->options_->messages.deflate;
-        this->configure(deflate);
+        this->configure();
         this->ws_.async_handshake(response_, request_.host, request_.target,
                                   on([](auto& self, const Error& e) { self.answered(e); }));
     }

@@ -435,21 +435,10 @@ private:
     TextRules rules_{};
 };
 
-}}}  // namespace belay::detail
-
-namespace belay { inline namespace BELAY_ABI { namespace policies {
-
-/// The limits of a text of policies.
-struct TextLimits {
-    /// The most bytes of a text. A longer one is not parsed.
-    std::size_t bytes_max = 1024 * 1024;
-    /// The most policies in a text.
-    std::size_t policies_max = 1000;
-};
-
-}}}  // namespace belay::policies
-
-namespace belay { inline namespace BELAY_ABI { namespace detail {
+/// A longer text is not parsed, so that a wrong file neither takes memory nor stops the program for
+/// long. A policy has some hundred bytes.
+inline constexpr std::size_t policy_text_bytes_max = 1024 * 1024;
+inline constexpr std::size_t policies_max = 1000;
 
 /// Throws the error with its place: the last name in each object that is open.
 [[noreturn]] inline void fail_at(policies::TextError& error, const std::vector<std::string>& path,
@@ -466,12 +455,11 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Parses a text. It throws a TextError for a name that an object has twice, of which nlohmann/json
 /// would keep the last. If `named`, the outermost object has names of policies.
-[[nodiscard]] inline PolicyJson parse_policies(std::string_view text, bool named,
-                                               const policies::TextLimits& limits) {
+[[nodiscard]] inline PolicyJson parse_policies(std::string_view text, bool named) {
     policies::TextError error;
-    if (text.size() > limits.bytes_max) {
+    if (text.size() > policy_text_bytes_max) {
         error.problem = "the text has " + std::to_string(text.size()) + " bytes, the limit is " +
-                        std::to_string(limits.bytes_max);
+                        std::to_string(policy_text_bytes_max);
         throw error;
     }
     constexpr std::size_t depth_max = 5;
@@ -528,13 +516,12 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
 ///
 /// Errors:     a TextError that names the rule and the field: an unknown rule or field, one that is
 ///             there twice or missing, a time without a unit, a number out of range, a text that
-///             is not JSON or is beyond the limits, a policy that neither waits nor stops. It has
+///             is not JSON or has more than 1 MiB, a policy that neither waits nor stops. It has
 ///             one error for each rule that is wrong, see TextError::others.
 /// Complexity: O(bytes * log(names)).   Throws: std::bad_alloc.
-[[nodiscard]] inline Result<AnyPolicy, TextError> read_policy(std::string_view text,
-                                                              TextLimits limits = {}) {
+[[nodiscard]] inline Result<AnyPolicy, TextError> read_policy(std::string_view text) {
     try {
-        return detail::PolicyTextReader{{}}.read(detail::parse_policies(text, false, limits));
+        return detail::PolicyTextReader{{}}.read(detail::parse_policies(text, false));
     } catch (TextError& error) {
         return std::move(error);
     }
@@ -545,20 +532,20 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
 /// All of them are right, or the result is an error. So an operator's mistake changes nothing.
 ///
 /// Errors:     as of read_policy; the TextError also names the policy. More policies than the limit
-///             are an error.
+///             of 1,000 are an error.
 /// Complexity: O(bytes * log(names)).   Throws: std::bad_alloc.
 [[nodiscard]] inline Result<std::map<std::string, AnyPolicy, std::less<>>, TextError> read_policies(
-    std::string_view text, TextLimits limits = {}) {
+    std::string_view text) {
     try {
-        const nlohmann::json all = detail::parse_policies(text, true, limits);
+        const nlohmann::json all = detail::parse_policies(text, true);
         TextError error;
         if (!all.is_object()) {
             error.problem = "the text must be an object of policies, not " + detail::shortened(all);
             return error;
         }
-        if (all.size() > limits.policies_max) {
+        if (all.size() > detail::policies_max) {
             error.problem = "the text has " + std::to_string(all.size()) +
-                            " policies, the limit is " + std::to_string(limits.policies_max);
+                            " policies, the limit is " + std::to_string(detail::policies_max);
             return error;
         }
         std::map<std::string, AnyPolicy, std::less<>> read;

@@ -40,6 +40,7 @@
 #include <algorithm>     // std::copy
 #include <charconv>      // std::from_chars
 #include <concepts>      // std::default_initializable, std::same_as, std::unsigned_integral
+#include <cstddef>       // std::size_t
 #include <cstdint>       // std::int64_t
 #include <optional>      // std::optional
 #include <string>        // std::string
@@ -47,6 +48,7 @@
 #include <system_error>  // std::error_code
 #include <utility>       // std::in_range, std::move
 
+#include <belay/core/assert.hpp>
 #include <belay/core/detail/hex.hpp>
 #include <belay/queue/queue_errc.hpp>
 #include <belay/sync/changes.hpp>
@@ -73,6 +75,46 @@ namespace belay { inline namespace BELAY_ABI {
 namespace detail {
 
 using Json = nlohmann::json;
+
+/// The cost of a JSON text.
+struct JsonCost {
+    bool too_deep = false;
+    /// nlohmann/json takes a NUL byte for the end of the text, and ignores the rest.
+    bool has_nul = false;
+    /// At least what its values take, including an array of them that grows.
+    std::size_t bytes = 0;
+};
+
+/// Computes the cost before parsing, because the parser has no limit for it.
+[[nodiscard]] inline JsonCost json_cost(std::string_view text, std::size_t depth_max) noexcept {
+    // A node of std::map, the allocation of a value, and its place in a growing array. Each
+    // includes the overhead of an allocator.
+    constexpr std::size_t member = 112, container = 80, string = 48, place = 48;
+    JsonCost cost{.bytes = text.size() + place};
+    std::size_t depth = 0;
+    bool quoted = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (c == '\0') return {false, true, cost.bytes};
+        if (c == '"') {
+            quoted = !quoted;
+            if (quoted) cost.bytes += string;
+        }
+        if (quoted) {
+            if (c == '\\' && i + 1 < text.size() && text[i + 1] != '\0') ++i;
+        } else if (c == '[' || c == '{') {
+            if (++depth > depth_max) return {true, false, cost.bytes};
+            cost.bytes += container;
+        } else if (c == ',') {
+            cost.bytes += place;
+        } else if (c == ':') {
+            cost.bytes += member;
+        } else if ((c == ']' || c == '}') && depth != 0) {
+            --depth;
+        }
+    }
+    return cost;
+}
 
 /// Rejects a document by an exception, as nlohmann/json does.
 [[noreturn]] inline void reject_json(const std::string& what, const Json& json) {

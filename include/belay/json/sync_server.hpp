@@ -17,7 +17,6 @@
 #include <utility>       // std::declval, std::exchange, std::move
 #include <vector>        // std::vector
 
-#include <belay/json/detail/json_cost.hpp>
 #include <belay/json/sync.hpp>
 #include <belay/sync/changes.hpp>
 #include <belay/sync/remote_sync_server.hpp>

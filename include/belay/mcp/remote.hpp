@@ -21,7 +21,6 @@
 #include <belay/json/sync.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/mcp/detail/core.hpp>
-#include <belay/mcp/error.hpp>
 #include <belay/mcp/options.hpp>
 #include <belay/sync/scene.hpp>
 
@@ -42,7 +41,7 @@ public:
           token_{std::move(options.token)},
           timeout_{options.timeout},
           bytes_max_{options.answer_bytes_max},
-          core_{{.limits = {.bytes_max = options.answer_bytes_max, .depth_max = options.depth_max},
+          core_{{.bytes_max = options.answer_bytes_max,
                  .is_retryable = std::move(options.is_retryable)}} {}
     McpClient(const McpClient&) = delete;
     McpClient& operator=(const McpClient&) = delete;
@@ -298,9 +297,8 @@ public:
         BELAY_OPTION(!options.fetch_tool.empty() && !options.push_tool.empty() &&
                          !options.session_argument.empty() && !options.scene_argument.empty(),
                      "mcp::Remote: tools and arguments must have names");
-        BELAY_OPTION(
-            options.timeout > Duration{} && options.answer_bytes_max > 0 && options.depth_max > 0,
-            "mcp::Remote: timeout, answer_bytes_max and depth_max must be > 0");
+        BELAY_OPTION(options.timeout > Duration{} && options.answer_bytes_max > 0,
+                     "mcp::Remote: timeout and answer_bytes_max must be > 0");
         state_ = std::make_unique<State>(std::move(http), std::move(url), std::move(options));
     }
 
@@ -412,7 +410,7 @@ private:
         }
         [[nodiscard]] Result<std::optional<Scene<Content>>, Failure> scene_of(
             const detail::McpJson& result) const {
-            const auto json = detail::json_of_result(result, options.depth_max);
+            const auto json = detail::json_of_result(result);
             if (!json) return Failure::from(json.error());
             if (json->is_null()) return std::optional<Scene<Content>>{};
             try {

@@ -2,6 +2,8 @@
 /// \file belay/openssl/jwt_verifier.hpp
 /// jwt::Verifier: verifies JSON Web Tokens and returns their claims; needs OpenSSL 1.1.1 or
 /// later. Link belay::openssl or -lcrypto.
+/// jwt::Errc: the reasons why a token is not valid, or a key is rejected.
+/// JwtObject: reads the JSON object of a token, as strictly as RFC 8259 allows.
 #pragma once
 
 #include <openssl/bio.h>
@@ -11,21 +13,336 @@
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
 
-#include <memory>       // std::unique_ptr
-#include <optional>     // std::optional
-#include <string>       // std::string
-#include <string_view>  // std::string_view
-#include <utility>      // std::move
-#include <variant>      // std::variant
-#include <vector>       // std::vector
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::int64_t
+#include <memory>        // std::unique_ptr
+#include <optional>      // std::optional
+#include <set>           // std::set
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <utility>       // std::move, std::pair
+#include <variant>       // std::variant
+#include <vector>        // std::vector
 
 #include <belay/core/assert.hpp>
+#include <belay/core/bytes.hpp>
+#include <belay/core/detail/hex.hpp>
+#include <belay/core/detail/json_text.hpp>
+#include <belay/core/detail/utf8.hpp>
+#include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/result.hpp>
-#include <belay/openssl/detail/jwt_json.hpp>
-#include <belay/openssl/jwt_error.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace jwt {
+
+/// Errors of a Verifier; category "belay.jwt".
+enum class Errc {
+    /// Not three parts of base64url with JSON objects, or too long, or nested too deep (128).
+    malformed = 1,
+    wrong_algorithm = 2,     ///< signed by another algorithm than the fixed one, or by none
+    critical_extension = 3,  ///< it requires an extension, by `crit`
+    unknown_key = 4,         ///< no key has its `kid`
+    bad_signature = 5,       ///< it was not signed with the key
+    expired = 6,             ///< its `exp` has passed, or there is none
+    not_yet_valid = 7,       ///< its `nbf` is in the future
+    wrong_issuer = 8,        ///< its `iss` is another
+    wrong_audience = 9,      ///< its `aud` is another
+    bad_subject = 10,        ///< its `sub` is missing, or has another form
+    bad_key = 11,      ///< of the verifier: a key is too weak or unreadable, or two have one name
+    bad_options = 12,  ///< of the verifier: a leeway below 0 or above 10 minutes
+    missing = 13,      ///< there is no token
+    not_verified = 14  ///< the verification itself failed, for example for lack of memory
+};
+
+}}}  // namespace belay::jwt
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+inline constexpr ErrorText jwt_error_texts[] = {
+    {"the token is malformed or too long", Cause::unauthorized},
+    {"the token is not signed by the configured algorithm", Cause::unauthorized},
+    {"the token requires an extension that belay does not support", Cause::unauthorized},
+    {"the token's key is unknown", Cause::unauthorized},
+    {"the token's signature is wrong", Cause::unauthorized},
+    {"the token has expired, or has no expiry", Cause::unauthorized},
+    {"the token is not valid yet", Cause::unauthorized},
+    {"the token has another issuer", Cause::unauthorized},
+    {"the token has another audience", Cause::unauthorized},
+    {"the token's subject is missing or malformed", Cause::unauthorized},
+    {"a key is too weak, unreadable, or configured twice", Cause::permanent},
+    {"jwt::Options::leeway must be from 0 to 10 minutes", Cause::permanent},
+    {"there is no token", Cause::unauthorized},
+    {"the token could not be verified", Cause::overloaded},
+};
+
+/// Returns the category of jwt::Errc.
+[[nodiscard]] inline const std::error_category& jwt_error_category() noexcept {
+    static const TableCategory category{"belay.jwt", jwt_error_texts};
+    return category;
+}
+}}}  // namespace belay::detail
+
+namespace belay { inline namespace BELAY_ABI { namespace jwt {
+
+/// Makes a std::error_code of an Errc; the implicit conversion calls it.
+[[nodiscard]] inline std::error_code make_error_code(Errc e) noexcept {
+    return {static_cast<int>(e), detail::jwt_error_category()};
+}
+
+}}}  // namespace belay::jwt
+
+template <>
+struct std::is_error_code_enum<belay::jwt::Errc> : std::true_type {};
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The reason why a verifier was not made, with more detail than the code has.
+///
+/// Thread safety: a plain value.
+struct JwtSetupError : std::error_code {
+    JwtSetupError() noexcept = default;
+    JwtSetupError(jwt::Errc error, std::string text)
+        : std::error_code{error}, what{std::move(text)} {}
+
+    /// Returns what is wrong, and what to do.   Allocates; throws std::bad_alloc.
+    [[nodiscard]] std::string message() const {
+        return what.empty() ? std::error_code::message() : what;
+    }
+
+    std::string what;
+};
+
+/// A number of JSON: 0.`digits` * 10^`point`.
+struct JwtNumber {
+    bool negative = false;
+    std::string digits{};  ///< without leading zeros; empty for 0
+    std::int64_t point = 0;
+
+    /// Reads the number with which `text` begins, and removes it from there.
+    /// Returns: nothing if there is none, or if a double does not have its range.
+    [[nodiscard]] static std::optional<JwtNumber> read(std::string_view& text) {
+        JwtNumber out;
+        out.negative = take(text, '-');
+        const std::string_view whole = take_digits(text);
+        if (whole.empty() || (whole.front() == '0' && whole.size() > 1)) return std::nullopt;
+        out.digits = whole;
+        out.point = static_cast<std::int64_t>(whole.size());
+        if (take(text, '.')) {
+            const std::string_view rest = take_digits(text);
+            if (rest.empty()) return std::nullopt;
+            out.digits += rest;
+        }
+        if (take(text, 'e') || take(text, 'E')) {
+            const bool down = take(text, '-');
+            if (!down) take(text, '+');
+            const std::string_view exponent = take_digits(text);
+            if (exponent.empty()) return std::nullopt;
+            std::int64_t value = 0;
+            // A token is too short for a number whose other digits would make up for more.
+            for (const char c : exponent)
+                value = value < 1'000'000 ? value * 10 + (c - '0') : value;
+            out.point += down ? -value : value;
+        }
+        const auto zeros = out.digits.find_first_not_of('0');
+        out.point -= static_cast<std::int64_t>(zeros == std::string::npos ? 0 : zeros);
+        out.digits.erase(0, zeros);
+        if (!out.digits.empty() && out.point > 309) return std::nullopt;
+        // From 0.179...e309 on, other parsers round to infinity.
+        if (out.point == 309 && out.digits >= "17976931348623158079") return std::nullopt;
+        return out;
+    }
+    /// Returns `count` digits after the first `from` ones of the number that has 0 before the point
+    /// and all digits after it, as a number. Missing digits are zeros.   Pre: count <= 18.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of std::string::substr
+    [[nodiscard]] std::int64_t digits_from(std::int64_t from, std::int64_t count) const noexcept {
+        std::int64_t value = 0;
+        for (std::int64_t i = from; i < from + count; ++i) {
+            const bool has = i >= 0 && i < static_cast<std::int64_t>(digits.size());
+            value = value * 10 + (has ? digits[static_cast<std::size_t>(i)] - '0' : 0);
+        }
+        return value;
+    }
+
+private:
+    static bool take(std::string_view& text, char c) noexcept {
+        if (text.empty() || text.front() != c) return false;
+        text.remove_prefix(1);
+        return true;
+    }
+    static std::string_view take_digits(std::string_view& text) noexcept {
+        std::size_t n = 0;
+        while (n < text.size() && text[n] >= '0' && text[n] <= '9') ++n;
+        const std::string_view digits = text.substr(0, n);
+        text.remove_prefix(n);
+        return digits;
+    }
+};
+
+/// A value of JSON.
+struct JwtValue {
+    enum class Kind : std::uint8_t { text, number, array, object, word };
+    Kind kind = Kind::word;
+    std::string text{};             ///< a string, decoded, or a number as it is written
+    std::vector<JwtValue> items{};  ///< of an array; those of an array in it are not kept
+
+    [[nodiscard]] bool is_text() const noexcept { return kind == Kind::text; }
+    [[nodiscard]] bool is_number() const noexcept { return kind == Kind::number; }
+};
+
+/// The members of a JSON object. Values deeper than the items of an array are checked and not
+/// stored.
+///
+/// It rejects everything that RFC 8259 does not allow. It also rejects these inputs, about which
+/// parsers disagree:
+/// - a text that is not UTF-8, and half of a surrogate pair;
+/// - a number beyond the range of a double;
+/// - more than 128 objects and arrays within one another;
+/// - a name that an object has twice.
+///
+/// A token has few members and needs no parser of a library, whose headers would take a quarter of
+/// a gigabyte to compile.
+class JwtObject {
+public:
+    /// The most objects and arrays within one another.
+    static constexpr std::size_t nesting_max = 128;
+
+    /// Complexity: O(n log n).
+    [[nodiscard]] static std::optional<JwtObject> parse(std::string_view json) {
+        JwtObject object;
+        const bool is_json =
+            is_utf8(json) && JsonText<Reader>::of(json, nesting_max, Reader{object.members_}) ==
+                                 JsonText<Reader>::Verdict::json;
+        if (!is_json) return std::nullopt;
+        return object;
+    }
+    /// Returns the value of a member; nullptr if there is none.
+    [[nodiscard]] const JwtValue* find(std::string_view name) const noexcept {
+        for (const auto& [one, value] : members_) {
+            if (one == name) return &value;
+        }
+        return nullptr;
+    }
+
+private:
+    using Members = std::vector<std::pair<std::string, JwtValue>>;
+
+    /// Takes the parts of the text; see JsonText.
+    class Reader {
+    public:
+        explicit Reader(Members& members) noexcept : members_{members} {}
+
+        [[nodiscard]] bool open(bool is_object) {
+            if (open_.empty() && !is_object) return false;
+            store({is_object ? JwtValue::Kind::object : JwtValue::Kind::array});
+            open_.push_back({.is_object = is_object});
+            return true;
+        }
+        void close() noexcept { open_.pop_back(); }
+        [[nodiscard]] bool name(std::string_view written) {
+            std::string name;
+            if (!decode(written, name)) return false;
+            if (open_.size() == 1) members_.emplace_back(name, JwtValue{});
+            return open_.back().names.insert(std::move(name)).second;
+        }
+        [[nodiscard]] bool text(std::string_view written) {
+            JwtValue value{JwtValue::Kind::text};
+            return decode(written, value.text) && store(std::move(value));
+        }
+        [[nodiscard]] bool number(std::string_view written) {
+            std::string_view rest = written;
+            return JwtNumber::read(rest) && rest.empty() &&
+                   store({JwtValue::Kind::number, std::string{written}});
+        }
+        [[nodiscard]] bool word() { return store({}); }
+
+    private:
+        /// An object or an array that has not ended.
+        struct Scope {
+            bool is_object;
+            std::set<std::string> names{};
+        };
+
+        /// Returns false for a value that is not in an object.
+        bool store(JwtValue value) {
+            if (open_.size() == 1) members_.back().second = std::move(value);
+            if (open_.size() == 2 && !open_.back().is_object)
+                members_.back().second.items.push_back(std::move(value));
+            return !open_.empty();
+        }
+        /// Decodes the escapes of a string.   Returns: false for half of a surrogate pair.
+        [[nodiscard]] bool decode(std::string_view written, std::string& out) {
+            rest_ = written;
+            while (!rest_.empty()) {
+                const char c = rest_.front();
+                rest_.remove_prefix(1);
+                if (c != '\\') {
+                    out += c;
+                } else if (!read_escape(out)) {
+                    return false;
+                }
+            }
+            return true;
+        }
+        [[nodiscard]] bool read_escape(std::string& out) {
+            constexpr std::string_view letters = "\"\\/bfnrt";
+            constexpr std::string_view meant = "\"\\/\b\f\n\r\t";
+            const char c = rest_.empty() ? '\0' : rest_.front();
+            if (const auto i = letters.find(c); i != std::string_view::npos) {
+                rest_.remove_prefix(1);
+                out += meant[i];
+                return true;
+            }
+            unsigned code = 0;
+            if (!read_unit(code)) return false;
+            const bool is_high = code >= 0xD800 && code <= 0xDBFF;
+            if (code >= 0xDC00 && code <= 0xDFFF) return false;
+            if (is_high) {
+                unsigned low = 0;
+                if (!read_low_unit(low)) return false;
+                code = 0x10000 + ((code - 0xD800) << 10U) + (low - 0xDC00);
+            }
+            append_utf8(out, code);
+            return true;
+        }
+        [[nodiscard]] bool read_low_unit(unsigned& unit) {
+            return take("\\") && read_unit(unit) && unit >= 0xDC00 && unit <= 0xDFFF;
+        }
+        /// Reads `u` and four hexadecimal digits.
+        [[nodiscard]] bool read_unit(unsigned& unit) {
+            if (!take("u") || rest_.size() < 4) return false;
+            for (const char c : rest_.substr(0, 4)) {
+                if (hex_value(c) < 0) return false;
+                unit = unit << 4U | static_cast<unsigned>(hex_value(c));
+            }
+            rest_.remove_prefix(4);
+            return true;
+        }
+        static void append_utf8(std::string& out, unsigned code) {
+            const auto add = [&](unsigned byte) { out += static_cast<char>(byte); };
+            if (code < 0x80) return add(code);
+            if (code < 0x800) {
+                add(0xC0U | code >> 6U);
+            } else if (code < 0x10000) {
+                add(0xE0U | code >> 12U), add(0x80U | (code >> 6U & 0x3FU));
+            } else {
+                add(0xF0U | code >> 18U), add(0x80U | (code >> 12U & 0x3FU));
+                add(0x80U | (code >> 6U & 0x3FU));
+            }
+            add(0x80U | (code & 0x3FU));
+        }
+        [[nodiscard]] bool take(std::string_view word) noexcept {
+            if (!rest_.starts_with(word)) return false;
+            rest_.remove_prefix(word.size());
+            return true;
+        }
+
+        Members& members_;
+        std::string_view rest_{};  // of a string that is being decoded
+        std::vector<Scope> open_{};
+    };
+
+    Members members_{};
+};
 
 /// Decodes base64 for URLs, without padding (RFC 7515, section 2). Unused bits must be 0, so that
 /// each sequence of bytes has only one text.

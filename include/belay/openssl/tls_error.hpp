@@ -67,6 +67,32 @@ public:
     static const TlsCategory category;
     return category;
 }
+
+/// Returns the error for a result of the verification of a certificate. The numbers are those of
+/// X509_V_ERR_..., which OpenSSL and the libraries made from it have in common, so that this header
+/// needs none of them.
+[[nodiscard]] constexpr tls::Errc certificate_error(long result) noexcept {
+    switch (result) {
+        case 9:
+            return tls::Errc::certificate_not_yet_valid;
+        case 10:
+            return tls::Errc::certificate_expired;
+        case 18:
+            return tls::Errc::certificate_self_signed;
+        case 2:
+        case 19:  // the server has sent its untrusted root, too
+        case 20:
+        case 21:
+            return tls::Errc::certificate_unknown_issuer;
+        case 23:
+            return tls::Errc::certificate_revoked;
+        case 62:
+        case 64:
+            return tls::Errc::certificate_other_name;
+        default:
+            return tls::Errc::certificate_rejected;
+    }
+}
 }}}  // namespace belay::detail
 
 namespace belay { inline namespace BELAY_ABI { namespace tls {

@@ -11,6 +11,7 @@
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
 
+#include <belay/core/assert.hpp>
 #include <belay/core/result.hpp>
 #include <belay/queue/storage_like.hpp>
 #include <belay/redis/detail/connection.hpp>

@@ -99,7 +99,7 @@ public:
     /// to half of it is subtracted at random. A storage that restarts is back within a second. One
     /// that is down for long is not called more often than once a minute for each room.
     static constexpr Duration retry_min = std::chrono::seconds{1};
-    static constexpr Duration retry_max = std::chrono::minutes{1};
+    static constexpr Duration retry_max = std::chrono::minutes{1};  ///< see retry_min
 
     /// Whether a room is loaded, and whether its document has changes that no snapshot covers.
     enum class State : std::uint8_t {

@@ -9,8 +9,8 @@
 
 #include <belay/core/assert.hpp>
 #include <belay/core/detail/hex.hpp>
+#include <belay/core/detail/utf8.hpp>
 #include <belay/room/persistence_like.hpp>
-#include <belay/yjs/detail/utf8.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

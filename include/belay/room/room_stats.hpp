@@ -13,7 +13,7 @@
 
 #include <belay/core/instant.hpp>
 #include <belay/room/room_errc.hpp>
-#include <belay/yjs/yjs_errc.hpp>
+#include <belay/yjs/yjs_error.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

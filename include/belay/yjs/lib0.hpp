@@ -8,8 +8,8 @@
 #include <string_view>  // std::string_view
 
 #include <belay/core/bytes.hpp>
-#include <belay/yjs/detail/utf8.hpp>
-#include <belay/yjs/yjs_errc.hpp>
+#include <belay/core/detail/utf8.hpp>
+#include <belay/yjs/yjs_error.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs {
 

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs/yjs_limits.hpp
 /// Limits: how much one Yjs update of a peer may hold.
+/// Summary and Merged: the results of reading an update, and of merging several.
 #pragma once
 
-#include <cstddef>  // std::size_t
+#include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint64_t
+#include <string_view>  // std::string_view
+#include <vector>       // std::vector
 
 #include <belay/core/bytes.hpp>
 #include <belay/yjs/lib0.hpp>
@@ -39,6 +43,41 @@ struct Limits {
     [[nodiscard]] static constexpr Limits none() noexcept {
         return {no_limit, no_limit, no_limit, nesting_ceiling, no_limit};
     }
+};
+
+/// The contents of one update, as `validate` reports them.
+///
+/// Thread safety: a plain value.
+struct Summary {
+    std::size_t clients = 0;        ///< editors whose content is in it
+    std::size_t structs = 0;        ///< pieces of content, without gaps
+    std::size_t delete_ranges = 0;  ///< runs of content that it deletes
+    std::size_t skips = 0;          ///< gaps inside: content that another update has
+    std::size_t late_starts = 0;    ///< clients whose content does not begin at their clock 0
+    /// The guids of the subdocuments that it embeds, as views of the update's own bytes. Each is a
+    /// document of its own, whose access must be checked by this guid.
+    std::vector<std::string_view> subdocuments;
+
+    /// Returns how many ranges of clocks the update, as a whole document, lacks.
+    [[nodiscard]] std::size_t gaps() const noexcept { return skips + late_starts; }
+};
+
+/// The result of `merge_updates`.
+///
+/// Thread safety: a plain value.
+struct Merged {
+    /// One update that is equivalent to all updates that were merged.
+    Bytes update;
+    /// How many ranges of clocks the update lacks. Some other update, not among these, has them.
+    std::size_t gaps = 0;
+    /// How often two updates have different content for the same clocks of the same client. A
+    /// client id was then used twice, because of copied storage or a forged id. The content that
+    /// comes first by clock, and then in the order of the updates, is kept.
+    std::size_t conflicts = 0;
+    /// The client of the first conflict, if there is one.
+    std::uint64_t conflict_client = 0;
+    /// The clock of the first conflict, if there is one.
+    std::uint64_t conflict_clock = 0;
 };
 
 }}}  // namespace belay::yjs

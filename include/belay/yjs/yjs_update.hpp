@@ -11,10 +11,30 @@
 #include <vector>            // std::vector
 
 #include <belay/core/result.hpp>
-#include <belay/yjs/detail/yjs_compact.hpp>
 #include <belay/yjs/detail/yjs_diff.hpp>
 #include <belay/yjs/detail/yjs_garbage.hpp>
+#include <belay/yjs/detail/yjs_merge.hpp>
 #include <belay/yjs/detail/yjs_split.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
+
+/// Returns an update with fewer structs: content that was typed letter by letter is joined.
+[[nodiscard]] inline Bytes coalesced(Sources& sources) {
+    UpdateWriter writer;
+    writer.reserve(sources.updates.front().size());
+    Coalescer coalescer{writer};
+    sources.sort_blocks();
+    for (Block block : sources.blocks) {
+        writer.begin_block({block.client, block.clock});
+        while (block.structs > 0) coalescer.put(sources.take(block));
+        coalescer.end_run();
+        writer.end_block();
+    }
+    unite_ranges(sources.deletes);
+    return writer.finish(sources.deletes);
+}
+
+}}}  // namespace belay::yjs::detail
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs {
 

@@ -89,9 +89,9 @@ struct AsioOf : AsioNames<C> {
         if constexpr (requires { typename Names::Services; }) {
             using Scheduler = typename Names::Services::Scheduler;
             if constexpr (std::is_constructible_v<Scheduler, ExecutionContext&, int, bool>) {
-                Names::add(context, new Scheduler{context, 0, false});
+                add_service(context, new Scheduler{context, 0, false});
             } else {
-                Names::add(context, new Scheduler{context, false});
+                add_service(context, new Scheduler{context, false});
             }
         }
     }
@@ -99,8 +99,8 @@ struct AsioOf : AsioNames<C> {
     [[nodiscard]] static bool has_io_objects([[maybe_unused]] ExecutionContext& context) {
         if constexpr (requires { typename Names::Services; }) {
             using S = typename Names::Services;
-            return Names::template has<typename S::Reactor, typename S::TcpResolver,
-                                       typename S::UdpResolver>(context);
+            return has<typename S::Reactor, typename S::TcpResolver, typename S::UdpResolver>(
+                context);
         } else {
             return false;
         }
@@ -111,19 +111,19 @@ struct AsioOf : AsioNames<C> {
         if (!has_io_objects(context)) return nullptr;
         if constexpr (requires { typename Names::Services; }) {
             using S = typename Names::Services;
-            if (Names::template has<typename S::TcpResolver, typename S::UdpResolver>(context)) {
+            if (has<typename S::TcpResolver, typename S::UdpResolver>(context)) {
                 return "a resolver";
             }
-            if (Names::template has<typename S::TcpSockets>(context)) return "an ip::tcp socket";
-            if (Names::template has<typename S::UdpSockets>(context)) return "an ip::udp socket";
-            if (Names::template has<typename S::Signals>(context)) return "a signal_set";
-            auto& scheduler = Names::template use<typename S::Scheduler>(context);
+            if (has<typename S::TcpSockets>(context)) return "an ip::tcp socket";
+            if (has<typename S::UdpSockets>(context)) return "an ip::udp socket";
+            if (has<typename S::Signals>(context)) return "a signal_set";
+            auto& scheduler = use_service<typename S::Scheduler>(context);
             Error error;
             scheduler.restart();
             // It is stopped if nothing waits.
             if (scheduler.poll(error) == 0 && scheduler.stopped()) return nullptr;
-            if (Names::template has<typename S::SteadyTimers>(context)) return "a steady_timer";
-            if (Names::template has<typename S::SystemTimers>(context)) return "a system_timer";
+            if (has<typename S::SteadyTimers>(context)) return "a steady_timer";
+            if (has<typename S::SystemTimers>(context)) return "a system_timer";
         }
         return "an I/O object";
     }
@@ -140,9 +140,20 @@ struct AsioOf : AsioNames<C> {
             });
         }
     }
+    template <class Handler>
+    [[nodiscard]] static auto executor_of(const Handler& handler, const Executor& otherwise) {
+        return get_associated_executor(handler, otherwise);
+    }
     [[nodiscard]] static Error error_of(std::errc error) noexcept {
         return error == std::errc{} ? Error{}
                                     : Error{static_cast<int>(error), Names::system_category()};
+    }
+
+private:
+    /// Returns whether the context has a service of one of these types.
+    template <class... Services>
+    [[nodiscard]] static bool has(ExecutionContext& context) {
+        return (has_service<Services>(context) || ...);
     }
 };
 

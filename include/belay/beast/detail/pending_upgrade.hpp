@@ -18,10 +18,9 @@
 #include <boost/beast/http/rfc7230.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 
-#include <belay/beast/detail/silent_upgrades.hpp>
+#include <belay/beast/detail/ip_limiter.hpp>
 #include <belay/beast/detail/stream.hpp>
 #include <belay/beast/detail/upgrade_rules.hpp>
-#include <belay/beast/listener_counters.hpp>
 #include <belay/beast/listener_options.hpp>
 #include <belay/beast/websocket_options.hpp>
 #include <belay/http/detail/http_text.hpp>
@@ -86,9 +85,7 @@ public:
                     response.set(http::field::sec_websocket_protocol, protocol);
                 }
             }));
-        websocket::permessage_deflate deflate;
-        deflate.server_enable = this->options_->messages.deflate;
-        this->configure(deflate);
+        this->configure();
         // A peer that does not read may block the answer, so its time is limited.
         this->close_timer_.expires_after(Parent::close_max);
         this->close_timer_.async_wait(Parent::on_of(*this, [](auto& self, const Error& e) {
@@ -419,10 +416,9 @@ private:
 
     void read() {
         expect(until_);
-        const std::size_t most = listener_->limiter->options().header_bytes_max;
-        input_.max_size(most);
+        input_.max_size(header_max);
         parser_.emplace();
-        parser_->header_limit(static_cast<std::uint32_t>(most));
+        parser_->header_limit(header_max);
         boost::beast::http::async_read_header(
             stream_, input_, *parser_,
             on([](auto& self, const Error& e, std::size_t) { self.header_read(e); }));
@@ -540,6 +536,8 @@ private:
             }));
     }
 
+    /// The limit of nginx and of Apache: a longer header does not pass the usual proxies either.
+    static constexpr std::uint32_t header_max = 8 << 10;
     static constexpr std::chrono::seconds leave_max{1};
     static constexpr std::size_t drain_max = std::size_t{64} << 10;
 

@@ -19,13 +19,14 @@
 
 #include <belay/asio/boost.hpp>
 #include <belay/asio/detail/dial.hpp>
+#include <belay/beast/any_websocket.hpp>
 #include <belay/beast/detail/gathered.hpp>
 #include <belay/beast/detail/ip_limiter.hpp>
 #include <belay/beast/websocket_options.hpp>
 #include <belay/core/detail/memory.hpp>
+#include <belay/core/detail/utf8.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/random.hpp>
-#include <belay/http/detail/http_text.hpp>
 #include <belay/link/link.hpp>
 #include <belay/link/link_errc.hpp>
 
@@ -144,7 +145,8 @@ public:
 
     [[nodiscard]] SendResult send(const Bytes& message) noexcept {
         if (state_ != State::open || broken_) return SendResult::down;
-        if (options_->messages.frames == beast::WebSocketFrames::text && !is_utf8(message)) {
+        if (options_->messages.frames == beast::WebSocketFrames::text &&
+            !is_utf8(as_text(message))) {
             return SendResult::rejected;
         }
         const std::size_t cost = cost_of(message);
@@ -228,8 +230,10 @@ protected:
     // ---- from the handshake to the end ---------------------------------------------------------
 
     /// Sets the options of either role, before the handshake. belay has its own deadlines.
-    void configure(const boost::beast::websocket::permessage_deflate& deflate) {
+    void configure() {
         namespace websocket = boost::beast::websocket;
+        websocket::permessage_deflate deflate;
+        deflate.client_enable = deflate.server_enable = options_->messages.deflate;
         using websocket::stream_base;
         ws_.set_option(stream_base::timeout{stream_base::none(), stream_base::none(), false});
         ws_.set_option(deflate);
@@ -530,57 +534,14 @@ protected:
 
 /// One connection, dialled or accepted. Its destructor closes the socket without a callback.
 template <class Stream, class Impl = BeastStream<Stream>>
-class BeastConnection {
-    static constexpr bool dials = requires(Impl& impl) { impl.advance(Instant{}); };
-
+class BeastConnection : public BeastHandle<std::shared_ptr<Impl>> {
 public:
-    /// `impl` is null if there was no stream. Its link has been notified in that case.
-    explicit BeastConnection(std::shared_ptr<Impl> impl) noexcept : impl_{std::move(impl)} {}
+    using BeastHandle<std::shared_ptr<Impl>>::BeastHandle;
     BeastConnection(const BeastConnection&) = delete;
     BeastConnection& operator=(const BeastConnection&) = delete;
     ~BeastConnection() {
-        if (impl_) impl_->abandon();
+        if (this->impl() != nullptr) this->impl()->abandon();
     }
-
-    /// Sends `message`.
-    ///
-    /// Errors: busy, after which Link::writable follows once; rejected if text frames are sent and
-    /// `message` is not UTF-8; down unless the connection is open.
-    [[nodiscard]] SendResult send(const Bytes& message) noexcept {
-        return impl_ ? impl_->send(message) : SendResult::down;
-    }
-    /// Sends a ping frame. The peer's answer is reported by Link::pong.
-    void ping() noexcept {
-        if (impl_) impl_->ping();
-    }
-    void limit_messages(std::size_t bytes) noexcept {
-        if (impl_) impl_->limit_messages(bytes);
-    }
-    void limit_output(std::size_t bytes) noexcept {
-        if (impl_) impl_->limit_output(bytes);
-    }
-    void resume_reading() noexcept {
-        if (impl_) impl_->resume_reading();
-    }
-    [[nodiscard]] Instant deadline() const noexcept
-        requires dials
-    {
-        return impl_->deadline();
-    }
-    /// Continues the dial of a name.
-    void advance(Turn& turn)
-        requires dials
-    {
-        impl_->advance(turn.now);
-    }
-    /// Writes the queued messages, sends a close frame, and reports Link::closed when the peer has
-    /// answered it.
-    void close(const Failure& why) noexcept {
-        if (impl_) impl_->close(why);
-    }
-
-private:
-    std::shared_ptr<Impl> impl_;
 };
 
 }}}  // namespace belay::detail

@@ -14,6 +14,7 @@
 #include <arpa/inet.h>
 
 #include <belay/core/assert.hpp>
+#include <belay/http/detail/http_text.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -65,18 +66,10 @@ struct IpAddress {
     friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
 };
 
-[[nodiscard]] constexpr char lowered(char c) noexcept {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
 [[nodiscard]] inline std::string lowered(std::string_view text) {
     std::string out{text};
     for (char& c : out) c = lowered(c);
     return out;
-}
-[[nodiscard]] constexpr std::string_view trimmed(std::string_view text) noexcept {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
 }
 
 /// The origin of a page (RFC 6454, section 6): its scheme, its host, and its port unless that is

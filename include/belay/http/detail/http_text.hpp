@@ -9,7 +9,6 @@
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 
-#include <belay/core/bytes.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 
@@ -35,14 +34,22 @@ inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
     return is_one_word(text) && text.find_first_of(":(),/;<=>?@[\\]{}\"") == text.npos;
 }
 
+/// Returns a text without these characters at its ends.
+[[nodiscard]] constexpr std::string_view trimmed(std::string_view text,
+                                                 std::string_view around = " \t") noexcept {
+    const std::size_t first = text.find_first_not_of(around);
+    if (first == text.npos) return {};
+    return text.substr(first, text.find_last_not_of(around) - first + 1);
+}
+/// Returns a letter of ASCII as a small one, in every locale.
+[[nodiscard]] constexpr char lowered(char c) noexcept {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 /// Returns whether two names of headers, schemes or hosts are equal. ASCII only, in every locale.
 [[nodiscard]] constexpr bool is_same_name(std::string_view a, std::string_view b) noexcept {
-    constexpr auto lower = [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    };
     if (a.size() != b.size()) return false;
     for (std::size_t i = 0; i < a.size(); ++i) {
-        if (lower(a[i]) != lower(b[i])) return false;
+        if (lowered(a[i]) != lowered(b[i])) return false;
     }
     return true;
 }
@@ -66,25 +73,6 @@ inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
         }
     }
     return out;
-}
-
-/// Returns whether bytes are UTF-8 (RFC 3629), as a text message must be.
-[[nodiscard]] constexpr bool is_utf8(BytesView bytes) noexcept {
-    for (std::size_t i = 0; i < bytes.size();) {
-        const auto first = static_cast<unsigned>(bytes[i++]);
-        if (first < 0x80) continue;
-        const unsigned more = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : 1;
-        if (first < 0xC2 || first > 0xF4 || bytes.size() - i < more) return false;
-        unsigned point = first & (0x3FU >> more);
-        for (unsigned left = more; left != 0; --left) {
-            const auto next = static_cast<unsigned>(bytes[i++]);
-            if ((next & 0xC0U) != 0x80U) return false;
-            point = point << 6U | (next & 0x3FU);
-        }
-        const bool too_long = (more == 2 && point < 0x800) || (more == 3 && point < 0x10000);
-        if (too_long || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF)) return false;
-    }
-    return true;
 }
 
 /// Finds the parts of an event stream that are neither comments nor empty lines.
@@ -259,7 +247,7 @@ struct RetryAfter {
     [[nodiscard]] constexpr Duration wait() const noexcept {
         using std::chrono::seconds;
         constexpr seconds most = std::chrono::hours{24};
-        const std::string_view text = trimmed(value);
+        const std::string_view text = trimmed(value, around);
         std::optional<seconds> wait;
         if (const auto count = seconds_in(text.substr(0, text.find_first_of(",;")))) {
             // Some servers send the time in seconds since 1970, or in milliseconds.
@@ -274,12 +262,9 @@ struct RetryAfter {
     }
 
 private:
-    [[nodiscard]] static constexpr std::string_view trimmed(std::string_view text) noexcept {
-        constexpr std::string_view around = " \t\"";
-        const std::size_t first = text.find_first_not_of(around);
-        if (first == text.npos) return {};
-        return text.substr(first, text.find_last_not_of(around) - first + 1);
-    }
+    /// Some servers quote the value.
+    static constexpr std::string_view around = " \t\"";
+
     /// Returns the milliseconds of a unit of time, that of no name included; 0 for no unit.
     [[nodiscard]] static constexpr std::int64_t unit_of(std::string_view name) noexcept {
         constexpr auto is = [](std::string_view n, auto... names) {
@@ -317,10 +302,10 @@ private:
                 }
                 thousandths += rest;
             }
-            text = trimmed(text.substr(at));
+            text = trimmed(text.substr(at), around);
             const std::size_t end = smaller(text.find_first_of("0123456789+-.: "), text.size());
             const std::int64_t unit = unit_of(text.substr(0, end));
-            text = trimmed(text.substr(end));
+            text = trimmed(text.substr(end), around);
             // Only a single number needs no unit.
             if (unit == 0 || (end == 0 && (total != 0 || !text.empty()))) return std::nullopt;
             total += smaller(whole, most / unit) * unit + (thousandths * unit + 999) / 1000;

@@ -2,9 +2,11 @@
 /// \file belay/mcp/detail/core.hpp
 /// McpCore: all decisions of mcp::Remote, without sockets: received messages, requests to send, and
 /// finished calls.
+/// JSON-RPC 2.0 messages, as a server of the Model Context Protocol sends and receives them.
 #pragma once
 
 #include <algorithm>    // std::find_if, std::count_if, std::min
+#include <cstdint>      // std::uint64_t
 #include <deque>        // std::deque
 #include <optional>     // std::optional
 #include <string>       // std::string
@@ -12,13 +14,165 @@
 #include <utility>      // std::move, std::exchange, std::in_range
 #include <vector>       // std::vector
 
+#include <belay/core/result.hpp>
+#include <belay/http/http_errc.hpp>
 #include <belay/http/http_message.hpp>
-#include <belay/mcp/detail/message.hpp>
+#include <belay/json/sync.hpp>
 #include <belay/mcp/options.hpp>
 #include <belay/sync/event_stream.hpp>
 #include <belay/version.hpp>
+#include <nlohmann/json.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+using McpJson = nlohmann::json;
+
+/// One received message.
+struct McpMessage {
+    enum class Kind : std::uint8_t { result, error, request, notification };
+    Kind kind = Kind::notification;
+    /// An integer or a text, in all but a notification. Null if the server could not read our id.
+    McpJson id;
+    /// In requests and notifications.
+    std::string method;
+    /// The result, or the error.
+    McpJson body;
+};
+
+/// The most messages in one answer that is an array. Versions of the protocol that allow arrays
+/// answer a batch of requests with one, and belay never sends a batch.
+inline constexpr std::size_t mcp_batch_max = 64;
+
+/// The most memory for the values of one answer. Compared with the length of the answer, texts take
+/// a little more, numbers a few times as much, and empty objects thirty times as much.
+inline constexpr std::size_t json_memory_max = std::size_t{128} << 20;
+
+/// The deepest nesting of an answer, because nlohmann/json copies and frees values recursively. A
+/// JsonSyncServer has the same limit.
+inline constexpr std::size_t mcp_depth_max = 64;
+
+/// Returns why a text must not be parsed; no error if it may be.
+[[nodiscard]] inline std::error_code why_not_parsed(
+    std::string_view text, std::size_t depth_max = mcp_depth_max) noexcept {
+    const JsonCost cost = json_cost(text, depth_max);
+    if (cost.has_nul) return mcp::Errc::not_json;
+    if (cost.too_deep) return mcp::Errc::too_deep;
+    return cost.bytes > json_memory_max ? make_error_code(HttpErrc::too_long) : std::error_code{};
+}
+
+/// Detects a member of a message that occurs twice, because parsers disagree on which of them
+/// counts.
+class RepeatedMembers {
+public:
+    bool operator()(int depth, McpJson::parse_event_t event, const McpJson& parsed) {
+        using Event = McpJson::parse_event_t;
+        if (depth == 0 && event == Event::array_start) envelope_ = 1;
+        if (depth == envelope_ && event == Event::object_start) seen_.clear();
+        if (depth != envelope_ + 1 || event != Event::key) return true;
+        const auto& name = parsed.get_ref<const std::string&>();
+        for (const std::string& one : seen_) found = found || one == name;
+        // No reader uses other members.
+        if (name == "id" || name == "result" || name == "error" || name == "method")
+            seen_.push_back(name);
+        return true;
+    }
+
+    bool found = false;
+
+private:
+    int envelope_ = 0;
+    std::vector<std::string> seen_;
+};
+
+[[nodiscard]] inline Result<McpMessage> message_of(McpJson& json) {
+    using Kind = McpMessage::Kind;
+    if (!json.is_object()) return mcp::Errc::bad_message;
+    const auto version = json.find("jsonrpc");
+    if (version == json.end() || *version != "2.0") return mcp::Errc::bad_message;
+    McpMessage message;
+    const auto id = json.find("id");
+    if (id != json.end()) message.id = *id;
+    if (!message.id.is_null() && !message.id.is_string() && !message.id.is_number_integer()) {
+        return mcp::Errc::bad_message;
+    }
+    const auto method = json.find("method"), result = json.find("result"),
+               error = json.find("error");
+    const auto is = [&](const auto& at) { return at != json.end(); };
+    if (is(method) + is(result) + is(error) != 1) return mcp::Errc::bad_message;
+    if (is(method)) {
+        if (!method->is_string()) return mcp::Errc::bad_message;
+        if (is(id) && message.id.is_null()) return mcp::Errc::bad_message;
+        message.kind = is(id) ? Kind::request : Kind::notification;
+        message.method = method->get<std::string>();
+        return message;
+    }
+    const auto& body = is(result) ? result : error;
+    if (!body->is_object() || !is(id) || (is(result) && message.id.is_null())) {
+        return mcp::Errc::bad_message;
+    }
+    if (is(error)) {
+        const auto code = error->find("code"), text = error->find("message");
+        if (code == error->end() || !code->is_number_integer()) return mcp::Errc::bad_message;
+        if (text == error->end() || !text->is_string()) return mcp::Errc::bad_message;
+    }
+    message.kind = is(result) ? Kind::result : Kind::error;
+    message.body = std::move(*body);
+    return message;
+}
+
+/// Returns the messages in a text: one, or an array of them.
+///
+/// Errors: not_json, too_deep, bad_message; HttpErrc::too_long.   Throws: std::bad_alloc.
+[[nodiscard]] inline Result<std::vector<McpMessage>> read_messages(
+    std::string_view text, std::size_t depth_max = mcp_depth_max) {
+    if (const std::error_code error = why_not_parsed(text, depth_max)) return error;
+    RepeatedMembers repeated;
+    McpJson json = McpJson::parse(
+        text,
+        [&](int depth, McpJson::parse_event_t event, const McpJson& parsed) {
+            return repeated(depth, event, parsed);
+        },
+        false);
+    if (json.is_discarded()) return mcp::Errc::not_json;
+    if (repeated.found) return mcp::Errc::bad_message;
+    std::vector<McpMessage> messages;
+    if (!json.is_array()) {
+        auto message = message_of(json);
+        if (!message) return message.error();
+        messages.push_back(std::move(*message));
+        return messages;
+    }
+    if (json.empty() || json.size() > mcp_batch_max) return mcp::Errc::bad_message;
+    for (McpJson& one : json) {
+        auto message = message_of(one);
+        if (!message) return message.error();
+        messages.push_back(std::move(*message));
+    }
+    return messages;
+}
+
+// ---- outgoing messages --------------------------------------------------------------------------
+
+[[nodiscard]] inline std::string mcp_request(std::uint64_t id, const char* method, McpJson params) {
+    return McpJson{
+        {"jsonrpc", "2.0"}, {"id", id}, {"method", method}, {"params", std::move(params)}}
+        .dump();
+}
+[[nodiscard]] inline std::string mcp_notification(const char* method, McpJson params = nullptr) {
+    McpJson json{{"jsonrpc", "2.0"}, {"method", method}};
+    if (!params.is_null()) json["params"] = std::move(params);
+    return json.dump();
+}
+/// Returns the answer to a request of the server: a result for a ping, and an error for all else.
+[[nodiscard]] inline std::string mcp_reply(const McpMessage& request) {
+    McpJson json{{"jsonrpc", "2.0"}, {"id", request.id}};
+    if (request.method == "ping") {
+        json["result"] = McpJson::object();
+    } else {
+        json["error"] = {{"code", -32601}, {"message", "Method not found"}};
+    }
+    return json.dump();
+}
 
 /// A request to be made over HTTP.
 struct McpSend {
@@ -91,12 +245,11 @@ private:
 
 /// Returns the data of a tool's result: its structured content, otherwise its first text, parsed as
 /// JSON.
-[[nodiscard]] inline Result<McpJson, std::error_code> json_of_result(const McpJson& result,
-                                                                     std::size_t depth_max) {
+[[nodiscard]] inline Result<McpJson, std::error_code> json_of_result(const McpJson& result) {
     const auto structured = result.find("structuredContent");
     if (structured != result.end() && structured->is_object()) return *structured;
     const std::string text = text_of_result(result);
-    if (const std::error_code error = why_not_parsed(text, depth_max)) return error;
+    if (const std::error_code error = why_not_parsed(text)) return error;
     McpJson json = McpJson::parse(text, nullptr, false);
     if (json.is_discarded()) return make_error_code(mcp::Errc::no_scene);
     return json;
@@ -144,12 +297,6 @@ private:
 /// The most requests of a server that are answered at once.
 inline constexpr std::size_t mcp_requests_max = 16;
 
-/// The limits of an answer.
-struct McpLimits {
-    std::size_t bytes_max = std::size_t{16} << 20;
-    std::size_t depth_max = 64;
-};
-
 /// Parses the body of one response, piece by piece, until it contains the answer.
 ///
 /// In an event stream the first answer counts, and ends the reading. requests() returns the
@@ -158,8 +305,9 @@ struct McpLimits {
 /// Thread safety: a plain value.   Memory: up to the limit of a body, or of an event.
 class McpAnswer {
 public:
-    McpAnswer(std::uint64_t id, const McpLimits& limits)
-        : id_{id}, limits_{limits}, events_{limits.bytes_max} {}
+    /// `bytes_max` is the longest body, and the longest event.
+    McpAnswer(std::uint64_t id, std::size_t bytes_max)
+        : id_{id}, bytes_max_{bytes_max}, events_{bytes_max} {}
 
     /// Takes the next piece of a successful response.   Throws: std::bad_alloc.
     void take(const HttpResponse& head, std::string_view piece) {
@@ -171,7 +319,7 @@ public:
         }
         if (form_ == Form::other) return fail(mcp::Errc::bad_type);
         if (form_ == Form::events) return take_events(piece);
-        if (piece.size() > limits_.bytes_max - body_.size()) return fail(HttpErrc::too_long);
+        if (piece.size() > bytes_max_ - body_.size()) return fail(HttpErrc::too_long);
         body_ += piece;
     }
     /// Ends the response.   Throws: std::bad_alloc.
@@ -205,7 +353,7 @@ private:
     }
 
     void read(std::string_view text, bool whole) {
-        auto messages = read_messages(text, limits_.depth_max);
+        auto messages = read_messages(text);
         if (!messages) return fail(messages.error());
         for (McpMessage& message : *messages) {
             if (message.kind == McpMessage::Kind::request) {
@@ -223,7 +371,7 @@ private:
     }
 
     std::uint64_t id_;
-    McpLimits limits_;
+    std::size_t bytes_max_;
     Form form_ = Form::unknown;
     std::string body_;
     EventStream events_;
@@ -232,9 +380,9 @@ private:
     std::vector<McpMessage> requests_;
 };
 
-/// The limits of an answer, and the function that decides whether an error can be retried.
+/// The longest answer, and the function that decides whether an error can be retried.
 struct McpCoreOptions {
-    McpLimits limits{};
+    std::size_t bytes_max = std::size_t{16} << 20;
     McpErrorPredicate is_retryable{};
 };
 
@@ -385,7 +533,7 @@ private:
     std::uint64_t post(Aim aim, std::string body, std::uint64_t call = 0) {
         const std::uint64_t number = ++last_;
         std::optional<McpAnswer> answer;
-        if (aim == Aim::initialize || aim == Aim::call) answer.emplace(number, options_.limits);
+        if (aim == Aim::initialize || aim == Aim::call) answer.emplace(number, options_.bytes_max);
         exchanges_.push_back({number, aim, call, session_, std::move(answer)});
         sends_.push_back({number, aim, std::move(body), session_, version_});
         return number;
@@ -503,14 +651,8 @@ private:
     }
 
     void initialized(Exchange exchange, const HttpResponse& response) {
-        Result<McpMessage> message = message_in(exchange);
-        if (!message) return fail(std::move(exchange), message.error());
-        if (message->kind == McpMessage::Kind::error) {
-            // Before `exchange` is moved, because the order in which arguments are evaluated is
-            // unspecified.
-            mcp::Error error = classified(error_of(message->body, McpLogText{exchange.secret}));
-            return fail(std::move(exchange), std::move(error));
-        }
+        std::optional<McpMessage> message = result_in(exchange);
+        if (!message) return;
         const auto version = message->body.find("protocolVersion");
         constexpr std::string_view known[] = {newest, "2025-11-25", "2025-03-26"};
         const bool spoken = version != message->body.end() && version->is_string() &&
@@ -531,14 +673,8 @@ private:
     }
 
     void called(Exchange exchange) {
-        Result<McpMessage> message = message_in(exchange);
-        if (!message) return fail(std::move(exchange), message.error());
-        if (message->kind == McpMessage::Kind::error) {
-            // Before `exchange` is moved, because the order in which arguments are evaluated is
-            // unspecified.
-            mcp::Error error = classified(error_of(message->body, McpLogText{exchange.secret}));
-            return fail(std::move(exchange), std::move(error));
-        }
+        std::optional<McpMessage> message = result_in(exchange);
+        if (!message) return;
         const auto is_error = message->body.find("isError");
         if (is_error != message->body.end() && *is_error != false) {
             std::string words = McpLogText{exchange.secret}(text_of_result(message->body));
@@ -547,11 +683,23 @@ private:
         }
         over({exchange.call, {}, std::move(message->body)});
     }
-    [[nodiscard]] Result<McpMessage> message_in(Exchange& exchange) {
+    /// Returns the result that an answer has. If it has none, the exchange has failed.
+    [[nodiscard]] std::optional<McpMessage> result_in(Exchange& exchange) {
         exchange.answer->end();
         // The requests in a JSON body are only known now.
-        if (!reply_to(exchange.answer->requests())) return mcp::Errc::asks_too_much;
-        return std::move(*exchange.answer).answer();
+        if (!reply_to(exchange.answer->requests())) {
+            fail(std::move(exchange), mcp::Errc::asks_too_much);
+            return std::nullopt;
+        }
+        Result<McpMessage> message = std::move(*exchange.answer).answer();
+        if (message && message->kind != McpMessage::Kind::error) return std::move(*message);
+        // Before `exchange` is moved, because the order in which arguments are evaluated is
+        // unspecified.
+        mcp::Error error = message
+                               ? classified(error_of(message->body, McpLogText{exchange.secret}))
+                               : mcp::Error{Failure::from(message.error()), 0, {}};
+        fail(std::move(exchange), std::move(error));
+        return std::nullopt;
     }
 
     // ---- results --------------------------------------------------------------------------------

@@ -35,30 +35,6 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return is_set == 1 ? std::error_code{} : std::make_error_code(std::errc::invalid_argument);
 }
 
-/// Returns the error for a result of the verification of a certificate (X509_V_ERR_...).
-[[nodiscard]] inline tls::Errc certificate_error(long result) noexcept {
-    switch (result) {
-        case X509_V_ERR_CERT_HAS_EXPIRED:
-            return tls::Errc::certificate_expired;
-        case X509_V_ERR_CERT_NOT_YET_VALID:
-            return tls::Errc::certificate_not_yet_valid;
-        case X509_V_ERR_HOSTNAME_MISMATCH:
-        case X509_V_ERR_IP_ADDRESS_MISMATCH:
-            return tls::Errc::certificate_other_name;
-        case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-            return tls::Errc::certificate_self_signed;
-        case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:  // the server has sent its untrusted root, too
-        case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-        case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-        case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-            return tls::Errc::certificate_unknown_issuer;
-        case X509_V_ERR_CERT_REVOKED:
-            return tls::Errc::certificate_revoked;
-        default:
-            return tls::Errc::certificate_rejected;
-    }
-}
-
 /// Returns the failure of a client's handshake that has ended with `error`.
 [[nodiscard]] inline Failure tls_failure(const SSL* ssl, const std::error_code& error) noexcept {
     const long result = SSL_get_verify_result(ssl);

@@ -7,7 +7,7 @@
 #include <system_error>  // std::error_code
 
 #include <belay/room/room_errc.hpp>
-#include <belay/yjs/yjs_errc.hpp>
+#include <belay/yjs/yjs_error.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

@@ -11,7 +11,6 @@
 #include <belay/yjs/detail/yjs_struct.hpp>
 #include <belay/yjs/yjs_error.hpp>
 #include <belay/yjs/yjs_limits.hpp>
-#include <belay/yjs/yjs_report.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 

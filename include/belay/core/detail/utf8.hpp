@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/yjs/detail/utf8.hpp
+/// \file belay/core/detail/utf8.hpp
 /// UTF-8: whether a text is UTF-8, its length in UTF-16 units, and where a number of units ends.
 #pragma once
 
