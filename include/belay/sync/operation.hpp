@@ -163,15 +163,8 @@ struct Operation {
                     floor = last->second;
                 }
             }
-            const Result<Stamp> stamp = [&]() -> Result<Stamp> {
-                if (!floor) return clock.stamp();
-                // A clock may have a floor of its own for each element.
-                if constexpr (requires { clock.stamp_above(*floor, element); }) {
-                    return clock.stamp_above(*floor, element);
-                } else {
-                    return clock.stamp_above(*floor);
-                }
-            }();
+            const Result<Stamp> stamp =
+                floor ? clock.stamp_above(*floor) : Result<Stamp>{clock.stamp()};
             if (!stamp) return stamp.error();
             if (changes) {
                 versions[{element, one.stamp}] = *stamp;

@@ -457,11 +457,16 @@ private:
         const Stamp seen = std::max({*latest, above, detail::last_stamp(edits_, place)});
         return stamp_above(seen, operation);
     }
-    /// Stamps an edit above a version of its element.
+    /// Stamps an edit above a version of its element, with the stamp of no lost version. The time
+    /// of the clock was in no stamp before, but the next stamp above `seen` may have been. Lost
+    /// versions may be far ahead, so edits of other elements are not put above them.
     [[nodiscard]] std::error_code stamp_above(const Stamp& seen, operation_type& operation) {
-        detail::EditClock clock{clock_,
-                                [this](std::string_view of) { return copy().lost_of(edits_, of); }};
-        const auto stamp = clock.stamp_above(seen, operation.element());
+        Result<Stamp> stamp = clock_.stamp_above(seen);
+        if (stamp && *stamp == detail::stamp_above(seen, clock_.origin())) {
+            const Result<Stamp> lost = copy().lost_of(edits_, operation.element());
+            if (!lost) return lost.error();
+            if (!(*lost < *stamp)) stamp = clock_.stamp_above(*lost);
+        }
         if (!stamp) return stamp.error();
         operation.stamp = *stamp;
         return {};

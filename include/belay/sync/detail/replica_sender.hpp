@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/replica_sender.hpp
 /// ReplicaSender: sends the edits of a Replica, and notes the outcome of each.
-/// EditClock: the clock that stamps them.
 #pragma once
 
 #include <cstddef>        // std::size_t
@@ -58,29 +57,6 @@ template <class Log, class Clock>
     if (error) clock.forget_note();
     return error;
 }
-
-/// A clock for edits, none of which gets the stamp of a lost version of its element.
-///
-/// `lost(element)` returns the latest stamp of such a version, as a Result. The time of the clock
-/// was in no stamp before, but the next stamp above `seen` may have been. Lost versions may be far
-/// ahead, so edits of other elements are not put above them.
-template <class Clock, class LostOf>
-class EditClock {
-public:
-    EditClock(Clock& clock, LostOf lost) : clock_{clock}, lost_{std::move(lost)} {}
-    [[nodiscard]] Result<Stamp> stamp_above(const Stamp& seen, std::string_view element) {
-        const Result<Stamp> stamp = clock_.stamp_above(seen);
-        if (!stamp) return stamp;
-        if (*stamp != detail::stamp_above(seen, clock_.origin())) return stamp;
-        const Result<Stamp> lost = lost_(element);
-        if (!lost) return lost;
-        return *lost < *stamp ? stamp : clock_.stamp_above(*lost);
-    }
-
-private:
-    Clock& clock_;
-    LostOf lost_;
-};
 
 /// Sends the edits that are due, in batches.
 template <class Edits>
