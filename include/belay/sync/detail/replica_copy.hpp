@@ -209,11 +209,10 @@ public:
     /// version, or of an edit that is given up, or may be. Edits of other devices may name it.
     template <class Edits>
     [[nodiscard]] Result<Stamp> lost_of(Edits& edits, std::string_view element) {
-        const Result<Stamp> lost = noted(Noted::lost, element);
-        if (!lost) return lost;
-        const Result<Stamp> other = latest_noted(element, *lost);
-        if (!other) return other;
-        return std::max(*lost, last_rejected(edits, edits.last_of(element), *other));
+        const Result<Stamps> stamps = read_stamps(element);
+        if (!stamps) return stamps.error();
+        return std::max(stamps->at(Noted::lost),
+                        last_rejected(edits, edits.last_of(element), stamps->latest()));
     }
     /// Keeps the stamp of an edit that a later one would get again. A store may have applied the
     /// edit, and have lost it, so edits of other devices may name it.
@@ -221,11 +220,9 @@ public:
     [[nodiscard]] std::error_code note_given_up(Edits& edits, const Edit& edit) {
         if (edit.operation.kind() == OperationKind::interaction) return {};
         const std::string_view element = edit.operation.element();
-        const Result<Stamp> lost = noted(Noted::lost, element);
-        if (!lost) return lost.error();
-        const Result<Stamp> other = latest_noted(element, *lost);
-        if (!other) return other.error();
-        if (!LiftedStamps{edits, edits.last_of(element), *other}.has(edit)) return {};
+        const Result<Stamps> stamps = read_stamps(element);
+        if (!stamps) return stamps.error();
+        if (!LiftedStamps{edits, edits.last_of(element), stamps->latest()}.has(edit)) return {};
         return note_lost({std::string{element}, edit.operation.stamp, std::nullopt});
     }
     /// Makes this the version of an element, which may be a removal.
@@ -301,17 +298,18 @@ private:
         static void each_field(auto& self, auto&& f) {
             for (auto& one : self.of) f("stamp", one);
         }
+        [[nodiscard]] Stamp& at(Noted one) noexcept { return of[static_cast<std::size_t>(one)]; }
+        [[nodiscard]] const Stamp& at(Noted one) const noexcept {
+            return of[static_cast<std::size_t>(one)];
+        }
+        /// Returns the latest version, other than the one that it names, above which an edit of the
+        /// element may be.
+        [[nodiscard]] Stamp latest() const noexcept {
+            return std::max({at(Noted::unreadable), at(Noted::lost), at(Noted::removal)});
+        }
         Stamp of[4]{};
     };
 
-    /// Returns the latest version, other than the one that it names, above which an edit of an
-    /// element may be.
-    [[nodiscard]] Result<Stamp> latest_noted(std::string_view element, const Stamp& lost) {
-        const Result<Stamp> latest = latest_of(element, lost);
-        if (!latest) return latest;
-        const Result<Stamp> removal = noted(Noted::removal, element);
-        return removal ? std::max(*latest, *removal) : removal;
-    }
     /// Returns whether the store has the version of a change, or a later removal than this one. An
     /// earlier removal may come after it if the server has forgotten or lost it. The store keeps
     /// the later one: an edit that has not seen it may undo it, and its author is to report that.
@@ -329,7 +327,7 @@ private:
     [[nodiscard]] Result<Stamp> noted(Noted of, std::string_view element) {
         const Result<Stamps> stamps = read_stamps(element);
         if (!stamps) return stamps.error();
-        return stamps->of[static_cast<std::size_t>(of)];
+        return stamps->at(of);
     }
     /// Notes a version as Noted::lost.
     [[nodiscard]] std::error_code note_lost(const Change& version) {
@@ -347,13 +345,12 @@ private:
         if (!before) return before.error();
         if (*before == there.stamp) return {};
         return change_stamps(there.id, [&](Stamps& stamps) {
-            stamps.of[static_cast<std::size_t>(Noted::earlier)] = there.stamp;
-            stamps.of[static_cast<std::size_t>(Noted::removal)] = here->stamp;
+            stamps.at(Noted::earlier) = there.stamp;
+            stamps.at(Noted::removal) = here->stamp;
         });
     }
     [[nodiscard]] std::error_code note(Noted of, std::string_view element, const Stamp& stamp) {
-        return change_stamps(
-            element, [&](Stamps& stamps) { stamps.of[static_cast<std::size_t>(of)] = stamp; });
+        return change_stamps(element, [&](Stamps& stamps) { stamps.at(of) = stamp; });
     }
     template <class Body>
     [[nodiscard]] std::error_code change_stamps(std::string_view element, Body change) {

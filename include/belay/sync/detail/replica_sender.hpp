@@ -14,9 +14,7 @@
 #include <utility>        // std::exchange, std::move
 #include <vector>         // std::vector
 
-#include <belay/core/result.hpp>
 #include <belay/sync/detail/replica_edits.hpp>
-#include <belay/sync/stamp.hpp>
 #include <belay/sync/sync_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
