@@ -156,7 +156,7 @@ public:
                 if (!change.error) continue;
                 // In a copy, the number there may be of another history.
                 if (is_copy(of) || !notes->unreadable_after) notes->unreadable_after = after;
-                if (const auto error = note(Noted::unreadable, change.id, change.stamp)) {
+                if (const auto error = note(&Stamps::unreadable, change.id, change.stamp)) {
                     return error;
                 }
             }
@@ -184,9 +184,9 @@ public:
     [[nodiscard]] Result<Stamp> version_there(std::string_view element,
                                               const part::ElementState& here) {
         if (here.presence != part::Presence::removed) return here.stamp;
-        const Result<Stamp> removal = noted(Noted::removal, element);
+        const Result<Stamp> removal = noted(&Stamps::removal, element);
         if (!removal || *removal != here.stamp) return removal ? here.stamp : removal;
-        return noted(Noted::earlier, element);
+        return noted(&Stamps::earlier, element);
     }
     /// Returns the server's version of an element, which an edit names.
     [[nodiscard]] Result<Stamp> version_of(std::string_view element) {
@@ -202,7 +202,7 @@ public:
             unreadable_.any = after->has_value();
         }
         if (!*unreadable_.any) return seen;
-        const Result<Stamp> hidden = noted(Noted::unreadable, element);
+        const Result<Stamp> hidden = noted(&Stamps::unreadable, element);
         return hidden ? std::max(seen, *hidden) : hidden;
     }
     /// Returns the latest stamp of an element that no edit may get again. It is that of a lost
@@ -211,7 +211,7 @@ public:
     [[nodiscard]] Result<Stamp> lost_of(Edits& edits, std::string_view element) {
         const Result<Stamps> stamps = read_stamps(element);
         if (!stamps) return stamps.error();
-        return std::max(stamps->at(Noted::lost),
+        return std::max(stamps->lost,
                         last_rejected(edits, edits.last_of(element), stamps->latest()));
     }
     /// Keeps the stamp of an edit that a later one would get again. A store may have applied the
@@ -267,14 +267,6 @@ public:
     }
 
 private:
-    /// The stamps that are kept of an element.
-    enum class Noted : std::uint8_t {
-        unreadable,  ///< of the latest version that could not be read
-        lost,        ///< the latest one that no edit may get again: of a version that a restored
-                     ///< store has lost, or of an edit that was dropped
-        removal,     ///< of the removal here that is later than the server's
-        earlier      ///< of the server's removal then
-    };
     /// The note of the copy.
     struct Notes {
         static void each_field(auto& self, auto&& f) {
@@ -293,21 +285,22 @@ private:
         part::StoreCursor former{};  // the end of the former history
         std::optional<std::uint64_t> unreadable_after{};
     };
-    /// The note of an element: its stamps, in the order of Noted.
+    /// The note of an element. A stamp that is not noted is Stamp{}.
     struct Stamps {
         static void each_field(auto& self, auto&& f) {
-            for (auto& one : self.of) f("stamp", one);
-        }
-        [[nodiscard]] Stamp& at(Noted one) noexcept { return of[static_cast<std::size_t>(one)]; }
-        [[nodiscard]] const Stamp& at(Noted one) const noexcept {
-            return of[static_cast<std::size_t>(one)];
+            f("unreadable", self.unreadable), f("lost", self.lost);
+            f("removal", self.removal), f("earlier", self.earlier);
         }
         /// Returns the latest version, other than the one that it names, above which an edit of the
         /// element may be.
         [[nodiscard]] Stamp latest() const noexcept {
-            return std::max({at(Noted::unreadable), at(Noted::lost), at(Noted::removal)});
+            return std::max({unreadable, lost, removal});
         }
-        Stamp of[4]{};
+        Stamp unreadable{};  // of the latest version that could not be read
+        Stamp lost{};     // the latest one that no edit may get again: of a version that a restored
+                          // store has lost, or of an edit that was dropped
+        Stamp removal{};  // of the removal here that is later than the server's
+        Stamp earlier{};  // of the server's removal then
     };
 
     /// Returns whether the store has the version of a change, or a later removal than this one. An
@@ -324,16 +317,16 @@ private:
         return of != Of::changes && of != Of::again;
     }
     /// Returns such a stamp; Stamp{} if there is none.
-    [[nodiscard]] Result<Stamp> noted(Noted of, std::string_view element) {
+    [[nodiscard]] Result<Stamp> noted(Stamp Stamps::*of, std::string_view element) {
         const Result<Stamps> stamps = read_stamps(element);
         if (!stamps) return stamps.error();
-        return stamps->at(of);
+        return (*stamps).*of;
     }
-    /// Notes a version as Noted::lost.
+    /// Notes a version as a lost one.
     [[nodiscard]] std::error_code note_lost(const Change& version) {
-        const Result<Stamp> before = noted(Noted::lost, version.id);
+        const Result<Stamp> before = noted(&Stamps::lost, version.id);
         if (!before) return before.error();
-        return *before < version.stamp ? note(Noted::lost, version.id, version.stamp)
+        return *before < version.stamp ? note(&Stamps::lost, version.id, version.stamp)
                                        : std::error_code{};
     }
     /// Notes a removal of the server that is earlier than the one here, or the one here again.
@@ -345,12 +338,13 @@ private:
         if (!before) return before.error();
         if (*before == there.stamp) return {};
         return change_stamps(there.id, [&](Stamps& stamps) {
-            stamps.at(Noted::earlier) = there.stamp;
-            stamps.at(Noted::removal) = here->stamp;
+            stamps.earlier = there.stamp;
+            stamps.removal = here->stamp;
         });
     }
-    [[nodiscard]] std::error_code note(Noted of, std::string_view element, const Stamp& stamp) {
-        return change_stamps(element, [&](Stamps& stamps) { stamps.at(of) = stamp; });
+    [[nodiscard]] std::error_code note(Stamp Stamps::*of, std::string_view element,
+                                       const Stamp& stamp) {
+        return change_stamps(element, [&](Stamps& stamps) { stamps.*of = stamp; });
     }
     template <class Body>
     [[nodiscard]] std::error_code change_stamps(std::string_view element, Body change) {
