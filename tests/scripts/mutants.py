@@ -734,8 +734,8 @@ WORLD_MUTANTS = (
                 "Conflict table: an operation whose version the store has is no conflict")),
     # an edit that follows a dropped one gets the stamp of a lost version
     Mutant("replica_gives_a_lost_stamp",
-           (Change("belay/sync/detail/replica_sender.hpp",
-                   "return *lost < *stamp ? stamp : clock_.stamp_above(*lost);", "return stamp;"),),
+           (Change("belay/sync/replica.hpp",
+                   "if (!(*lost < *stamp)) stamp = clock_.stamp_above(*lost);", ""),),
            Test("tests/sync/replica_lost_stamps.test.cpp", "*")),
     # a run does not ask again for values that an earlier one could not read
     Mutant("replica_reads_on",
