@@ -87,7 +87,6 @@ private:
     std::optional<Stamp> stamp_{};
 };
 
-// excerpt: begin
 struct Consumer {  // the observer of the receiver
     void on_committed(auto& receiver, const Id&, const Progress&) {
         receiver.ledger().work(
@@ -98,7 +97,6 @@ struct Consumer {  // the observer of the receiver
         std::_Exit(75);  // the supervisor starts it again
     }
 };
-// excerpt: end
 
 int main() {
     const Id producer{std::byte{1}};  // a real program draws it once, and stores it

@@ -178,7 +178,7 @@ public:
     HttpCalls<ScriptedHttp, AsyncSleeper> calls;
 };
 
-/// Injects failures into a client, as shown in docs/reference/http-calls.md.
+/// Injects failures into a client, as described in docs/reference/http-calls.md.
 class FaultyHttp {
 public:
     FaultyHttp(ScriptedHttp& http, chaos::Faults& faults) : http_{&http}, faults_{&faults} {}

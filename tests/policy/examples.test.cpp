@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the examples of docs/reference/policies.md compile and work as the page describes. Keep both in
-// step.
+// Goal: the rule of docs/how-to/policies-in-a-program.md, and examples of retries and breakers, compile and
+// work as described. Keep the rule in step with the page.
 #include <optional>
 
 #include <belay/backoff/backoff.hpp>
