@@ -424,9 +424,9 @@ TEST_CASE("RoomManager: a slow reader delays no other client, and receives a dif
     RoomEditor slow{w, "slow", 3};
     w.dial(alice, bob, slow);
     slow.stall(true);
-    for (int i = 0; i < 100; ++i) {
-        alice.type(std::string(1000, 'x'));
-        w.run(100ms);
+    for (int i = 0; i < 1000; ++i) {
+        alice.type(std::string(100, 'x'));
+        w.run(10ms);
     }
     CHECK(bob.document() == alice.document());
     CHECK(slow.updates == 0);
@@ -434,9 +434,10 @@ TEST_CASE("RoomManager: a slow reader delays no other client, and receives a dif
     const auto frames = slow.frames;
     slow.stall(false);
     w.run(2s);
-    // 100 kB exceed the budget also in one update: it receives parts of the budget.
+    // 100 kB exceed the budget also in one update: it receives pieces of many edits each, after the
+    // edits that waited for it.
     CHECK(slow.closed_with == 0);
-    CHECK(slow.frames - frames < 40);
+    CHECK(slow.frames - frames < 300);
     CHECK(w.taken["slow"].longest <= 20'000);
     CHECK(w.rooms().counters().resyncs == 1);
     CHECK(slow.document() == alice.document());
