@@ -410,7 +410,7 @@ public:
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread only, which is the thread of the first advance(); see handle().
-/// Source:        docs/explanation/links.md explains the order of a turn and the rule of epochs.
+/// Source:        docs/explanation/links.md explains the order of a turn.
 template <TransportLike Transport, RuleLike Policy, class Observer>
 class Supervisor<Transport, Policy, Observer> {
 public:
