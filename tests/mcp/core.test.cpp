@@ -239,7 +239,7 @@ TEST_CASE("McpAnswer finds the answer in JSON and in an event stream, however it
                                            event(result_text(7, R"({"second":true})"))}};
     for (const Row& row : rows) {
         for (std::size_t cut = 0; cut <= row.body.size(); ++cut) {
-            McpAnswer answer{7, 1'000'000};
+            McpAnswer answer{7, {.bytes_max = 1'000'000}};
             answer.take(row.head, row.body.substr(0, cut));
             answer.take(row.head, row.body.substr(cut));
             answer.end();
@@ -256,7 +256,7 @@ TEST_CASE("McpAnswer finds the answer in JSON and in an event stream, however it
 
 TEST_CASE("McpAnswer without an answer returns the reason", "[mcp][core][unit]") {
     const auto error_of_body = [](const HttpResponse& head, const std::string& body) {
-        McpAnswer answer{7, 1000};
+        McpAnswer answer{7, {.bytes_max = 1000}};
         answer.take(head, body);
         answer.end();
         return std::move(answer).answer().error();

@@ -297,6 +297,12 @@ private:
 /// The most requests of a server that are answered at once.
 inline constexpr std::size_t mcp_requests_max = 16;
 
+/// The longest answer, and the function that decides whether an error can be retried.
+struct McpCoreOptions {
+    std::size_t bytes_max = std::size_t{16} << 20;
+    McpErrorPredicate is_retryable{};
+};
+
 /// Parses the body of one response, piece by piece, until it contains the answer.
 ///
 /// In an event stream the first answer counts, and ends the reading. requests() returns the
@@ -305,9 +311,8 @@ inline constexpr std::size_t mcp_requests_max = 16;
 /// Thread safety: a plain value.   Memory: up to the limit of a body, or of an event.
 class McpAnswer {
 public:
-    /// `bytes_max` is the longest body, and the longest event.
-    McpAnswer(std::uint64_t id, std::size_t bytes_max)
-        : id_{id}, bytes_max_{bytes_max}, events_{bytes_max} {}
+    McpAnswer(std::uint64_t id, const McpCoreOptions& options)
+        : id_{id}, bytes_max_{options.bytes_max}, events_{options.bytes_max} {}
 
     /// Takes the next piece of a successful response.   Throws: std::bad_alloc.
     void take(const HttpResponse& head, std::string_view piece) {
@@ -378,12 +383,6 @@ private:
     std::optional<McpMessage> answer_;
     std::error_code error_;
     std::vector<McpMessage> requests_;
-};
-
-/// The longest answer, and the function that decides whether an error can be retried.
-struct McpCoreOptions {
-    std::size_t bytes_max = std::size_t{16} << 20;
-    McpErrorPredicate is_retryable{};
 };
 
 /// One client of one server: its session, its calls, and its requests under way.
@@ -533,7 +532,7 @@ private:
     std::uint64_t post(Aim aim, std::string body, std::uint64_t call = 0) {
         const std::uint64_t number = ++last_;
         std::optional<McpAnswer> answer;
-        if (aim == Aim::initialize || aim == Aim::call) answer.emplace(number, options_.bytes_max);
+        if (aim == Aim::initialize || aim == Aim::call) answer.emplace(number, options_);
         exchanges_.push_back({number, aim, call, session_, std::move(answer)});
         sends_.push_back({number, aim, std::move(body), session_, version_});
         return number;
