@@ -408,6 +408,27 @@ TEST_CASE("Causality: a copied device replaces no version of the other copy unse
     check(Join{});
 }
 
+TEST_CASE("Causality: the latest edit of an author wins over a version that was set apart",
+          "[sync][causality][regression]") {
+    // The author's clock is behind its last stamp, so each edit has the next counter.
+    const Stamp first = stamp(10, 1);
+    Ops edits{seen(add("e", "first", first), Stamp{})};
+    const Op copied = seen(add("e", "copied", first), Stamp{});
+    for (std::uint32_t i = 1; i != 4; ++i) {
+        const Stamp before{first.wall, i - 1, first.origin};
+        edits.push_back(
+            seen(update("e", "edit " + std::to_string(i), {first.wall, i, first.origin}), before));
+    }
+    Memory store;
+    SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{.skew_max = 24h},
+                            NoObserver{}, ManualWallTime{WallTime{1h}}};
+    CHECK(sums(processor.process_batch("s", Ops{edits[0]}), 1) == "1 0 0");
+    static_cast<void>(processor.process_batch("s", Ops{copied}));
+    edits.erase(edits.begin());
+    CHECK(sums(processor.process_batch("s", edits), 3) == "3 0 0");
+    CHECK(state_text(store, "e").find("edit 3") != std::string::npos);
+}
+
 // ---- the oracle ---------------------------------------------------------------------------------
 
 namespace {

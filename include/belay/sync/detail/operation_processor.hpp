@@ -383,13 +383,21 @@ private:
         }
         return outcome;
     }
+    /// The least origin that is not no_id.
+    static constexpr Id least_id = [] {
+        Id id{};
+        id.back() = std::byte{1};
+        return id;
+    }();
     /// Gives the version here another stamp if `op` gives the same one to other contents, as copies
     /// of one device do. The author's next operation names that stamp. It means its own version,
-    /// and would replace the one here unseen.
+    /// and would replace the one here unseen. That operation may have the next time and counter, so
+    /// the stamp has the least origin: LastWriteWins then takes the operation, and reports the
+    /// version here as replaced.
     [[nodiscard]] std::error_code set_apart(const part::ElementKey& key, const Op& op,
                                             part::ElementState& local,
                                             std::optional<Value>& there) {
-        const Stamp next = stamp_above(local.stamp, op.stamp.origin);
+        const Stamp next = stamp_above(local.stamp, least_id);
         const bool is_last = !(local.stamp < next);  // at the end of time nothing replaces it
         if (!version_seen_by(op) || op.stamp != local.stamp || is_last) return {};
         std::error_code error = read_live(key, local, there);
