@@ -213,6 +213,37 @@ TEST_CASE("A steady clock drifts, and timers and machines follow it", "[sim][clo
     }
 }
 
+TEST_CASE("A timer that waits follows a steady clock that begins to drift", "[sim][clock][unit]") {
+    const std::int32_t ppm = GENERATE(100'000, -100'000);
+    const bool is_paused = GENERATE(false, true);
+    sim::World world{Seed{1}};
+    std::vector<int> order;
+    std::vector<Instant> shown;
+    const sim::Host* of = nullptr;
+    const auto note = [&](int which) {
+        order.push_back(which);
+        shown.push_back(of->now());
+    };
+    Timer cancelled;
+    sim::Host& a = world.host("a", [&](sim::Host& h) {
+        of = &h;
+        cancelled = h.after(10s, [&] { note(0); });
+        for (const int which : {1, 2, 3}) h.after(10s, [&note, which] { note(which); });
+        h.after(20s, [&] { note(4); });
+    });
+    CHECK(cancelled.cancel());
+    a.drift_clock(ppm);
+    if (is_paused) {
+        world.pause(a);
+        world.run_for(5s);
+        a.drift_clock(ppm);
+        world.resume(a);
+    }
+    world.run_for(30s);
+    CHECK(order == std::vector<int>{1, 2, 3, 4});
+    CHECK(shown == std::vector<Instant>{Instant{10s}, Instant{10s}, Instant{10s}, Instant{20s}});
+}
+
 TEST_CASE("A steady clock shows a time when a timer expects it, and never less",
           "[sim][clock][property]") {
     constexpr std::int32_t most = 100'000;

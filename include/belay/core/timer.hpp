@@ -3,9 +3,11 @@
 /// Timer: a function that a driver calls at an instant, unless you cancel it.
 #pragma once
 
-#include <cstddef>  // std::size_t
-#include <cstdint>  // std::uint64_t
-#include <utility>  // std::forward, std::move
+#include <algorithm>  // std::sort
+#include <cstddef>    // std::size_t
+#include <cstdint>    // std::uint64_t
+#include <utility>    // std::forward, std::move
+#include <vector>     // std::vector
 
 #include <belay/core/detail/function.hpp>
 #include <belay/core/detail/heap.hpp>
@@ -29,8 +31,9 @@ class TimerQueue : public Counted {
     struct Slot {
         Function<void()> function;
         Instant due = never;
-        std::uint64_t ticket = 0;  ///< distinguishes its uses; also the order of setting
-        std::size_t place = 0;     ///< in the heap
+        Instant expected = always;  ///< see Entry::expected
+        std::uint64_t ticket = 0;   ///< distinguishes its uses; also the order of setting
+        std::size_t place = 0;      ///< in the heap
         Slot* next_free = nullptr;
     };
 
@@ -82,9 +85,13 @@ public:
         explicit Entry(const Timer& timer) noexcept;
         /// Pre: the queue exists.
         [[nodiscard]] bool waits() const noexcept { return TimerQueue::waits(*slot_, ticket_); }
+        /// When the driver is to call it, by the driver's clock; `always` if it does not say.
+        [[nodiscard]] Instant expected() const noexcept { return slot_->expected; }
+        void expect(Instant time) const noexcept { slot_->expected = time; }
 
     private:
         friend class TimerQueue;
+        explicit Entry(Slot& slot) noexcept : slot_{&slot}, ticket_{slot.ticket} {}
         Slot* slot_;
         std::uint64_t ticket_;
     };
@@ -99,6 +106,14 @@ public:
         heap_.remove(&slot, Order{});
         slot.ticket = 0;
         slot.function();
+    }
+    /// Returns the functions that wait, in the order in which they were set.
+    [[nodiscard]] std::vector<Entry> waiting() const {
+        std::vector<Entry> all;
+        for (Slot* const slot : heap_.items()) all.push_back(Entry{*slot});
+        std::sort(all.begin(), all.end(),
+                  [](const Entry& a, const Entry& b) { return a.ticket_ < b.ticket_; });
+        return all;
     }
     /// Destroys the functions that wait, without a call.
     void close() noexcept {
@@ -188,6 +203,7 @@ Timer detail::TimerQueue::set(const Ref<TimerQueue>& queue, Instant due, F&& f) 
     queue->free_ = slot.next_free;
     slot.function.emplace(std::forward<F>(f));
     slot.due = due;
+    slot.expected = always;
     slot.ticket = queue->tickets_ + 1;
     queue->heap_.push(&slot, Order{});
     unused.release();

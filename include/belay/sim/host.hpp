@@ -64,7 +64,9 @@ public:
     Timer at(Instant time, F&& f) {
         if (!station_.alive) return {};
         Timer timer = belay::detail::TimerQueue::set(timers_, never, std::forward<F>(f));
-        call_at(time, Entry{timer});
+        const Entry entry{timer};
+        entry.expect(time);
+        call_at(entry);
         return timer;
     }
     /// Calls `f` after `d`, in the same way. A time below 0ns counts as 0ns, as in a Loop.
@@ -140,6 +142,9 @@ public:
                      "Host::drift_clock: -100'000 <= ppm <= 100'000 must hold");
         station_.steady->drift(engine().now(), ppm);
         engine().freeze(this, station_.frozen);  // reads the deadlines of its machines again
+        for (const Entry& entry : timers_->waiting()) {
+            if (entry.expected() != always) call_at(entry);
+        }
     }
 
     /// Makes the process lack descriptors: it can open no file and no directory, and neither dial
@@ -329,20 +334,18 @@ private:
         return fabric_.channels.back();
     }
 
-    /// Calls a function at a time of the steady clock.
-    void call_at(Instant time, const Entry& entry) {
-        engine().call_at(station_.steady->when(time), this, [this, time, entry] {
-            // The clock may run slower since then.
-            if (time > now() && entry.waits()) return call_at(time, entry);
-            call(entry);
-        });
+    /// Calls a function when the steady clock shows its time.
+    void call_at(const Entry& entry) {
+        engine().call_at(station_.steady->when(entry.expected()), this,
+                         [this, entry] { call(entry); });
     }
     void call(const Entry& entry) {
         if (station_.frozen && entry.waits()) return stalled_.push_back(entry);
         run(entry);
     }
     void run(const Entry& entry) {
-        if (!entry.waits()) return;
+        // After a drift, another event follows.
+        if (!entry.waits() || entry.expected() > now()) return;
         engine().note(detail::Mark::function, station_.index);
         const detail::Engine::Inside inside{engine()};
         timers_->call(entry);

@@ -61,6 +61,8 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return items_.size(); }
     /// Pre: !empty().
     [[nodiscard]] const Item& front() const noexcept { return items_.front(); }
+    /// Returns all items; only the first is in its place.
+    [[nodiscard]] const std::vector<Item>& items() const noexcept { return items_; }
 
     /// Throws: std::bad_alloc.
     void reserve(std::size_t items) { items_.reserve(items); }

@@ -48,9 +48,15 @@ struct LibcClock {
                 return forever;
         }
     }
-    /// Returns the instant at which a clock will read `time`.
+    /// Returns what the steady clock will show when a clock reads `time`.
     [[nodiscard]] static Instant when(int clock, Duration time, sim::Host& host) noexcept {
-        return after(host.now(), std::max(Duration{0}, time - read(clock, host)));
+        const Duration left = std::max(Duration{0}, time - read(clock, host));
+        const bool is_wall =
+            clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_TAI;
+        if (!is_wall) return after(host.now(), left);
+        // A wall clock does not drift with the steady one.
+        using sim::detail::Kernel;
+        return Kernel::station(host).steady->at(after(Kernel::now(host), left));
     }
     [[nodiscard]] static bool is_valid(const timespec& t) noexcept {
         return t.tv_sec >= 0 && t.tv_nsec >= 0 && t.tv_nsec < second;
