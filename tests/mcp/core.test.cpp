@@ -247,7 +247,7 @@ TEST_CASE("McpAnswer finds the answer in JSON and in an event stream, however it
             REQUIRE(message);
             CHECK(message->body == McpJson{{"ours", true}});
         }
-        McpAnswer by_bytes{7, 1'000'000};
+        McpAnswer by_bytes{7, {.bytes_max = 1'000'000}};
         for (const char c : row.body) by_bytes.take(row.head, {&c, 1});
         by_bytes.end();
         CHECK(std::move(by_bytes).answer());
