@@ -3,11 +3,10 @@
 /// Timer: a function that a driver calls at an instant, unless you cancel it.
 #pragma once
 
-#include <algorithm>  // std::sort
-#include <cstddef>    // std::size_t
-#include <cstdint>    // std::uint64_t
-#include <utility>    // std::forward, std::move
-#include <vector>     // std::vector
+#include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint64_t
+#include <utility>  // std::forward, std::move
+#include <vector>   // std::vector
 
 #include <belay/core/detail/function.hpp>
 #include <belay/core/detail/heap.hpp>
@@ -107,13 +106,13 @@ public:
         slot.ticket = 0;
         slot.function();
     }
-    /// Returns the functions that wait, in the order in which they were set.
-    [[nodiscard]] std::vector<Entry> waiting() const {
-        std::vector<Entry> all;
-        for (Slot* const slot : heap_.items()) all.push_back(Entry{*slot});
-        std::sort(all.begin(), all.end(),
-                  [](const Entry& a, const Entry& b) { return a.ticket_ < b.ticket_; });
-        return all;
+    /// Calls `f` with the entry of each function that waits, in the order in which they were set. It
+    /// sets and cancels none.
+    template <class F>
+    void each_waiting(F&& f) {
+        std::vector<Slot*> all = heap_.items();
+        sort_stably(all, [](const Slot* a, const Slot* b) { return a->ticket < b->ticket; });
+        for (Slot* const slot : all) f(Entry{*slot});
     }
     /// Destroys the functions that wait, without a call.
     void close() noexcept {

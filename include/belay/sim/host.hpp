@@ -142,9 +142,9 @@ public:
                      "Host::drift_clock: -100'000 <= ppm <= 100'000 must hold");
         station_.steady->drift(engine().now(), ppm);
         engine().freeze(this, station_.frozen);  // reads the deadlines of its machines again
-        for (const Entry& entry : timers_->waiting()) {
+        timers_->each_waiting([this](const Entry& entry) {
             if (entry.expected() != always) call_at(entry);
-        }
+        });
     }
 
     /// Makes the process lack descriptors: it can open no file and no directory, and neither dial
