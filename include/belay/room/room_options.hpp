@@ -105,7 +105,7 @@ struct RoomOptions {
     /// - 256 bytes for each message, and 64 KiB for a token, which the authorizer checks;
     /// - 16 bytes for each client that receives an update or an awareness;
     /// - 16 bytes for each awareness state that a query requests;
-    /// - 4 KiB for a state vector, and for each piece of the document as much again;
+    /// - 4 KiB for a state vector, and for each 64 KiB of the document as much again;
     /// - twice as much for an edit for which a full document is compacted;
     /// - the same for a join that must merge the document, and 4 KiB for any other one.
     ///
@@ -128,9 +128,9 @@ struct RoomOptions {
     ///   or that are being loaded again, and state vectors. Above the limit nothing more is read;
     ///   the last frame may exceed it.
     /// - Answers, and updates that are longer than half of the limit, are sent in pieces. A piece
-    ///   is a sixteenth of the limit, and at least 1 KiB, if the protocol and the document can
-    ///   split them. All clients share the pieces of an update. A value that cannot be cut is one
-    ///   piece. Awareness is always sent in pieces, each with at least one state.
+    ///   is a sixteenth of the limit, but from 1 KiB to 64 KiB, if the protocol and the document
+    ///   can split them. All clients share the pieces of an update. A value that cannot be cut is
+    ///   one piece. Awareness is always sent in pieces, each with at least one state.
     std::size_t client_bytes_max = std::size_t{1} << 20;
     /// The maximum number of bytes of answers to state vectors that wait to be sent, over all
     /// clients. Answers of documents of more than a megabyte have a second limit of the same size

@@ -33,9 +33,10 @@ inline constexpr std::size_t unread_max = 8;
 inline constexpr Duration close_linger_max = std::chrono::seconds{2};
 
 /// The most bytes of a frame of a connection that has not joined a room yet, although its upgrade
-/// was answered.
+/// was answered: anybody may send it.
 [[nodiscard]] constexpr std::size_t bytes_before_join(const RoomOptions& options) noexcept {
-    return larger(piece_bytes(options), ConnectionCore::token_bytes_max);
+    return larger(smaller(options.frame_bytes_max, piece_bytes_max),
+                  ConnectionCore::token_bytes_max);
 }
 
 /// The most clients of one connection. A page has few documents open, and a frame of a connection
@@ -470,12 +471,10 @@ private:
     }
     template <class C, class Bad>
     void receive_addressed(C& connection, const Bytes& frame, const Bad& bad) {
+        const std::size_t own = context_.options.frame_bytes_max;
         const bool authorized = connection.core.has_ever_joined();
-        const std::size_t most =
-            authorized ? context_.options.frame_bytes_max : bytes_before_join(context_.options);
-        if (frame.size() > most)
-            return bad(RoomErrc::frame_too_large,
-                       authorized ? "frame_bytes_max" : "client_bytes_max");
+        if (frame.size() > (authorized ? own : bytes_before_join(context_.options)))
+            return bad(RoomErrc::frame_too_large, frame.size() > own ? "frame_bytes_max" : "");
         if (!connection.core.count_until_token(frame.size())) return bad(RoomErrc::frame_too_large);
         const auto address = connection.protocol.address(frame);
         if (!address.has_value()) return bad(static_cast<std::error_code>(address.error()));
