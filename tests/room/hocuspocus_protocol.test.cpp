@@ -241,17 +241,17 @@ TEST_CASE("hocuspocus: the server reads few bytes before a token", "[room][hocus
     RoomWorld w;
     HocuspocusClient large{w, "large"};
     large.dial();
-    large.send("doc", "0002" + std::string{"8028"} + std::string(2 * 5120, '0'));  // 5 KiB
+    large.send("doc", "0002" + std::string{"8050"} + std::string(2 * 10240, '0'));  // 10 KiB
     HocuspocusClient many{w, "many"};
     many.dial();
-    for (int i = 0; i < 1024; ++i) many.send("03646f6303");  // 5 bytes each
+    for (int i = 0; i < 2048; ++i) many.send("03646f6303");  // 5 bytes each
     HocuspocusClient little{w, "little"};
     little.dial();
     for (int i = 0; i < 700; ++i) little.send("03646f6303");
     little.token("doc", "little");
     HocuspocusClient long_token{w, "long_token"};
     long_token.dial();
-    long_token.token("doc", std::string(5000, 'x'));
+    long_token.token("doc", std::string(9000, 'x'));
     HocuspocusClient long_name{w, "long_name"};
     long_name.dial();
     long_name.token("doc", "me");
