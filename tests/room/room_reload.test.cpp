@@ -336,7 +336,7 @@ TEST_CASE("RoomManager: a room that was evicted during its save is not saved aga
 
 TEST_CASE("RoomManager: the save of a room that was evicted meanwhile counts until it has ended",
           "[room][room_reload][fault][sim]") {
-    EvictedWhileSaving r{"a failed reload", {.loads_max = 16}};
+    EvictedWhileSaving r{"a failed reload", {.loads_max = 1}};
     r.w.requests["bob"] = {.room_id = "other", .token = "bob"};
     RoomEditor bob{r.w, "bob", 2};
     r.w.dial(bob);
@@ -350,7 +350,7 @@ TEST_CASE("RoomManager: the save of a room that was evicted meanwhile counts unt
 
 TEST_CASE("RoomManager: a save that never ends delays that of a later load by answer_within",
           "[room][room_reload][fault][sim]") {
-    EvictedWhileSaving r{"a failed reload", {.loads_max = 16, .answer_within = 12s}};
+    EvictedWhileSaving r{"a failed reload", {.loads_max = 1, .answer_within = 12s}};
     r.w.disk.save_takes = {};
     r.w.dial(r.ada);
     r.ada.type("three");

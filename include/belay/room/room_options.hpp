@@ -39,8 +39,8 @@ struct RoomOptions {
     /// as an update in the storage.
     Duration save_after = std::chrono::seconds{5};
     /// The maximum number of loads that are under way at a time, over all rooms. Further ones wait,
-    /// and their users take turns. A sixteenth as many saves, but at least one, are under
-    /// way at a time. All loads for import_room and get_or_create_room are those of one user. An
+    /// and their users take turns. A sixteenth as many saves are under way at a time, but at least
+    /// 4, or loads_max if that is less. All loads for import_room and get_or_create_room are those of one user. An
     /// export_room of a room that is not in memory loads at once, as one of at most 100 calls, and
     /// is not in RoomCounters::loads.
     std::size_t loads_max = 64;
