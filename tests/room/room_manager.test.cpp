@@ -557,7 +557,7 @@ TEST_CASE("RoomManager: rooms whose saves fail are evicted for other rooms, and 
           "[room][room_manager][regression][sim]") {
     const bool of_user = GENERATE(true, false);
     RoomOptions options;
-    (of_user ? options.clients_per_user_max : options.rooms_max) = of_user ? 6 : 3;
+    (of_user ? options.clients_per_user_max : options.rooms_max) = 3;
     RoomWorld w{Seed{1}, options};
     w.disk.fail_saves = 1'000'000;
     RoomEditor alice{w, "alice", 1};

@@ -246,7 +246,7 @@ TEST_CASE(
 
 TEST_CASE("hocuspocus: closed documents with unread changes are bounded",
           "[room][room_reload][hocuspocus][sim]") {
-    RoomWorld w{Seed{1}, {.clients_per_user_max = 60}};
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 3}};
     RoomEditor ada{w, "ada", 1};
     HocuspocusClient eve{w, "eve"};
     const auto name = [](char c) { return std::string("board\0", 6) + c; };

@@ -40,9 +40,9 @@ struct RoomOptions {
     Duration save_after = std::chrono::seconds{5};
     /// The maximum number of loads that are under way at a time, over all rooms. Further ones wait,
     /// and their users take turns. A sixteenth as many saves are under way at a time, but at least
-    /// 4, or loads_max if that is less. All loads for import_room and get_or_create_room are those of one user. An
-    /// export_room of a room that is not in memory loads at once, as one of at most 100 calls, and
-    /// is not in RoomCounters::loads.
+    /// 4, or loads_max if that is less. All loads for import_room and get_or_create_room are those
+    /// of one user. An export_room of a room that is not in memory loads at once, as one of at most
+    /// 100 calls, and is not in RoomCounters::loads.
     std::size_t loads_max = 64;
     /// How long a room without clients stays in memory after its last activity. The next sweep then
     /// evicts it. There is a sweep in each sixth of this time.
@@ -74,14 +74,15 @@ struct RoomOptions {
     std::size_t clients_max = 20'000;
     /// The share of one user, over all its connections: the maximum number of its clients. A
     /// further one is rejected. A client counts from the grant of its access until it is closed.
-    /// The other limits of a user follow from it, each at least 1:
+    /// The other limits of a user follow from it. Each is at least 16, or all of it if it is less
+    /// than 16:
     /// - Half as many rooms in memory that the user has opened. For a further one the manager
     ///   evicts the room of that user that has been idle for longest. If there is none, it evicts
     ///   one without clients whose saves fail, or whose save has not begun. Otherwise it rejects
     ///   the client. A room counts until it is evicted.
     /// - A tenth as many clients in one room.
-    /// - A twentieth as many clients of one connection, if its protocol allows several documents:
-    ///   each of them is a client.
+    /// - A twentieth as many clients of one connection, and at most 100, if its protocol allows
+    ///   several documents: each of them is a client.
     ///
     /// Users without a name count by RoomRequest::ip. An IPv6 network of 64 bits counts as one
     /// address. Clients without a name and an address count by their connection. Set the option to

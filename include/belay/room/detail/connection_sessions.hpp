@@ -33,17 +33,19 @@ inline constexpr std::size_t unread_max = 8;
 inline constexpr Duration close_linger_max = std::chrono::seconds{2};
 
 /// The most bytes of a frame of a connection that has not joined a room yet, although its upgrade
-/// was answered: anybody may send it.
+/// was answered: its user is not known yet.
 [[nodiscard]] constexpr std::size_t bytes_before_join(const RoomOptions& options) noexcept {
     return larger(smaller(options.frame_bytes_max, piece_bytes_max),
                   ConnectionCore::token_bytes_max);
 }
 
-/// The most clients of one connection. A page has few documents open, and a frame of a connection
-/// is looked up among its documents.
+/// The most clients of one connection, also if its user may have more. A page has few documents
+/// open, and those of a connection share its output.
+inline constexpr std::size_t documents_max = 100;
+/// Returns the most clients of one connection.
 [[nodiscard]] constexpr std::size_t clients_per_connection_max(
     const RoomOptions& options) noexcept {
-    return larger(options.clients_per_user_max / 20, std::size_t{1});
+    return smaller(share_of(options.clients_per_user_max, 20), documents_max);
 }
 
 /// The client of a connection whose frames have no addresses. It has the id, the request and the
