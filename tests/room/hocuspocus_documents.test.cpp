@@ -165,6 +165,7 @@ TEST_CASE("hocuspocus: a client may send tokens for ten thousand documents",
     for (const std::string& frame : eve.received()) refused += frame.size() > 40 ? 1 : 0;
     CHECK(granted == 100);
     CHECK(refused == 9'900);
+    CHECK(w.rooms().observer().last_limit.empty());  // no option raises it
     CHECK(w.rooms().rooms() == 101);
     CHECK(eve.closed_with == 0);
     CHECK(bob.online());

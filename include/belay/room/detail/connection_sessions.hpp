@@ -543,10 +543,13 @@ private:
         const bool late =
             connection.core.is_late(context_.now) &&
             std::none_of(connection.clients.begin(), connection.clients.end(), is_admitted);
-        if (late || !connection.own.takes_another(clients_per_connection_max(context_.options))) {
+        const std::size_t most = clients_per_connection_max(context_.options);
+        if (late || !connection.own.takes_another(most)) {
             const auto why =
                 make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many_documents);
-            context_.report_rejection(request, {}, why, late ? "check_within" : "");
+            // No option permits more than documents_max.
+            const std::string_view limit = most < documents_max ? "clients_per_user_max" : "";
+            context_.report_rejection(request, {}, why, late ? "check_within" : limit);
             return send_rejection(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
         }
         // A client dials again after its connection closes, but not after a rejected document. This
