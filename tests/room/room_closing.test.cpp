@@ -116,7 +116,7 @@ TEST_CASE(
 
 TEST_CASE("RoomManager aborts no closed client for a document that it refuses",
           "[room][room_closing][regression][sim]") {
-    RoomWorld w{Seed{1}, {.clients_max = 10, .clients_per_user_max = 20, .waiting_max = 5}};
+    RoomWorld w{Seed{1}, {.clients_max = 10, .clients_per_user_max = 1, .waiting_max = 5}};
     w.rights.grants["bad"] = Grant{"", Access::none, forever};
     HocuspocusClient ada{w, "ada"};
     ada.enter({"one"});

@@ -5,6 +5,7 @@
 #include <belay/room/room_metrics.hpp>
 
 #include <algorithm>
+#include <deque>
 #include <numeric>
 
 #include "support/catch.hpp"
@@ -243,7 +244,7 @@ void provoke(RoomErrc why) {
             return p.check_clients(1, false);
         }
         case RoomErrc::too_many_documents: {
-            Provoked p{error, {.clients_per_user_max = 20}};
+            Provoked p{error, {.clients_per_user_max = 1}};
             HocuspocusClient bob{p.w, "bob"};
             bob.enter({"one", "two"});
             return p.check_clients(1, false);
@@ -363,14 +364,19 @@ TEST_CASE("RoomRejection::limit names the option that rejects a client, and is e
         RoomOptions options;
         std::function<void(RoomWorld&, RoomEditor& alice)> reach;
     };
-    const auto join_two = [](RoomWorld& w, RoomEditor& alice, const std::string& room_id) {
-        w.requests["bob"] = {.room_id = room_id, .token = "alice"};
-        RoomEditor bob{w, "bob", 2};
-        w.dial(bob);
-        w.dial(alice);
+    const auto join_after = [](std::uint64_t others, bool in_own_rooms) {
+        return [=](RoomWorld& w, RoomEditor& alice) {
+            std::deque<RoomEditor> before;
+            for (std::uint64_t i = 0; i < others; ++i) {
+                const std::string host = "bob" + std::to_string(i);
+                w.requests[host] = {.room_id = in_own_rooms ? host : "board", .token = "alice"};
+                w.dial(before.emplace_back(w, host, 2 + i));
+            }
+            w.dial(alice);
+        };
     };
-    const auto two = [&](RoomWorld& w, RoomEditor& alice) { join_two(w, alice, "board"); };
-    const auto two_rooms = [&](RoomWorld& w, RoomEditor& alice) { join_two(w, alice, "other"); };
+    const auto two = join_after(1, false);
+    const auto two_rooms = join_after(1, true);
     const auto check_slowly = [](RoomWorld& w, RoomEditor& alice) {
         RoomEditor bob{w, "bob", 2};
         w.rights.takes = 500ms;
@@ -436,10 +442,10 @@ TEST_CASE("RoomRejection::limit names the option that rejects a client, and is e
         {"check_within", {}, never_upgrade(HocuspocusProtocol{})},
         {"clients_per_room_max", {.clients_per_room_max = 1}, two},
         {"clients_per_user_max", {.clients_per_user_max = 1}, two_rooms},
-        {"clients_per_user_max", {.clients_per_user_max = 10}, two},
+        {"clients_per_user_max", {.clients_per_user_max = 40}, join_after(16, false)},
         {"rooms_max", {.rooms_max = 1}, two_rooms},
-        {"clients_per_user_max", {.clients_per_user_max = 2}, two_rooms},
-        {"clients_per_user_max", {.clients_per_user_max = 20}, two_documents},
+        {"clients_per_user_max", {.clients_per_user_max = 40}, join_after(20, true)},
+        {"clients_per_user_max", {.clients_per_user_max = 1}, two_documents},
         {"check_within", {}, no_token},
         {"", {}, long_token},
         {"frame_bytes_max", {.frame_bytes_max = 1'000}, long_frame},

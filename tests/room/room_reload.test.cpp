@@ -246,38 +246,42 @@ TEST_CASE(
 
 TEST_CASE("hocuspocus: closed documents with unread changes are bounded",
           "[room][room_reload][hocuspocus][sim]") {
-    RoomWorld w{Seed{1}, {.clients_per_user_max = 60}};
+    constexpr std::uint64_t most = 16;  // of a connection
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 20 * most}};
     RoomEditor ada{w, "ada", 1};
     HocuspocusClient eve{w, "eve"};
-    const auto name = [](char c) { return std::string("board\0", 6) + c; };
-    eve.enter({name('a'), name('b'), name('c')});
+    const auto name = [](std::uint64_t i) {
+        return std::string("board\0", 6) + static_cast<char>('a' + i);
+    };
+    eve.enter({});
+    for (std::uint64_t i = 0; i < most; ++i) eve.token(name(i), "eve");
+    w.run(1s);
+    REQUIRE(eve.received().size() == most);
     w.dial(ada);
     w.disk.fail_flushes = 1;
     w.disk.load_takes = 5s;
     ada.type("lost");
     w.run(1s);
     REQUIRE_FALSE(w.rooms().stats("board")->loaded);
-    for (std::uint64_t i = 0; i < 3; ++i) {
-        eve.send(name(static_cast<char>('a' + i)), update_frame(9 + i, 0, "last words"));
-        eve.send(name(static_cast<char>('a' + i)), close_frame);
+    for (std::uint64_t i = 0; i < most; ++i) {
+        eve.send(name(i), update_frame(9 + i, 0, "last words"));
+        eve.send(name(i), close_frame);
     }
     // The closed documents do not delay others.
-    for (char c = 'a'; c < 'e'; ++c) eve.token(name(c), "eve");
-    w.run(1s);
-    Frames received = eve.received();
-    CHECK(received.size() == 1);
-    w.run(10s);
-    received = eve.received();
+    for (std::uint64_t i = 0; i <= most; ++i) eve.token(name(i), "eve");
+    w.run(11s);
+    const Frames received = eve.received();
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_documents) == 1);
     CHECK(std::count_if(received.begin(), received.end(), [](const std::string& f) {
               return f.ends_with("646f6e6c79") || f.ends_with("7772697465");
-          }) == 3);
-    CHECK(w.rooms().stats("board")->clients == 3);
+          }) == most);
+    CHECK(w.rooms().stats("board")->clients == most);
     w.dial(ada);
-    for (std::uint64_t i = 0; i < 3; ++i) CHECK(ada.has(typed(9 + i, 0, "last words")));
-    eve.send(name('a'), close_frame);
-    eve.token(name('d'), "eve");
+    for (std::uint64_t i = 0; i < most; ++i) CHECK(ada.has(typed(9 + i, 0, "last words")));
+    eve.send(name(0), close_frame);
+    eve.token(name(most), "eve");
     w.run(1s);
-    CHECK(w.rooms().stats("board")->clients == 4);
+    CHECK(w.rooms().stats("board")->clients == most + 1);
 }
 
 namespace {
@@ -336,7 +340,7 @@ TEST_CASE("RoomManager: a room that was evicted during its save is not saved aga
 
 TEST_CASE("RoomManager: the save of a room that was evicted meanwhile counts until it has ended",
           "[room][room_reload][fault][sim]") {
-    EvictedWhileSaving r{"a failed reload", {.loads_max = 16}};
+    EvictedWhileSaving r{"a failed reload", {.loads_max = 1}};
     r.w.requests["bob"] = {.room_id = "other", .token = "bob"};
     RoomEditor bob{r.w, "bob", 2};
     r.w.dial(bob);
@@ -350,7 +354,7 @@ TEST_CASE("RoomManager: the save of a room that was evicted meanwhile counts unt
 
 TEST_CASE("RoomManager: a save that never ends delays that of a later load by answer_within",
           "[room][room_reload][fault][sim]") {
-    EvictedWhileSaving r{"a failed reload", {.loads_max = 16, .answer_within = 12s}};
+    EvictedWhileSaving r{"a failed reload", {.loads_max = 1, .answer_within = 12s}};
     r.w.disk.save_takes = {};
     r.w.dial(r.ada);
     r.ada.type("three");

@@ -38,12 +38,12 @@ struct User : RoomEditors {
 
 TEST_CASE("RoomManager: a user opens at most half of clients_per_user_max rooms",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.clients_per_user_max = 6}};
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 40}};
     User eve{w, "eve"};
     User ada{w, "ada"};
-    for (int i = 0; i < 5; ++i) eve.join("eve" + std::to_string(i));
+    for (int i = 0; i < 22; ++i) eve.join("eve" + std::to_string(i));
     w.run(1s);
-    CHECK(eve.online() == 3);
+    CHECK(eve.online() == 20);
     CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == 2);
     CHECK(eve.closed_with(1013) == 2);
     CHECK(w.reported.back().ends_with(
@@ -54,12 +54,12 @@ TEST_CASE("RoomManager: a user opens at most half of clients_per_user_max rooms"
     eve.join("ada");
     w.run(1s);
     CHECK(ada.online() == 1);
-    CHECK(eve.online() == 4);
+    CHECK(eve.online() == 21);
 }
 
 TEST_CASE("RoomManager: the idle rooms of a user are evicted for its other rooms, the oldest first",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.clients_per_user_max = 6}};
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 40}};
     User ada{w, "ada"};
     User eve{w, "eve"};
     // The room that is idle for longest belongs to another user.
@@ -70,6 +70,8 @@ TEST_CASE("RoomManager: the idle rooms of a user are evicted for its other rooms
         eve.join("eve" + std::to_string(i)).type("x");
         w.run(1s);
     }
+    for (int i = 0; i < 17; ++i) eve.join("other" + std::to_string(i));
+    w.run(1s);
     // A room with a client stays.
     eve.join("eve3");
     w.run(1s);
@@ -90,7 +92,7 @@ TEST_CASE("RoomManager: the idle rooms of a user are evicted for its other rooms
     eve.join("eve6");
     w.run(1s);
     CHECK(eve.closed_with(1013) == 2);
-    CHECK(eve.online() == 3);
+    CHECK(eve.online() == 20);
     // The evicted room is as it was.
     eve.all[2]->hang_up();
     w.run(10s);
@@ -102,22 +104,22 @@ TEST_CASE("RoomManager: the idle rooms of a user are evicted for its other rooms
 
 TEST_CASE("RoomManager: a user has at most its share of the clients of a room and of the server",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.clients_per_user_max = 30}};
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 160}};
     User eve{w, "eve"};
     User ada{w, "ada"};
-    for (int i = 0; i < 4; ++i) eve.join("board");
+    for (int i = 0; i < 17; ++i) eve.join("board");
     w.run(1s);
-    CHECK(eve.online() == 3);
+    CHECK(eve.online() == 16);
     CHECK(eve.closed_with(1013) == 1);
     CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == 1);
     CHECK(w.reported.back() ==
           "rejected board eve: the user has too many rooms, clients or waiting changes");
-    for (int i = 0; i < 27; ++i) eve.join("other" + std::to_string(i / 3));
+    for (int i = 0; i < 144; ++i) eve.join("other" + std::to_string(i / 16));
     w.run(1s);
-    CHECK(eve.online() == 30);
+    CHECK(eve.online() == 160);
     eve.join("one more");
     w.run(1s);
-    CHECK(eve.online() == 30);
+    CHECK(eve.online() == 160);
     CHECK(eve.closed_with(1013) == 2);
     for (int i = 0; i < 3; ++i) ada.join("board");
     w.run(1s);
@@ -125,18 +127,45 @@ TEST_CASE("RoomManager: a user has at most its share of the clients of a room an
     // The place of a client that has left is free again.
     for (const auto& one : eve.all) one->hang_up();
     w.run(5s);
-    for (int i = 0; i < 3; ++i) eve.join("board");
+    for (int i = 0; i < 16; ++i) eve.join("board");
     w.run(1s);
-    CHECK(eve.online() == 3);
+    CHECK(eve.online() == 16);
     w.run(5s);
     w.rooms().reauthorize("");
     w.run(5s);
-    CHECK(eve.online() == 3);
+    CHECK(eve.online() == 16);
+}
+
+TEST_CASE("RoomManager: a small clients_per_user_max is all of each share of a user",
+          "[room][room_shares][sim]") {
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 5}};
+    User eve{w, "eve"};
+    SECTION("of one room") {
+        for (int i = 0; i < 6; ++i) eve.join("board");
+        w.run(1s);
+        CHECK(eve.online() == 5);
+        CHECK(eve.closed_with(1013) == 1);
+    }
+    SECTION("of rooms") {
+        for (int i = 0; i < 6; ++i) eve.join("board" + std::to_string(i));
+        w.run(1s);
+        CHECK(eve.online() == 5);
+        CHECK(eve.closed_with(1013) == 1);
+    }
+    SECTION("of one connection") {
+        HocuspocusClient page{w, "page"};
+        page.dial();
+        for (int i = 0; i < 6; ++i) page.token("board" + std::to_string(i), "eve");
+        w.run(1s);
+        CHECK(page.closed_with == 0);
+        CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_documents) == 1);
+    }
+    CHECK(w.rooms().clients() == 5);
 }
 
 TEST_CASE("RoomManager: clients that wait for their room count for their user",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.answer_within = 5s, .clients_per_user_max = 20}};
+    RoomWorld w{Seed{1}, {.answer_within = 5s, .clients_per_user_max = 2}};
     w.disk.hang_loads = 1;
     User eve{w, "eve"};
     for (int i = 0; i < 4; ++i) eve.join("board");
@@ -152,7 +181,7 @@ TEST_CASE("RoomManager: clients that wait for their room count for their user",
 
 TEST_CASE("RoomManager: users without a name have the share of their address",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.clients_per_user_max = 30}};
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 40}};
     w.rights.grants["nobody"] = Grant{"", Access::edit, forever};
     User nobody{w, "nobody"};
     const auto join = [&](const std::string& board, const std::string& ip) -> RoomEditor& {
@@ -161,19 +190,19 @@ TEST_CASE("RoomManager: users without a name have the share of their address",
         return one;
     };
     SECTION("of clients") {
-        for (int i = 0; i < 3; ++i) CHECK(join("board", "192.0.2.1").online());
+        for (int i = 0; i < 16; ++i) CHECK(join("board", "192.0.2.1").online());
         CHECK(join("board", "192.0.2.1").closed_with == 1013);
         CHECK(join("board", "192.0.2.2").online());
         CHECK(w.reported.back() ==
               "rejected board : the user has too many rooms, clients or waiting changes");
     }
     SECTION("of rooms") {
-        for (int i = 0; i < 15; ++i) CHECK(join("board" + std::to_string(i), "192.0.2.1").online());
+        for (int i = 0; i < 20; ++i) CHECK(join("board" + std::to_string(i), "192.0.2.1").online());
         CHECK(join("more", "192.0.2.1").closed_with == 1013);
         CHECK(join("more", "192.0.2.2").online());
     }
     SECTION("an IPv6 network of 64 bits is one address") {
-        for (int i = 0; i < 3; ++i)
+        for (int i = 0; i < 16; ++i)
             CHECK(join("board", "2001:db8:0:1::" + std::to_string(i)).online());
         CHECK(join("board", "2001:db8:0:1:8:0:0:1").closed_with == 1013);
         CHECK(join("board", "2001:db8:0:2::1").online());
@@ -181,7 +210,7 @@ TEST_CASE("RoomManager: users without a name have the share of their address",
     SECTION("a name that is an address is a name") {
         w.rights.grants["192.0.2.1"] = Grant{"192.0.2.1", Access::edit, forever};
         User named{w, "192.0.2.1"};
-        for (int i = 0; i < 3; ++i) CHECK(join("board", "192.0.2.1").online());
+        for (int i = 0; i < 16; ++i) CHECK(join("board", "192.0.2.1").online());
         named.join("board");
         w.run(1s);
         CHECK(named.online() == 1);
@@ -193,7 +222,7 @@ TEST_CASE("RoomManager: users without a name have the share of their address",
 
 TEST_CASE("RoomManager: a client that becomes another user takes that user's share",
           "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.clients_per_user_max = 20}};
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 2}};
     User eve{w, "eve"};
     User ada{w, "ada"};
     for (int i = 0; i < 2; ++i) eve.join("board");
@@ -217,12 +246,12 @@ TEST_CASE("RoomManager: a client that becomes another user takes that user's sha
 
 TEST_CASE("RoomManager: a document above the user's share does not end the connection's others",
           "[room][room_shares][sim]") {
-    // Two documents of a connection, and four clients in a room.
+    // 16 clients in a room.
     RoomWorld w{Seed{1}, {.clients_per_user_max = 40}};
     User eve{w, "eve"};
-    for (int i = 0; i < 4; ++i) eve.join("board");
+    for (int i = 0; i < 16; ++i) eve.join("board");
     w.run(1s);
-    CHECK(eve.online() == 4);
+    CHECK(eve.online() == 16);
     HocuspocusClient second{w, "two"};
     CHECK(enter_as_eve(w, second, "other") == 1);
     second.token("board", "eve");
@@ -234,14 +263,14 @@ TEST_CASE("RoomManager: a document above the user's share does not end the conne
                          as_bytes("the user has too many rooms, clients or waiting changes"));
     CHECK(second.received() == Frames{to_hex(denied)});
     CHECK(second.closed_with == 0);
-    CHECK(w.rooms().clients() == 5);
+    CHECK(w.rooms().clients() == 17);
     CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == 1);
 }
 
 TEST_CASE(
     "RoomManager: a connection whose only document a limit rejects is closed, and tries again",
     "[room][room_shares][sim]") {
-    RoomWorld w{Seed{1}, {.clients_per_user_max = 10}};
+    RoomWorld w{Seed{1}, {.clients_per_user_max = 1}};
     HocuspocusClient first{w, "one"};
     CHECK(enter_as_eve(w, first, "board") == 1);
     HocuspocusClient second{w, "two"};
@@ -751,31 +780,31 @@ TEST_CASE("Account counts what a user holds in each room and in all, and is eras
           "[room][room_shares][unit]") {
     Users users;
     using Holdings = detail::Holdings;
-    const RoomOptions options{.clients_per_user_max = 50};
+    const RoomOptions options{.clients_per_user_max = 200};
     {
         const auto board = users.of("eve")->in("board");
         detail::Holding one{board, &Holdings::clients, 1};
-        detail::Holding two{board, &Holdings::clients, 4};
-        const detail::Holding other{users.of("eve")->in("other"), &Holdings::clients, 45};
+        detail::Holding two{board, &Holdings::clients, 19};
+        const detail::Holding other{users.of("eve")->in("other"), &Holdings::clients, 180};
         const detail::Holding server{{}, &Holdings::clients, 9};
         CHECK(users.accounts.size() == 1);
-        CHECK(board->held.clients == 5);
-        CHECK(board->user.held.clients == 50);
+        CHECK(board->held.clients == 20);
+        CHECK(board->user.held.clients == 200);
         CHECK(board->user.held.rooms == 0);
         CHECK(one.account() == board.get());
         CHECK(server.account() == nullptr);
         CHECK(detail::exceeded_limit(*board, &Holdings::clients, 1, options) ==
               "clients_per_user_max");
         detail::Holding moved{std::move(two)};
-        CHECK(board->held.clients == 5);
+        CHECK(board->held.clients == 20);
         moved.release();
         moved.release();
         CHECK(board->held.clients == 1);
-        one = detail::Holding{board, &Holdings::clients, 5};
-        CHECK(board->held.clients == 5);
+        one = detail::Holding{board, &Holdings::clients, 20};
+        CHECK(board->held.clients == 20);
         CHECK(detail::exceeded_limit(*board, &Holdings::clients, 1, options) ==
               "clients_per_user_max");
-        one = detail::Holding{board, &Holdings::clients, 4};
+        one = detail::Holding{board, &Holdings::clients, 19};
         CHECK(detail::exceeded_limit(*board, &Holdings::clients, 1, options).empty());
         CHECK(detail::exceeded_limit(*board, &Holdings::clients, 2, options) ==
               "clients_per_user_max");

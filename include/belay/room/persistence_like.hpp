@@ -249,7 +249,8 @@ concept RoomsToSaveIsSound = HasRoomsToSave<P> || !has_rooms_to_save<P>;
 /// Concurrency: a RoomManager makes all calls on one thread, and does not wait for an answer before
 /// it makes other calls. Until they are answered, these calls are under way at a time:
 /// - one flush. Later changes wait for the next one;
-/// - a sixteenth of RoomOptions::loads_max saves, but at least one, of different rooms;
+/// - saves of different rooms: a sixteenth of RoomOptions::loads_max, but at least 4, or loads_max
+///   if that is less;
 /// - RoomOptions::loads_max loads, with those of export_room. A room may be loaded again during its
 ///   load, because the first answer may be too old, or for an export;
 /// - 100 lists.

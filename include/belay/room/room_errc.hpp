@@ -171,7 +171,7 @@ public:
         {E::room_full, Cause::overloaded, C::try_later, W::client, S::own, "room_full",
          "the room has too many clients", "clients_per_room_max"},
         {E::too_many_documents, Cause::overloaded, C::try_later, W::client, S::own,
-         "too_many_documents", "the connection has too many documents", "clients_per_user_max"},
+         "too_many_documents", "the connection has too many documents"},
         {E::record_damaged, Cause::corrupt, C::none, W::connection, S::own, "record_damaged",
          "a damaged record of the log may have been the room's"},
     };

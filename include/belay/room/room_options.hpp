@@ -39,10 +39,10 @@ struct RoomOptions {
     /// as an update in the storage.
     Duration save_after = std::chrono::seconds{5};
     /// The maximum number of loads that are under way at a time, over all rooms. Further ones wait,
-    /// and their users take turns. A sixteenth as many saves, but at least one, are under
-    /// way at a time. All loads for import_room and get_or_create_room are those of one user. An
-    /// export_room of a room that is not in memory loads at once, as one of at most 100 calls, and
-    /// is not in RoomCounters::loads.
+    /// and their users take turns. A sixteenth as many saves are under way at a time, but at least
+    /// 4, or loads_max if that is less. All loads for import_room and get_or_create_room are those
+    /// of one user. An export_room of a room that is not in memory loads at once, as one of at most
+    /// 100 calls, and is not in RoomCounters::loads.
     std::size_t loads_max = 64;
     /// How long a room without clients stays in memory after its last activity. The next sweep then
     /// evicts it. There is a sweep in each sixth of this time.
@@ -74,14 +74,15 @@ struct RoomOptions {
     std::size_t clients_max = 20'000;
     /// The share of one user, over all its connections: the maximum number of its clients. A
     /// further one is rejected. A client counts from the grant of its access until it is closed.
-    /// The other limits of a user follow from it, each at least 1:
+    /// The other limits of a user follow from it. Each is at least 16, or all of it if it is less
+    /// than 16:
     /// - Half as many rooms in memory that the user has opened. For a further one the manager
     ///   evicts the room of that user that has been idle for longest. If there is none, it evicts
     ///   one without clients whose saves fail, or whose save has not begun. Otherwise it rejects
     ///   the client. A room counts until it is evicted.
     /// - A tenth as many clients in one room.
-    /// - A twentieth as many clients of one connection, if its protocol allows several documents:
-    ///   each of them is a client.
+    /// - A twentieth as many clients of one connection, and at most 100, if its protocol allows
+    ///   several documents: each of them is a client.
     ///
     /// Users without a name count by RoomRequest::ip. An IPv6 network of 64 bits counts as one
     /// address. Clients without a name and an address count by their connection. Set the option to
@@ -105,7 +106,7 @@ struct RoomOptions {
     /// - 256 bytes for each message, and 64 KiB for a token, which the authorizer checks;
     /// - 16 bytes for each client that receives an update or an awareness;
     /// - 16 bytes for each awareness state that a query requests;
-    /// - 4 KiB for a state vector, and for each piece of the document as much again;
+    /// - 4 KiB for a state vector, and for each 64 KiB of the document as much again;
     /// - twice as much for an edit for which a full document is compacted;
     /// - the same for a join that must merge the document, and 4 KiB for any other one.
     ///
@@ -128,9 +129,9 @@ struct RoomOptions {
     ///   or that are being loaded again, and state vectors. Above the limit nothing more is read;
     ///   the last frame may exceed it.
     /// - Answers, and updates that are longer than half of the limit, are sent in pieces. A piece
-    ///   is a sixteenth of the limit, and at least 1 KiB, if the protocol and the document can
-    ///   split them. All clients share the pieces of an update. A value that cannot be cut is one
-    ///   piece. Awareness is always sent in pieces, each with at least one state.
+    ///   is a sixteenth of the limit, but from 1 KiB to 64 KiB, if the protocol and the document
+    ///   can split them. All clients share the pieces of an update. A value that cannot be cut is
+    ///   one piece. Awareness is always sent in pieces, each with at least one state.
     std::size_t client_bytes_max = std::size_t{1} << 20;
     /// The maximum number of bytes of answers to state vectors that wait to be sent, over all
     /// clients. Answers of documents of more than a megabyte have a second limit of the same size

@@ -125,11 +125,17 @@ private:
 
 // ---- limits -------------------------------------------------------------------------------------
 
+/// Returns a part of a limit of one user, for one of the things that it limits. A few clients may
+/// all be in one room, of one connection, or in a room each.
+[[nodiscard]] constexpr std::size_t share_of(std::size_t most, std::size_t part) noexcept {
+    return larger(most / part, smaller(most, std::size_t{16}));
+}
+
 /// A limit of what one user holds, which does not depend on other users.
 struct AccountLimit {
     std::string_view option;         ///< the name of the option
     std::size_t RoomOptions::*most;  ///< its value
-    std::size_t part;                ///< the limit is this part of the value, and at least 1
+    std::size_t part;                ///< the limit is this part of the value, see share_of
     std::size_t Holdings::*held;
     bool in_room;  ///< in one room; else in all
 };
@@ -154,7 +160,7 @@ inline constexpr std::array<AccountLimit, 4> account_limits{{
     for (const AccountLimit& limit : account_limits) {
         if (limit.held != what) continue;
         const std::size_t held = (limit.in_room ? of.held : of.user.held).*what;
-        const std::size_t most = larger(options.*limit.most / limit.part, std::size_t{1});
+        const std::size_t most = share_of(options.*limit.most, limit.part);
         if (held != 0 && (held >= most || amount > most - held)) return limit.option;
     }
     return {};

@@ -226,8 +226,7 @@ private:
     /// A join costs as much as an answer, if the document must be merged for it.
     void request_state(RoomClient& client) {
         const Room& room = static_cast<Room&>(*client.room);
-        if (room.core.live())
-            pay(*client.connection, request_cost(room.document, context_.options));
+        if (room.core.live()) pay(*client.connection, request_cost(room.document));
         delivery_.request_state(client);
     }
 
@@ -237,7 +236,7 @@ private:
     /// all its connections.
     void pay_merges(RoomClient& client, const Room& room, std::uint64_t merges) {
         if (merges == 0) return;
-        const std::size_t cost = answer_cost(room.document, context_.options);
+        const std::size_t cost = answer_cost(room.document);
         pay(*client.connection, 2 * cost);
         Account& user = client.rights.account->user;
         user.charge(2 * cost, context_.now, context_.options);
@@ -246,7 +245,7 @@ private:
     }
     /// Charges the comparison of a client's state with the document, and the answer.
     void pay_answer(RoomClient& client, const Room& room) {
-        pay(*client.connection, answer_cost(room.document, context_.options));
+        pay(*client.connection, answer_cost(room.document));
     }
     void on_stateless(RoomClient& client, const Room& room, BytesView payload) {
         ++context_.counters.stateless;
@@ -328,8 +327,8 @@ private:
         if (answers) {
             // Merges the document first, so that its content is known.
             pay_answer(client, room);
-            client.rights.account->user.charge(answer_cost(room.document, context_.options),
-                                               context_.now, context_.options);
+            client.rights.account->user.charge(answer_cost(room.document), context_.now,
+                                               context_.options);
             static_cast<void>(room.document.state_vector());
             auto adds = room.document.check(message.payload);
             if (adds.has_value() && !*adds) {

@@ -33,16 +33,19 @@ inline constexpr std::size_t unread_max = 8;
 inline constexpr Duration close_linger_max = std::chrono::seconds{2};
 
 /// The most bytes of a frame of a connection that has not joined a room yet, although its upgrade
-/// was answered.
+/// was answered: its user is not known yet.
 [[nodiscard]] constexpr std::size_t bytes_before_join(const RoomOptions& options) noexcept {
-    return larger(piece_bytes(options), ConnectionCore::token_bytes_max);
+    return larger(smaller(options.frame_bytes_max, piece_bytes_max),
+                  ConnectionCore::token_bytes_max);
 }
 
-/// The most clients of one connection. A page has few documents open, and a frame of a connection
-/// is looked up among its documents.
+/// The most clients of one connection, also if its user may have more. A page has few documents
+/// open, and those of a connection share its output.
+inline constexpr std::size_t documents_max = 100;
+/// Returns the most clients of one connection.
 [[nodiscard]] constexpr std::size_t clients_per_connection_max(
     const RoomOptions& options) noexcept {
-    return larger(options.clients_per_user_max / 20, std::size_t{1});
+    return smaller(share_of(options.clients_per_user_max, 20), documents_max);
 }
 
 /// The client of a connection whose frames have no addresses. It has the id, the request and the
@@ -470,12 +473,10 @@ private:
     }
     template <class C, class Bad>
     void receive_addressed(C& connection, const Bytes& frame, const Bad& bad) {
+        const std::size_t own = context_.options.frame_bytes_max;
         const bool authorized = connection.core.has_ever_joined();
-        const std::size_t most =
-            authorized ? context_.options.frame_bytes_max : bytes_before_join(context_.options);
-        if (frame.size() > most)
-            return bad(RoomErrc::frame_too_large,
-                       authorized ? "frame_bytes_max" : "client_bytes_max");
+        if (frame.size() > (authorized ? own : bytes_before_join(context_.options)))
+            return bad(RoomErrc::frame_too_large, frame.size() > own ? "frame_bytes_max" : "");
         if (!connection.core.count_until_token(frame.size())) return bad(RoomErrc::frame_too_large);
         const auto address = connection.protocol.address(frame);
         if (!address.has_value()) return bad(static_cast<std::error_code>(address.error()));
@@ -542,10 +543,13 @@ private:
         const bool late =
             connection.core.is_late(context_.now) &&
             std::none_of(connection.clients.begin(), connection.clients.end(), is_admitted);
-        if (late || !connection.own.takes_another(clients_per_connection_max(context_.options))) {
+        const std::size_t most = clients_per_connection_max(context_.options);
+        if (late || !connection.own.takes_another(most)) {
             const auto why =
                 make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many_documents);
-            context_.report_rejection(request, {}, why, late ? "check_within" : "");
+            // No option permits more than documents_max.
+            const std::string_view limit = most < documents_max ? "clients_per_user_max" : "";
+            context_.report_rejection(request, {}, why, late ? "check_within" : limit);
             return send_rejection(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
         }
         // A client dials again after its connection closes, but not after a rejected document. This

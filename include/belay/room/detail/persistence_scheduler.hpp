@@ -232,9 +232,9 @@ struct LimitedSaves {
     std::vector<std::unique_ptr<SaveCall>> of_evicted{};
 };
 /// The number of saves that are under way at a time. A flush may have to wait for them, and each
-/// writes a whole document, whereas a client waits for a load.
+/// writes a whole document, whereas a client waits for a load. One that hangs stops no others.
 [[nodiscard]] constexpr std::size_t saves_max(const RoomOptions& options) noexcept {
-    return larger(options.loads_max / 16, std::size_t{1});
+    return larger(options.loads_max / 16, smaller(options.loads_max, std::size_t{4}));
 }
 
 /// The rooms that the storage has requested to be saved. At most `saves_max` of them are loaded and

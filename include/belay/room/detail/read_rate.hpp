@@ -23,7 +23,7 @@ struct ReadCost {
     static constexpr std::size_t token = std::size_t{64} << 10;
     /// The cost of an awareness state, or of a client to which a message is forwarded.
     static constexpr std::size_t recipient = 16;
-    /// The cost of a piece of an answer: it is compared, cut, framed and sent.
+    /// The cost of piece_bytes_max of an answer: they are compared, cut, framed and sent.
     static constexpr std::size_t piece = 4096;
 };
 
@@ -83,27 +83,27 @@ template <class Document>
     else
         return 0;
 }
+/// The size of the largest piece. A client that reads gets the next one soon.
+inline constexpr std::size_t piece_bytes_max = std::size_t{64} << 10;
 /// Returns the size of the pieces in which answers and awareness are sent. Some of them fit into
 /// what may wait for a client, so it gets further ones while it reads.
 [[nodiscard]] constexpr std::size_t piece_bytes(const RoomOptions& options) noexcept {
-    return larger(options.client_bytes_max / 16, std::size_t{1} << 10);
+    return larger(smaller(options.client_bytes_max / 16, piece_bytes_max), std::size_t{1} << 10);
 }
-/// Returns what `bytes` that are compared or sent cost, in bytes that could be read.
-[[nodiscard]] inline std::size_t pieces_cost(std::size_t bytes,
-                                             const RoomOptions& options) noexcept {
-    return (1 + bytes / piece_bytes(options)) * ReadCost::piece;
+/// Returns what `bytes` that are compared or sent cost, in bytes that could be read. The size of
+/// the pieces does not matter, so that no other option changes what read_rate_max means.
+[[nodiscard]] constexpr std::size_t pieces_cost(std::size_t bytes) noexcept {
+    return (1 + bytes / piece_bytes_max) * ReadCost::piece;
 }
 /// Returns what an answer to a state vector costs at most.
 template <class Document>
-[[nodiscard]] std::size_t answer_cost(const Document& document,
-                                      const RoomOptions& options) noexcept {
-    return pieces_cost(document.bytes(), options);
+[[nodiscard]] std::size_t answer_cost(const Document& document) noexcept {
+    return pieces_cost(document.bytes());
 }
 /// Returns what the state vector of a document costs: as much, if the document must be merged.
 template <class Document>
-[[nodiscard]] std::size_t request_cost(const Document& document,
-                                       const RoomOptions& options) noexcept {
-    return is_merged(document) ? ReadCost::piece : answer_cost(document, options);
+[[nodiscard]] std::size_t request_cost(const Document& document) noexcept {
+    return is_merged(document) ? ReadCost::piece : answer_cost(document);
 }
 
 }}}  // namespace belay::detail

@@ -358,14 +358,13 @@ private:
         ClientConnection& connection = *client.connection;
         connection.output.answer.since = context_.now;
         // A merge costs time; of a merged document, the user pays for what is sent.
-        const std::size_t merge = request_cost(room.document, context_.options);
+        const std::size_t merge = request_cost(room.document);
         if (is_new || !client.backlog.diverges) note_divergence(client, room, theirs);
         // The comparison costs time, even if little is sent.
         done_ += room.document.bytes();
         if constexpr (cuts_answers) {
             auto diff = room.document.diff(theirs);
-            charge_user(client, larger(merge, pieces_cost(diff.has_value() ? diff->size() : 0,
-                                                          context_.options)));
+            charge_user(client, larger(merge, pieces_cost(diff.has_value() ? diff->size() : 0)));
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
             if (diff->size() > ReplyChunker::part_bytes) {
                 connection.output.answer.chunks = std::make_unique<ReplyChunker>(
@@ -376,7 +375,7 @@ private:
             }
             send_pieces(client, *diff, Kind::state, false);
         } else {
-            charge_user(client, answer_cost(room.document, context_.options));
+            charge_user(client, answer_cost(room.document));
             RoomClient* const one = &client;
             if (const auto error = send_state({&one, 1}, room, theirs, Kind::state)) return error;
         }
@@ -401,7 +400,7 @@ private:
                 return retry_at(client, after(context_.now, std::chrono::milliseconds{50}));
         }
         client.backlog.requests_state = false;
-        charge_user(client, request_cost(room.document, context_.options));
+        charge_user(client, request_cost(room.document));
         send_message(client, {Kind::state_vector, room.document.state_vector()});
     }
     [[nodiscard]] static bool takes_updates(const RoomClient& client, const UpdateOrigin& origin) {
