@@ -106,8 +106,8 @@ public:
         slot.ticket = 0;
         slot.function();
     }
-    /// Calls `f` with the entry of each function that waits, in the order in which they were set. It
-    /// sets and cancels none.
+    /// Calls `f` with the entry of each function that waits, in the order of setting. It sets and
+    /// cancels none.
     template <class F>
     void each_waiting(F&& f) {
         std::vector<Slot*> all = heap_.items();
