@@ -770,7 +770,7 @@ WORLD_MUTANTS = (
            "        rooms_.step(room, Event::appended);\n"
            "        broadcast_and_apply(room, bytes, {author});\n        return {};")),
     # a subscription that has failed is never begun again
-    rooms("subscribes_no_more", 'require "all are in step 60 s after the faults"',
+    rooms("subscribes_no_more", 'require "all are in step 120 s after the faults"',
           (REPLICATION, "            report_failure(room, error);\n            return retry_later(room, error.code);\n        }\n"
                         "        part::FanoutBatch",
            "            report_failure(room, error);\n            return;\n        }\n        part::FanoutBatch")),
@@ -912,7 +912,7 @@ WORLD_MUTANTS = (
     Mutant("rooms_keeps_the_place_of_a_call_that_throws",
            (Change("belay/room/detail/admin_answers.hpp", "if (std::uncaught_exceptions() > before_) --answers_.waiting_;", ""),),
            Test("tests/room/room_exceptions.test.cpp", "RoomManager: a document that throws in a call on a whole room, keeps no place of a call")),
-    restored("restores_nothing", 'require "all are in step 60 s after the faults"',
+    restored("restores_nothing", 'require "all are in step 120 s after the faults"',
              (REPLICATION, "const std::vector<Bytes> ours = lacking(room.document, theirs);",
               "const std::vector<Bytes> ours;")),
     # of two servers that begin a lost history again, one ends it
