@@ -24,8 +24,10 @@ void is_served(RoomWorld& w, RoomEditor& author, RoomEditor& reader) {
 
 TEST_CASE("bad input: clients that send only state vectors do not delay others",
           "[room][room_bad_input][sim]") {
-    // Each state vector is answered by 100 pieces.
-    RoomWorld w{Seed{1}, {.frame_bytes_max = 200'000, .client_bytes_max = 16 << 10}};
+    // Each state vector is answered by 100 pieces, at the price of two of 64 KiB.
+    RoomWorld w{
+        Seed{1},
+        {.frame_bytes_max = 200'000, .read_rate_max = 40 << 10, .client_bytes_max = 16 << 10}};
     w.world.network().window_bytes(1 << 20);
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
@@ -50,11 +52,10 @@ TEST_CASE("bad input: clients that send only state vectors do not delay others",
         }
         is_served(w, alice, bob);
     }
-    // The rate limits them, because each piece costs 4 KiB: 2,000 pieces at once, then 512 a
-    // second.
+    // The rate limits them, because each answer costs 8 KiB: 20 at once, then 5 a second.
     const std::size_t answers = (w.taken["m0"].bytes - before) / 100'000;
     if (reads) CHECK(answers > 20);
-    CHECK(answers <= (2'000 + 500 * 25) / 100 + 3);
+    CHECK(answers <= 20 + 5 * 25 + 3);
     w.run(2min);
     if (!reads) {
         // A client that accepts nothing for too long is closed.
