@@ -237,11 +237,12 @@ struct LimitedSaves {
     return larger(options.loads_max / 16, smaller(options.loads_max, std::size_t{4}));
 }
 
-/// The rooms that the storage has requested to be saved. At most `saves_max` of them are loaded and
-/// saved at a time. So their loads leave the others to clients, also if they hang. After its load
-/// or its save has ended, a room is not taken for RoomCore::retry_min. So one that cannot be loaded
-/// is not loaded after every flush, and one that stays in the log is not saved without end. Rooms
-/// that were not taken yet go before it, so a room whose loads hang delays each other one once.
+/// The rooms that the storage has requested to be saved. At most `saves_max` of them, but no more
+/// than half of loads_max, are loaded and saved at a time. So their loads leave the other half to
+/// clients, also if they hang. After its load or its save has ended, a room is not taken for
+/// RoomCore::retry_min. So one that cannot be loaded is not loaded after every flush, and one that
+/// stays in the log is not saved without end. Rooms that were not taken yet go before it, so a room
+/// whose loads hang delays each other one once.
 ///
 /// Thread safety: the manager's home thread.
 class RequestedSaves {
@@ -269,7 +270,8 @@ public:
     [[nodiscard]] bool takes_another(const RoomOptions& options) const noexcept {
         std::size_t under_way = 0;
         for (const auto& [id, until] : rooms_) under_way += until ? 0U : 1U;
-        return under_way < saves_max(options);
+        return under_way <
+               smaller(saves_max(options), larger(options.loads_max / 2, std::size_t{1}));
     }
     void add(const std::string& id) { rooms_.insert_or_assign(id, std::nullopt); }
     /// Neither the load nor the save of a room is queued or under way now. It may be taken again
