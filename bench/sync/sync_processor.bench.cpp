@@ -256,20 +256,23 @@ void sqlite_store(benchmark::State& state) {
     }
     items(state);
 }
-/// The same rows and questions, by who writes the statements himself.
+/// The same rows, index of changes and questions, by who writes the statements himself; without
+/// checksums of the rows.
 class ByHand {
 public:
     explicit ByHand(const std::string& path) {
         sqlite3_open(path.c_str(), &db_);
         run("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
             "CREATE TABLE element (session BLOB NOT NULL, id BLOB NOT NULL, wall INTEGER NOT NULL,"
-            "counter INTEGER NOT NULL, origin BLOB NOT NULL, value BLOB, PRIMARY KEY (session, id))"
-            "WITHOUT ROWID; CREATE INDEX tombstone ON element (wall) WHERE value IS NULL;"
+            "counter INTEGER NOT NULL, origin BLOB NOT NULL, value BLOB, change INTEGER NOT NULL, "
+            "PRIMARY KEY (session, id)) WITHOUT ROWID;"
+            "CREATE INDEX tombstone ON element (wall) WHERE value IS NULL;"
+            "CREATE INDEX changed ON element (session, change);"
             "CREATE TABLE applied (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, hash "
             "INTEGER NOT NULL)");
         known_ = prepared("SELECT hash FROM applied WHERE id=?");
         find_ = prepared("SELECT wall, counter, origin FROM element WHERE session=? AND id=?");
-        put_ = prepared("INSERT OR REPLACE INTO element VALUES (?, ?, ?, ?, ?, ?)");
+        put_ = prepared("INSERT OR REPLACE INTO element VALUES (?, ?, ?, ?, ?, ?, ?)");
         note_ = prepared("INSERT INTO applied (id, hash) VALUES (?, ?)");
     }
     ByHand(const ByHand&) = delete;
@@ -296,6 +299,7 @@ public:
             sqlite3_bind_int64(put_, 4, edit.stamp.counter);
             bind(put_, 5, edit.stamp.origin.data(), edit.stamp.origin.size());
             bind(put_, 6, edit.value().data(), edit.value().size());
+            sqlite3_bind_int64(put_, 7, ++changes_);
             step(put_);
             bind(note_, 1, edit.id.data(), edit.id.size());
             sqlite3_bind_int64(note_, 2, 1);
@@ -328,6 +332,7 @@ private:
     sqlite3_stmt* find_ = nullptr;
     sqlite3_stmt* put_ = nullptr;
     sqlite3_stmt* note_ = nullptr;
+    std::int64_t changes_ = 0;
 };
 void sqlite_by_hand(benchmark::State& state) {
     Edits edits{10'000};
