@@ -5,7 +5,7 @@
 #pragma once
 
 #if defined(_WIN32)
-#    error "belay/posix.hpp needs POSIX; for Windows see docs/reference/platforms.md."
+#    error "belay/posix.hpp needs POSIX; on Windows: belay/asio/tcp.hpp, belay/windows/journal.hpp"
 #endif
 
 #include <belay/posix/endpoint.hpp>

@@ -68,12 +68,12 @@ endforeach()
 add_custom_target(examples_of_reference ALL DEPENDS ${references})
 
 list(REMOVE_ITEM umbrellas belay/posix.hpp)
-# <windows.h> defines macros such as far. No header uses their names.
+# <windows.h>, included as a whole, defines macros such as far and small. No header uses their names.
 file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/include/belay/*.hpp)
 list(FILTER headers EXCLUDE REGEX "^belay/((${belay_bindings_regex})/|posix|core/fmt_format)")
 list(JOIN headers ">\n#include <" includes)
 set(after_windows ${CMAKE_CURRENT_BINARY_DIR}/after_windows.cpp)
-file(CONFIGURE OUTPUT ${after_windows} CONTENT "#include <belay/windows/files.hpp>\n#include <${includes}>\n")
+file(CONFIGURE OUTPUT ${after_windows} CONTENT "#include <windows.h>\n#include <${includes}>\n")
 belay_compile_alone("${umbrellas};belay/windows/files.hpp;belay/windows/journal.hpp" ${after_windows})
 # The umbrella of POSIX names what to use instead.
 file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/posix.cpp CONTENT "#include <belay/posix.hpp>\n")

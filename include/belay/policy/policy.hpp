@@ -144,14 +144,12 @@ public:
     [[gnu::always_inline]] constexpr void add(const Advice& advice, const R& rule) noexcept {
         if (advice.verb != Advice::Verb::go) join(detail::sign(advice, rule));
     }
-    [[nodiscard]] constexpr bool stopped() const noexcept {
-        return !is_go_ && some_.strongest.verb == Advice::Verb::stop;
-    }
+    [[nodiscard]] constexpr bool stopped() const noexcept { return verb_ == Advice::Verb::stop; }
     [[nodiscard]] constexpr Advice result() const noexcept {
-        if (is_go_) return Advice::go();
-        const bool suspends = some_.strongest.verb == Advice::Verb::suspend;
-        return copy_of(suspends ? detail::stronger(some_.strongest, some_.latest)
-                                : some_.strongest);
+        if (verb_ == Advice::Verb::go) return Advice::go();
+        return copy_of(verb_ == Advice::Verb::suspend
+                           ? detail::stronger(some_.strongest, some_.latest)
+                           : some_.strongest);
     }
 
 private:
@@ -159,17 +157,19 @@ private:
         Advice strongest;
         Advice latest;
     };
-    constexpr explicit AdviceFold(const Some& some) noexcept : is_go_{false}, some_{some} {}
+    constexpr explicit AdviceFold(const Some& some) noexcept
+        : verb_{some.strongest.verb}, some_{some} {}
     [[gnu::cold, gnu::noinline]] constexpr void join(const Advice& advice) noexcept {
-        if (is_go_) {
+        if (verb_ == Advice::Verb::go) {
             *this = AdviceFold{Some{advice, advice}};
             return;
         }
         some_.strongest = detail::stronger(some_.strongest, advice);
+        verb_ = some_.strongest.verb;
         if (advice.until > some_.latest.until) some_.latest = advice;
     }
 
-    bool is_go_ = true;
+    Advice::Verb verb_ = Advice::Verb::go;  // of the strongest
     // Not initialized while all rules allow an attempt, as is usual.
     union {
         char none_;

@@ -456,8 +456,8 @@ private:
         if (has_deleted_ && removes_deleted()) {
             const BytesView whole{merged_};
             yjs::detail::Sources sources = read(whole);
-            Bytes small = yjs::detail::collected(sources, structs_);
-            merged_.swap(small);
+            Bytes collected = yjs::detail::collected(sources, structs_);
+            merged_.swap(collected);
             known_.set_deletes(std::move(sources.deletes));
             ++counts_.merges;
         }

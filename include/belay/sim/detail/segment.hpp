@@ -60,8 +60,8 @@ inline constexpr std::size_t written_at_once = std::size_t{16} << 10;  // as by 
 inline void drop_unwritten(belay::detail::EventRing<Segment>& ring, Instant now) {
     for (std::size_t i = ring.size(); i != 0; --i) {
         Segment s = ring.pop();
-        const bool small = s.kind == SegmentKind::data && s.bytes.size() < written_at_once;
-        if (!small || s.sent != now) ring.push(std::move(s));
+        const bool is_small = s.kind == SegmentKind::data && s.bytes.size() < written_at_once;
+        if (!is_small || s.sent != now) ring.push(std::move(s));
     }
 }
 

@@ -490,8 +490,8 @@ private:
             parts_.pending.changed({session, op.element()});
         }
         if (!outcome.error) {
-            const WallTime near = std::min(op.stamp.wall, later(now, parts_.options.skew_max));
-            parts_.newest = std::max(parts_.newest, near);
+            const WallTime plausible = std::min(op.stamp.wall, later(now, parts_.options.skew_max));
+            parts_.newest = std::max(parts_.newest, plausible);
         }
         if (outcome.conflict && outcome.outcome != OperationOutcome::duplicate) {
             const auto& replaced = outcome.conflict->replaced;
