@@ -166,6 +166,8 @@ FORBIDDEN_ANYWHERE = {"iostream"}
 WITHOUT_COROUTINES = ("include/belay/belay.hpp", "include/belay/drive.hpp")
 # In libstdc++ 12 they call a deprecated function, of which Clang 19 warns.
 WARNED_OF = re.compile(r"\bstd::(stable_sort|stable_partition|inplace_merge)\(")
+# Macros of <windows.h> that could be names. MinGW-w64 10: printed by g++ -dM.
+WINDOWS_MACROS = re.compile(r"\b(near|far|small|hyper|interface|pascal|cdecl)\b")
 
 # The only bindings that may include sim: they run networked code of users in a simulated world.
 SIM_BINDINGS = re.compile(r"include/belay/(asio_sim|libc_sim)/")
@@ -360,6 +362,8 @@ class Layout:
                 self.report(path, number, "abi", "BELAY_ABI is no name yet: include <belay/core/assert.hpp>, which defines it")
             if WARNED_OF.search(line):
                 self.report(path, number, "warned-of", "Clang 19 warns of it: use sort_stably")
+            if macro := WINDOWS_MACROS.search(without_texts(line)):
+                self.report(path, number, "windows-macro", f"{macro[1]} is a macro of <windows.h>: choose another name")
             if "decltype([" in line:
                 self.report(path, number, "lambda-in-decltype", "Clang 14 crashes if it is precompiled: name a function")
             if line.startswith("using namespace "):
@@ -622,6 +626,11 @@ def anchors(lines):
     """What the headings of a page are linked by, as GitHub makes them."""
     headings = (re.match(r"#+ +(.*)", line) for line in lines)
     return {re.sub(r"[^\w\- ]", "", h[1].strip().lower()).replace(" ", "-") for h in headings if h}
+
+
+def without_texts(line):
+    """A line of C++ without its string literals, its comment, and the name of a header."""
+    return "" if INCLUDE.match(line) else re.sub(r'"(?:[^"\\]|\\.)*"', '""', line).partition("//")[0]
 
 
 def without_remark(line):

@@ -222,6 +222,10 @@ class LayoutTest(unittest.TestCase):
             planted = CLEAN["include/belay/core/a.hpp"] + f"inline void f() {{ std::{call}(a, b); }}\n"
             self.finds("warned-of", {"include/belay/core/a.hpp": planted})
 
+    def test_a_macro_of_windows(self):
+        for line in ("int f(int near);", "const bool far = true;", 'inline void g(int hyper) { h("far"); }'):
+            self.finds("windows-macro", {"include/belay/core/a.hpp": CLEAN["include/belay/core/a.hpp"] + line + "\n"})
+
     def test_a_lambda_in_decltype(self):
         planted = CLEAN["include/belay/core/a.hpp"] + "using A = decltype([] { return 1; }());\n"
         self.finds("lambda-in-decltype", {"include/belay/core/a.hpp": planted})
