@@ -36,7 +36,8 @@ int main() {
                              }};
     if (listener.listen({"127.0.0.1", 0})) return 1;
     // excerpt: begin
-    Supervisor link{posix::Tcp{loop, {"127.0.0.1", listener.port()}}, MaxAttempts{3}, LinkAwaits{}};
+    Supervisor link{Heartbeat{posix::Tcp{loop, {"127.0.0.1", listener.port()}}, {.every = 10s, .dead_after = 25s}},
+                    Policy{Backoff{FullJitter{}, Cap{30s}, 1s}, ResetWhenStable{10s}}, LinkAwaits{}};
     loop.attach(link);
     link.start();
     Task<bool> task = talk(link);

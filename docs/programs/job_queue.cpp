@@ -20,7 +20,7 @@ int main() {
     for (const char* const order : {"a piano", "a book"}) {
         if (!work->push(as_bytes(order), now(), {.key = order, .expires_after = 1h})) return 1;
     }
-    if (work->commit()) return 1;  // pushes and acknowledgements are durable
+    if (work->commit()) return 1;  // the pushes are durable
     // excerpt: end
 
     // excerpt: begin
@@ -32,7 +32,8 @@ int main() {
         // failure makes it a dead letter.
         if (shipped ? work->ack(*job) : work->nack(*job, now())) return 1;
     }
+    if (work->commit()) return 1;  // the acknowledgements are durable
     // excerpt: end
     std::printf("%d wait, %d dead\n", static_cast<int>(work->size()), static_cast<int>(work->dead()));
-    return work->commit() ? 1 : 0;
+    return 0;
 }

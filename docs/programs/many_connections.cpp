@@ -18,10 +18,10 @@ int main() {
     loop.attach(fleet);
 
     const Policy policy{Backoff{FullJitter{}, Cap{30s}, 1s}, ResetWhenStable{10s}};
-    const posix::Endpoint server{"127.0.0.1", 1};  // no server listens there
-    auto& render = fleet.add("render", posix::Tcp{loop, server}, policy, App{});
-    fleet.add("assets", posix::Tcp{loop, server}, policy);
-    fleet.add("intents", Heartbeat{posix::Tcp{loop, server}, {.every = 10s, .dead_after = 25s}}, policy);
+    const auto server = [&] { return Heartbeat{posix::Tcp{loop, {"127.0.0.1", 1}}, {.every = 10s, .dead_after = 25s}}; };
+    auto& render = fleet.add("render", server(), policy, App{});  // no server listens there
+    fleet.add("assets", server(), policy);
+    fleet.add("intents", server(), policy);
     fleet.start();
     // excerpt: end
 

@@ -31,7 +31,7 @@ SPECIAL = {
     "metrics": "the numbers of parts, for Prometheus and other collectors: [metrics](how-to/metrics.md)",
     "part": "for writers of parts: of jitters and growths: [backoff](reference/backoff.md); of trips and sleepers: [core](reference/core.md); "
             "of framings, and transports that wrap transports: [link](reference/transports.md); of formats with a checksum: "
-            "[core](reference/core.md#bytes); of layers: [call](reference/pipelines.md#layers-of-your-own); of stores: "
+            "[core](reference/core.md); of layers: [call](reference/pipelines.md); of stores: "
             "[a store of elements](how-to/store-of-elements.md); of what a server of rooms is made of: [rooms](reference/rooms.md)",
     "timeline": "for proofs and models of what a policy, a supervisor or a room decides: "
                 "[link](how-to/prove-a-connection.md#proving-bounds)",
