@@ -16,6 +16,7 @@
 #include <utility>    // std::exchange
 
 #include <belay/libc_sim/detail/files.hpp>
+#include <belay/libc_sim/detail/words.hpp>
 #include <belay/sim/detail/socket.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -258,11 +259,6 @@ int write(const T& from, void* value, socklen_t* size) noexcept {
     *size = static_cast<socklen_t>(std::min<std::size_t>(*size, sizeof from));
     return 0;
 }
-/// Names an option for a sentence.
-inline std::string name(int level, int option) {
-    return "option " + std::to_string(option) + " of level " + std::to_string(level);
-}
-
 }  // namespace libc_options
 
 inline int LibcSocket::set_number(int level, int name, int value) {
@@ -325,8 +321,7 @@ inline int LibcSocket::set_option(int level, int name, const void* value, sockle
         const int error = set_number(level, name, number);
         if (error != ENOPROTOOPT) return error == 0 ? 0 : libc_fail(error);
     }
-    process_.refuse("called \"setsockopt\" with " + libc_options::name(level, name) +
-                    ", which a world does not have");
+    process_.refuse_call(" with " + libc_words::of_option(level, name));
 }
 
 inline std::optional<int> LibcSocket::tcp_number(int name) {
@@ -369,8 +364,7 @@ inline int LibcSocket::option(int level, int name, void* value, socklen_t* size)
         if (name == SO_SNDTIMEO) return write(time(send_limit_), value, size);
         if (name == SO_LINGER) return write(linger{resets_ ? 1 : 0, 0}, value, size);
     }
-    process_.refuse("called \"getsockopt\" with " + libc_options::name(level, name) +
-                    ", which a world does not have");
+    process_.refuse_call(" with " + libc_words::of_option(level, name));
 }
 
 }}}  // namespace belay::detail
