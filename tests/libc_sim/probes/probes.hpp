@@ -233,6 +233,13 @@ inline std::vector<Probe> probes_of_sockets() {
              }
              return out;
          }},
+        {"select() takes more microseconds than a second has",
+         [] {
+             timeval limit{0, 1'500'000}, negative{1, -1};
+             Out out;
+             out << text(select(0, nullptr, nullptr, nullptr, &limit));
+             return out << text(select(0, nullptr, nullptr, nullptr, &negative));
+         }},
         {"a port of open connections, without SO_REUSEADDR", bound_again(false, false, false)},
         {"a port of open connections, only the later socket has SO_REUSEADDR",
          bound_again(false, true, false)},
@@ -1122,6 +1129,21 @@ inline std::vector<Probe> more_probes_of_sockets() {
              wait_for(p.client, POLLIN);
              return out << flags_of(p.client) << text(receive(p.client));
          }},
+        {"shutdown() of a listener, which may listen again",
+         [] {
+             Pair p;
+             Out out;
+             out << text(send_one(p.listener)) << text(receive(p.listener))
+                 << text(p.connect_to(p.client));
+             out << text(shutdown(p.listener, SHUT_WR)) << text(shutdown(p.listener, SHUT_RD));
+             wait_for(p.client, POLLIN);
+             out << flags_of(p.client) << text(receive(p.client)) << flags_of(p.listener);
+             out << text(accept(p.listener, nullptr, nullptr));
+             const int other = socket(AF_INET, SOCK_STREAM, 0);
+             out << text(p.connect_to(other)) << text(listen(p.listener, 1));
+             close(other);
+             return out;
+         }},
         {"accept() of connections that have ended",
          [] {
              Pair p;
@@ -1362,6 +1384,16 @@ inline std::vector<Probe> more_probes_of_files() {
              out << text(fcntl(one, F_SETLK, &all)) << text(fcntl(other, F_SETLK, &all));
              close(one);
              out << text(flock(other, LOCK_EX | LOCK_NB));
+             close(other);
+             return out;
+         }},
+        {"flock() gives up a lock for another kind, which it may not get",
+         [] {
+             const int one = open("f", O_CREAT | O_RDWR, 0644), other = open("f", O_RDWR);
+             Out out;
+             out << text(flock(one, LOCK_SH)) << text(flock(other, LOCK_SH));
+             out << text(flock(one, LOCK_EX | LOCK_NB)) << text(flock(other, LOCK_EX | LOCK_NB));
+             close(one);
              close(other);
              return out;
          }},

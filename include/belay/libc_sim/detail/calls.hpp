@@ -466,7 +466,10 @@ inline int select(LibcProcess& p, int count, fd_set* reads, fd_set* writes, fd_s
                   timeval* timeout) {
     const LibcSets sets{reads, writes, exceptions};
     if (timeout == nullptr) return libc_calls::pselect(p, count, sets, nullptr);
-    const timespec t{.tv_sec = timeout->tv_sec, .tv_nsec = timeout->tv_usec * 1000};
+    // As on Linux, the microseconds may be more than a second.
+    const auto seconds = timeout->tv_usec / 1'000'000;
+    const timespec t{.tv_sec = timeout->tv_sec + seconds,
+                     .tv_nsec = (timeout->tv_usec - seconds * 1'000'000) * 1000};
     if (!LibcClock::is_valid(t)) return libc_fail(EINVAL);
     const Instant end = after(p.host().now(), LibcClock::from(t));
     const int result = libc_calls::pselect(p, count, sets, &t);
@@ -583,7 +586,8 @@ inline ssize_t send_all(LibcProcess& p, LibcSocket& s, std::span<const iovec> io
     for (const iovec& v : iov) {
         for (std::size_t sent = 0; sent != v.iov_len;) {
             const auto can_send = [&] {
-                return (s.ready() & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0;
+                return (!s.connected() && !s.connecting()) ||
+                       (s.ready() & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0;
             };
             if (!p.wait_or_fail(end, can_send)) return total != 0 ? total : -1;
             const iovec rest{static_cast<char*>(v.iov_base) + sent, v.iov_len - sent};

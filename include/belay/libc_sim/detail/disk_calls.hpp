@@ -684,6 +684,7 @@ inline int flock(LibcProcess& p, int fd, int operation) {
     if (!file) return -1;
     LibcLocks::Lock lock = file->lock_of(file.get(), true);
     lock.exclusive = (operation & LOCK_EX) != 0;
+    LibcLocks::release(lock);  // as on Linux, also if the other kind is not to be had
     return set_lock(p, lock, (operation & LOCK_UN) != 0, (operation & LOCK_NB) == 0);
 }
 /// The commands of fcntl() for locks.

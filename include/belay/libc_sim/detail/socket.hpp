@@ -146,6 +146,10 @@ public:
         return total;
     }
     int shutdown(int how) {
+        if (listener_ && listener_->listening()) {
+            if (how != SHUT_WR) listener_->stop();
+            return 0;
+        }
         const std::errc error = stream_.shutdown(how != SHUT_WR, how != SHUT_RD);
         return error == std::errc{} ? 0 : libc_fail(static_cast<int>(error));
     }
