@@ -689,7 +689,18 @@ TEST_CASE("A refusal names the function, the option and the flags as the program
         };
     };
     const std::vector<Call> calls{
-        {"setsockopt\" with SO_REUSEPORT", set(SOL_SOCKET, SO_REUSEPORT)},
+        {"bind\" with SO_REUSEPORT and a port in use",
+         [] {
+             for (int i = 0; i < 2; ++i) {
+                 const int fd = tcp_socket();
+                 setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+                 sockaddr_in at{};
+                 at.sin_family = AF_INET;
+                 at.sin_port = htons(7);
+                 static_cast<void>(bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at));
+                 listen(fd, 1);
+             }
+         }},
         {"setsockopt\" with SO_BROADCAST", set(SOL_SOCKET, SO_BROADCAST)},
         {"setsockopt\" with TCP_USER_TIMEOUT", set(IPPROTO_TCP, TCP_USER_TIMEOUT)},
         {"setsockopt\" with IP_TOS", set(IPPROTO_IP, IP_TOS)},

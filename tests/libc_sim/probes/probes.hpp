@@ -250,6 +250,32 @@ inline std::vector<Probe> probes_of_sockets() {
         {"a port of closed connections, without SO_REUSEADDR", bound_again(false, false, true)},
         {"a port of closed connections, both sockets have SO_REUSEADDR",
          bound_again(true, true, true)},
+        {"a port of closed connections, both sockets have SO_REUSEPORT",
+         [] {
+             Out out;
+             sockaddr_in at{};
+             at.sin_family = AF_INET;
+             for (int i = 0; i < 2; ++i) {
+                 const int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+                 setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+                 out << text(bind(listener, reinterpret_cast<sockaddr*>(&at), sizeof at))
+                     << text(listen(listener, 1));
+                 socklen_t size = sizeof at;
+                 getsockname(listener, reinterpret_cast<sockaddr*>(&at), &size);
+                 const int client = socket(AF_INET, SOCK_STREAM, 0);
+                 out << text(connect(client, reinterpret_cast<sockaddr*>(&at), sizeof at));
+                 const int server = accept(listener, nullptr, nullptr);
+                 int reuses = 0;
+                 size = sizeof reuses;
+                 getsockopt(server, SOL_SOCKET, SO_REUSEPORT, &reuses, &size);
+                 close(server);
+                 wait_for(client, POLLIN);
+                 close(client);
+                 close(listener);
+                 out << text(reuses);
+             }
+             return out;
+         }},
         {"shutdown() after both ends have ended",
          [] {
              Pair p;

@@ -8,7 +8,7 @@
 #include <netinet/tcp.h>   // TCP_INFO
 #include <sys/ioctl.h>     // TIOCGWINSZ
 #include <sys/resource.h>  // RLIMIT_AS
-#include <sys/socket.h>    // SO_REUSEPORT
+#include <sys/socket.h>    // SO_BROADCAST
 
 #include <span>         // std::span
 #include <string>       // std::string
@@ -27,10 +27,10 @@ struct Words {
     inline constexpr long words##_numbers[] = {__VA_ARGS__}; \
     inline constexpr Words words { words##_numbers, #__VA_ARGS__ }
 
-BELAY_DETAIL_WORDS(socket_options, SO_REUSEPORT, SO_BROADCAST, SO_OOBINLINE, SO_PRIORITY, SO_LINGER,
-                   SO_RCVLOWAT, SO_SNDLOWAT, SO_BINDTODEVICE, SO_TIMESTAMP, SO_PASSCRED, SO_MARK,
-                   SO_PEERCRED, SO_DONTROUTE, SO_RCVBUFFORCE, SO_SNDBUFFORCE, SO_ATTACH_FILTER,
-                   SO_BUSY_POLL, SO_INCOMING_CPU, SO_ZEROCOPY);
+BELAY_DETAIL_WORDS(socket_options, SO_BROADCAST, SO_OOBINLINE, SO_PRIORITY, SO_LINGER, SO_RCVLOWAT,
+                   SO_SNDLOWAT, SO_BINDTODEVICE, SO_TIMESTAMP, SO_PASSCRED, SO_MARK, SO_PEERCRED,
+                   SO_DONTROUTE, SO_RCVBUFFORCE, SO_SNDBUFFORCE, SO_ATTACH_FILTER, SO_BUSY_POLL,
+                   SO_INCOMING_CPU, SO_ZEROCOPY);
 BELAY_DETAIL_WORDS(tcp_options, TCP_MAXSEG, TCP_CORK, TCP_SYNCNT, TCP_LINGER2, TCP_DEFER_ACCEPT,
                    TCP_WINDOW_CLAMP, TCP_INFO, TCP_QUICKACK, TCP_CONGESTION, TCP_USER_TIMEOUT,
                    TCP_FASTOPEN, TCP_NOTSENT_LOWAT, TCP_FASTOPEN_CONNECT, TCP_ULP);
