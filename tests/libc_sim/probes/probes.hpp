@@ -1400,6 +1400,15 @@ inline std::vector<Probe> more_probes_of_files() {
                  << text(static_cast<long>(g.st_nlink));
              return out << text(g.st_size) << text(g.st_blocks > 0);
          }},
+        {"kill() without a signal finds the program of a pid file",
+         [] {
+             const std::string pid = std::to_string(getpid());
+             make_file("pid", pid.c_str(), O_CREAT | O_EXCL | O_WRONLY);
+             Out out;
+             out << text(kill(std::stoi(content("pid")), 0)) << text(kill(0, 0));
+             return out << text(kill(99'999'999, 0))
+                        << text(make_file("pid", "", O_CREAT | O_EXCL));
+         }},
         {"locks of descriptors, and of a program",
          [] {
              const int one = open("f", O_CREAT | O_RDWR, 0644), other = open("f", O_RDWR);

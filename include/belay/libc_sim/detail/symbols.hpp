@@ -282,8 +282,8 @@ BELAY_DETAIL_REPLACE_BY(fflush_unlocked, libc_streams::fflush)
 // ---- signals ------------------------------------------------------------------------------------
 
 BELAY_DETAIL_REPLACE(libc_signals,
-    signal, sigaction, raise, sigset, sigignore, sighold, sigrelse, pthread_sigmask, sigprocmask,
-    sigpending, sigtimedwait)
+    signal, sigaction, raise, kill, sigset, sigignore, sighold, sigrelse, pthread_sigmask,
+    sigprocmask, sigpending, sigtimedwait)
 BELAY_DETAIL_REPLACE_BY(gsignal, libc_signals::raise)
 BELAY_DETAIL_REPLACE_BY(bsd_signal, libc_signals::signal)
 BELAY_DETAIL_REPLACE_BY(ssignal, libc_signals::signal)
@@ -564,7 +564,7 @@ inline int execle(const char* path, const char* first, ...) {
 // ---- refused: signals, timers, and results by a thread or a signal ------------------------------
 
 BELAY_DETAIL_REFUSE(
-    kill, killpg, tgkill, sigqueue, pthread_kill, pthread_sigqueue, pidfd_open, pidfd_getfd,
+    killpg, tgkill, sigqueue, pthread_kill, pthread_sigqueue, pidfd_open, pidfd_getfd,
     pidfd_send_signal, signalfd, sigwait, sigwaitinfo, sigsuspend, __sigsuspend, sigpause,
     __sigpause, __xpg_sigpause, pause, on_exit, __cxa_at_quick_exit, argp_error, argp_failure,
     argp_usage, argp_state_help, alarm, ualarm, setitimer, timer_create, profil, sprofil,
