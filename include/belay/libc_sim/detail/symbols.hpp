@@ -625,12 +625,13 @@ BELAY_DETAIL_REFUSE(
     authdes_pk_create, authdes_getucred, key_decryptsession, key_decryptsession_pk,
     key_encryptsession, key_encryptsession_pk, key_gendes, key_get_conv, key_secretkey_is_set,
     key_setnet, key_setsecret, getpublickey, getsecretkey, netname2user)
-inline long syscall(LibcProcess& p, long number) {
+inline long syscall(LibcProcess& p, long number, void* out, std::size_t size) {
+    if (number == SYS_gettid) return p.state().pid();
+    if (number == SYS_getrandom) return libc_calls::getrandom(p, out, size, 0);
     if (number == SYS_futex) {  // std::future and std::atomic::wait
         p.refuse("waits for another thread by \"futex\", but a program of a world has one thread");
     }
-    p.refuse("made the system call " + std::to_string(number) +
-             " by \"syscall\", which a world does not have");
+    p.refuse_call(" with " + libc_words::of(libc_words::system_calls, number, "number"));
 }
 BELAY_DETAIL_REPLACE(libc_symbols, syscall)
 

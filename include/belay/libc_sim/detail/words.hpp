@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>     // TIOCGWINSZ
 #include <sys/resource.h>  // RLIMIT_AS
 #include <sys/socket.h>    // SO_BROADCAST
+#include <sys/syscall.h>   // SYS_getpid
 
 #include <span>         // std::span
 #include <string>       // std::string
@@ -47,6 +48,10 @@ BELAY_DETAIL_WORDS(limits, RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, 
                    RLIMIT_NPROC, RLIMIT_MEMLOCK, RLIMIT_AS);
 BELAY_DETAIL_WORDS(domains, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET);
 BELAY_DETAIL_WORDS(kinds, SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET);
+BELAY_DETAIL_WORDS(system_calls, SYS_read, SYS_write, SYS_close, SYS_getpid, SYS_tgkill, SYS_clone,
+                   SYS_clone3, SYS_exit_group, SYS_openat2, SYS_memfd_create, SYS_pidfd_open,
+                   SYS_userfaultfd, SYS_perf_event_open, SYS_io_uring_setup, SYS_close_range,
+                   SYS_sched_getaffinity, SYS_membarrier, SYS_renameat2);
 #undef BELAY_DETAIL_WORDS
 
 /// Returns the names that `fits(number)` chooses, with " | " between them; `other` without one.
