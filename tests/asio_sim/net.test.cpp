@@ -9,11 +9,13 @@
 #include <boost/asio.hpp>
 
 #include <functional>
+#include <thread>
 
 namespace asio_sim_test {
 namespace net = boost::asio;
 }
 
+#include "support/aborts.hpp"
 #include "support/asio_sim/cases.hpp"
 #include "support/asio_sim/foreign.hpp"
 #if defined(BOOST_ASIO_HAS_CO_AWAIT)
@@ -679,6 +681,19 @@ TEST_CASE("A frozen process accepts and reads after it is resumed", "[asio_sim][
 TEST_CASE("A world rejects the I/O objects of Boost's asio on a simulated context",
           "[asio_sim][net][sim]") {
     foreign_objects_are_rejected();
+}
+
+TEST_CASE("A handler that another thread posts to a simulated context ends the test",
+          "[asio_sim][net][sim]") {
+    belay::sim::World world{belay::Seed{1}};
+    SimNet::io_context context{world.host("a")};
+    const std::string text = belay_test::aborts_with(
+        [&] { std::thread{[&] { boost::asio::post(context, [] {}); }}.join(); });
+    CHECK(text.find("another thread, such as that of a thread_pool") != std::string::npos);
+    bool posted = false;
+    boost::asio::post(context, [&] { posted = true; });
+    world.run_for(std::chrono::seconds{1});
+    CHECK(posted);
 }
 
 }  // namespace asio_sim_test

@@ -233,6 +233,13 @@ inline std::vector<Probe> probes_of_sockets() {
              }
              return out;
          }},
+        {"select() takes more microseconds than a second has",
+         [] {
+             timeval limit{0, 1'500'000}, negative{1, -1};
+             Out out;
+             out << text(select(0, nullptr, nullptr, nullptr, &limit));
+             return out << text(select(0, nullptr, nullptr, nullptr, &negative));
+         }},
         {"a port of open connections, without SO_REUSEADDR", bound_again(false, false, false)},
         {"a port of open connections, only the later socket has SO_REUSEADDR",
          bound_again(false, true, false)},
@@ -243,6 +250,32 @@ inline std::vector<Probe> probes_of_sockets() {
         {"a port of closed connections, without SO_REUSEADDR", bound_again(false, false, true)},
         {"a port of closed connections, both sockets have SO_REUSEADDR",
          bound_again(true, true, true)},
+        {"a port of closed connections, both sockets have SO_REUSEPORT",
+         [] {
+             Out out;
+             sockaddr_in at{};
+             at.sin_family = AF_INET;
+             for (int i = 0; i < 2; ++i) {
+                 const int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+                 setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+                 out << text(bind(listener, reinterpret_cast<sockaddr*>(&at), sizeof at))
+                     << text(listen(listener, 1));
+                 socklen_t size = sizeof at;
+                 getsockname(listener, reinterpret_cast<sockaddr*>(&at), &size);
+                 const int client = socket(AF_INET, SOCK_STREAM, 0);
+                 out << text(connect(client, reinterpret_cast<sockaddr*>(&at), sizeof at));
+                 const int server = accept(listener, nullptr, nullptr);
+                 int reuses = 0;
+                 size = sizeof reuses;
+                 getsockopt(server, SOL_SOCKET, SO_REUSEPORT, &reuses, &size);
+                 close(server);
+                 wait_for(client, POLLIN);
+                 close(client);
+                 close(listener);
+                 out << text(reuses);
+             }
+             return out;
+         }},
         {"shutdown() after both ends have ended",
          [] {
              Pair p;
@@ -1122,6 +1155,21 @@ inline std::vector<Probe> more_probes_of_sockets() {
              wait_for(p.client, POLLIN);
              return out << flags_of(p.client) << text(receive(p.client));
          }},
+        {"shutdown() of a listener, which may listen again",
+         [] {
+             Pair p;
+             Out out;
+             out << text(send_one(p.listener)) << text(receive(p.listener))
+                 << text(p.connect_to(p.client));
+             out << text(shutdown(p.listener, SHUT_WR)) << text(shutdown(p.listener, SHUT_RD));
+             wait_for(p.client, POLLIN);
+             out << flags_of(p.client) << text(receive(p.client)) << flags_of(p.listener);
+             out << text(accept(p.listener, nullptr, nullptr));
+             const int other = socket(AF_INET, SOCK_STREAM, 0);
+             out << text(p.connect_to(other)) << text(listen(p.listener, 1));
+             close(other);
+             return out;
+         }},
         {"accept() of connections that have ended",
          [] {
              Pair p;
@@ -1352,6 +1400,15 @@ inline std::vector<Probe> more_probes_of_files() {
                  << text(static_cast<long>(g.st_nlink));
              return out << text(g.st_size) << text(g.st_blocks > 0);
          }},
+        {"kill() without a signal finds the program of a pid file",
+         [] {
+             const std::string pid = std::to_string(getpid());
+             make_file("pid", pid.c_str(), O_CREAT | O_EXCL | O_WRONLY);
+             Out out;
+             out << text(kill(std::stoi(content("pid")), 0)) << text(kill(0, 0));
+             return out << text(kill(99'999'999, 0))
+                        << text(make_file("pid", "", O_CREAT | O_EXCL));
+         }},
         {"locks of descriptors, and of a program",
          [] {
              const int one = open("f", O_CREAT | O_RDWR, 0644), other = open("f", O_RDWR);
@@ -1362,6 +1419,16 @@ inline std::vector<Probe> more_probes_of_files() {
              out << text(fcntl(one, F_SETLK, &all)) << text(fcntl(other, F_SETLK, &all));
              close(one);
              out << text(flock(other, LOCK_EX | LOCK_NB));
+             close(other);
+             return out;
+         }},
+        {"flock() gives up a lock for another kind, which it may not get",
+         [] {
+             const int one = open("f", O_CREAT | O_RDWR, 0644), other = open("f", O_RDWR);
+             Out out;
+             out << text(flock(one, LOCK_SH)) << text(flock(other, LOCK_SH));
+             out << text(flock(one, LOCK_EX | LOCK_NB)) << text(flock(other, LOCK_EX | LOCK_NB));
+             close(one);
              close(other);
              return out;
          }},

@@ -16,6 +16,7 @@
 #include <belay/asio/detail/asio_of.hpp>
 #include <belay/core/detail/function.hpp>
 #include <belay/core/detail/scope_exit.hpp>
+#include <belay/core/detail/spin_mutex.hpp>
 #include <belay/sim/host.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -53,6 +54,10 @@ public:
 
     /// Runs `f` as an event of its own; never after the end.
     void post(Function<void()> f) {
+        BELAY_OPTION(
+            thread_ == this_thread(),
+            "sim::AsioNet: another thread, such as that of a thread_pool, must not post to "
+            "a simulated context");
         if (over_ || !host_.alive()) return;
         ready_.push_back(std::move(f));
         static_cast<void>(host_.post([self = shared_from_this()] { self->run_next(); }));
@@ -106,6 +111,7 @@ private:
     void run_next() {
         if (over_ || ready_.empty()) return;
         last_ = this;
+        thread_ = this_thread();
         Function<void()> f = std::move(ready_.front());
         ready_.pop_front();
         const belay::detail::FlagScope running{is_running_};
@@ -125,6 +131,7 @@ private:
     static inline thread_local constinit AsioSimCore* last_ = nullptr;
 
     sim::Host& host_;
+    const void* thread_ = this_thread();  // that runs the world
     Foreign foreign_;
     std::deque<Function<void()>> ready_;
     std::list<std::weak_ptr<AsioSimObject>> objects_;

@@ -42,9 +42,7 @@ inline std::shared_ptr<LibcPipe> pair_of(LibcProcess& p, int fd) {
 }
 inline std::shared_ptr<LibcSocket> socket_of(LibcProcess& p, int fd) {
     if (pair_of(p, fd)) {
-        p.refuse(
-            "called a function of sockets other than \"send\" and \"recv\" with a descriptor of "
-            "\"socketpair\", which a world does not have");
+        p.refuse_call(" with a descriptor of \"socketpair\"");
     }
     return file<LibcSocket>(p, fd, ENOTSOCK);
 }
@@ -276,8 +274,8 @@ inline int fcntl(LibcProcess& p, int fd, int command, long argument) {
             // Linux ignores the access mode and the flags of creation.
             if ((argument & (O_ASYNC | O_DIRECT | O_NOATIME)) != 0 ||
                 !f->set_append((argument & O_APPEND) != 0)) {
-                p.refuse("called \"fcntl\" with F_SETFL and flags " + std::to_string(argument) +
-                         ", which a world does not have");
+                p.refuse_call(" with F_SETFL and " +
+                              libc_words::of_flags(libc_words::open_flags, argument));
             }
             f->set_nonblocking((argument & O_NONBLOCK) != 0);
             return 0;
@@ -296,8 +294,7 @@ inline int fcntl(LibcProcess& p, int fd, int command, long argument) {
         case F_OFD_SETLKW:
             return libc_files::lock(p, fd, command, reinterpret_cast<struct flock*>(argument));
         default:
-            p.refuse("called \"fcntl\" with command " + std::to_string(command) +
-                     ", which a world does not have");
+            p.refuse_call(" with " + libc_words::of(libc_words::commands, command, "command"));
     }
 }
 inline int ioctl(LibcProcess& p, int fd, unsigned long request, void* argument) {
@@ -317,8 +314,8 @@ inline int ioctl(LibcProcess& p, int fd, unsigned long request, void* argument) 
         *static_cast<int*>(argument) = static_cast<int>(*size - file->offset());
         return 0;
     }
-    p.refuse("called \"ioctl\" with request " + std::to_string(request) +
-             ", which a world does not have");
+    p.refuse_call(" with " +
+                  libc_words::of(libc_words::requests, static_cast<long>(request), "request"));
 }
 /// Makes two descriptors, or none.
 inline int open_both(LibcProcess& p, std::shared_ptr<LibcFile> one, std::shared_ptr<LibcFile> other,
@@ -338,9 +335,7 @@ inline int pipe(LibcProcess& p, int* ends) { return libc_calls::pipe2(p, ends, 0
 inline int socketpair(LibcProcess& p, int domain, int type, int, int* ends) {
     const int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (domain != AF_UNIX || kind != SOCK_STREAM) {
-        p.refuse(
-            "called \"socketpair\" of another kind than AF_UNIX and SOCK_STREAM, which a "
-            "world does not have");
+        p.refuse_call(" with " + libc_words::of_socket(domain, kind));
     }
     const auto one = std::make_shared<LibcPipeBuffer>();
     const auto other = std::make_shared<LibcPipeBuffer>();
@@ -471,7 +466,10 @@ inline int select(LibcProcess& p, int count, fd_set* reads, fd_set* writes, fd_s
                   timeval* timeout) {
     const LibcSets sets{reads, writes, exceptions};
     if (timeout == nullptr) return libc_calls::pselect(p, count, sets, nullptr);
-    const timespec t{.tv_sec = timeout->tv_sec, .tv_nsec = timeout->tv_usec * 1000};
+    // As on Linux, the microseconds may be more than a second.
+    const auto seconds = timeout->tv_usec / 1'000'000;
+    const timespec t{.tv_sec = timeout->tv_sec + seconds,
+                     .tv_nsec = (timeout->tv_usec - seconds * 1'000'000) * 1000};
     if (!LibcClock::is_valid(t)) return libc_fail(EINVAL);
     const Instant end = after(p.host().now(), LibcClock::from(t));
     const int result = libc_calls::pselect(p, count, sets, &t);
@@ -487,11 +485,8 @@ inline int socket(LibcProcess& p, int domain, int type, int protocol) {
     const int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (domain == AF_INET6) return libc_fail(EAFNOSUPPORT);  // a computer without IPv6
     if (domain != AF_INET || kind != SOCK_STREAM || (protocol != 0 && protocol != IPPROTO_TCP)) {
-        const std::string what = domain == AF_UNIX    ? "AF_UNIX"
-                                 : kind == SOCK_DGRAM ? "SOCK_DGRAM"
-                                                      : "domain " + std::to_string(domain) +
-                                                            " and type " + std::to_string(kind);
-        p.refuse("called \"socket\" with " + what + ", but a world has TCP over IPv4 only");
+        p.refuse("called \"socket\" with " + libc_words::of_socket(domain, kind) +
+                 ", but a world has TCP over IPv4 only");
     }
     return open_file(p, std::make_shared<LibcSocket>(p), type);
 }
@@ -576,13 +571,12 @@ inline int getpeername(LibcProcess& p, int fd, sockaddr* out, socklen_t* size) {
     return 0;
 }
 
-inline void refuse_flags(LibcProcess& p, const char* function, int flags) {
-    if ((flags & ~(MSG_NOSIGNAL | MSG_DONTWAIT | MSG_PEEK | MSG_CMSG_CLOEXEC | MSG_WAITALL)) == 0 &&
-        (flags & (MSG_PEEK | MSG_WAITALL)) != (MSG_PEEK | MSG_WAITALL)) {
-        return;
-    }
-    p.refuse("called \"" + std::string{function} + "\" with flags " + std::to_string(flags) +
-             ", which a world does not have");
+inline void refuse_flags(LibcProcess& p, int flags) {
+    const int both = MSG_PEEK | MSG_WAITALL;
+    const int other = flags & ~(MSG_NOSIGNAL | MSG_DONTWAIT | both | MSG_CMSG_CLOEXEC);
+    if (other == 0 && (flags & both) != both) return;
+    p.refuse_call(" with " +
+                  libc_words::of_flags(libc_words::message_flags, other != 0 ? other : both));
 }
 /// Sends everything if the socket blocks.
 inline ssize_t send_all(LibcProcess& p, LibcSocket& s, std::span<const iovec> iov, int flags) {
@@ -592,7 +586,8 @@ inline ssize_t send_all(LibcProcess& p, LibcSocket& s, std::span<const iovec> io
     for (const iovec& v : iov) {
         for (std::size_t sent = 0; sent != v.iov_len;) {
             const auto can_send = [&] {
-                return (s.ready() & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0;
+                return (!s.connected() && !s.connecting()) ||
+                       (s.ready() & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0;
             };
             if (!p.wait_or_fail(end, can_send)) return total != 0 ? total : -1;
             const iovec rest{static_cast<char*>(v.iov_base) + sent, v.iov_len - sent};
@@ -605,9 +600,9 @@ inline ssize_t send_all(LibcProcess& p, LibcSocket& s, std::span<const iovec> io
     return total;
 }
 inline ssize_t sendmsg(LibcProcess& p, int fd, const msghdr* message, int flags) {
-    refuse_flags(p, "sendmsg", flags);
+    refuse_flags(p, flags);
     if (message->msg_controllen != 0) {
-        p.refuse("called \"sendmsg\" with control data, which a world does not have");
+        p.refuse_call(" with control data");
     }
     if (const auto pair = pair_of(p, fd)) {
         const bool waits = !pair->nonblocking() && (flags & MSG_DONTWAIT) == 0;
@@ -631,7 +626,7 @@ inline ssize_t sendto(LibcProcess& p, int fd, const void* bytes, std::size_t siz
     return libc_calls::send(p, fd, bytes, size, flags);  // TCP ignores the address
 }
 inline ssize_t recvmsg(LibcProcess& p, int fd, msghdr* message, int flags) {
-    refuse_flags(p, "recvmsg", flags);
+    refuse_flags(p, flags);
     const auto pair = pair_of(p, fd);
     const auto s = pair ? nullptr : socket_of(p, fd);
     if (!pair && !s) return -1;
@@ -640,9 +635,8 @@ inline ssize_t recvmsg(LibcProcess& p, int fd, msghdr* message, int flags) {
     message->msg_flags = 0;
     if (pair) {
         if ((flags & (MSG_PEEK | MSG_WAITALL)) != 0) {
-            p.refuse(
-                "called \"recvmsg\" with MSG_PEEK or MSG_WAITALL and a descriptor of "
-                "\"socketpair\", which a world does not have");
+            p.refuse_call(" with " + libc_words::of_flags(libc_words::message_flags, flags) +
+                          " and a descriptor of \"socketpair\"");
         }
         const bool waits = !pair->nonblocking() && (flags & MSG_DONTWAIT) == 0;
         return repeat(p, waits, [&] {
@@ -735,8 +729,7 @@ inline int prlimit(LibcProcess& p, int pid, int resource, const rlimit* to, rlim
         if (to->rlim_cur > to->rlim_max) return errno = EINVAL, -1;
         if (to->rlim_max > before.rlim_max) return errno = EPERM, -1;
         if (limit == nullptr && to->rlim_cur != RLIM_INFINITY) {
-            p.refuse("set the limit " + std::to_string(resource) +
-                     " of <sys/resource.h>, which a world does not have");
+            p.refuse_call(" with " + libc_words::of(libc_words::limits, resource, "limit"));
         }
         now = *to;
     }

@@ -24,6 +24,7 @@
 
 #include <belay/libc_sim/detail/disk.hpp>
 #include <belay/libc_sim/detail/files.hpp>
+#include <belay/libc_sim/detail/words.hpp>
 
 // NOLINTBEGIN(bugprone-easily-swappable-parameters): the parameters of the C library
 
@@ -116,7 +117,7 @@ inline int openat(LibcProcess& p, int directory, const char* path, int flags, mo
     }
     if (std::strcmp(path, "/dev/null") == 0) return p.open(std::make_shared<LibcNull>());
     if ((flags & O_TMPFILE) == O_TMPFILE || (flags & (O_PATH | O_DIRECT)) != 0) {
-        p.refuse("called \"open\" with O_TMPFILE, O_PATH or O_DIRECT, which a world does not have");
+        p.refuse_call(" with " + libc_words::of_flags(libc_words::open_flags, flags));
     }
     const auto name = name_at(p, directory, path);
     if (!name) return -1;
@@ -252,13 +253,9 @@ inline int fsync(LibcProcess& p, int fd) {
     return libc_result(p.host().disk().sync_directory(directory->path(), true));
 }
 /// Ends the mappings that are in some memory.
-inline void end_mappings(LibcProcess& p, const char* function, const void* memory,
-                         std::size_t size) {
+inline void end_mappings(LibcProcess& p, const void* memory, std::size_t size) {
     for (LibcMapping* const m : LibcMapping::in(memory, size)) {
-        if (!m->is_within(memory, size)) {
-            p.refuse("called \"" + std::string{function} +
-                     "\" of a part of a file, which a world does not have");
-        }
+        if (!m->is_within(memory, size)) p.refuse_call(" of a part of a file");
         m->end();
     }
 }
@@ -267,16 +264,14 @@ inline void end_mappings(LibcProcess& p, const char* function, const void* memor
 // NOLINTNEXTLINE(readability-function-size): the parameters of the C library
 inline void* mmap(LibcProcess& p, void* place, std::size_t size, int protection, int flags, int fd,
                   off_t offset) {
-    if ((flags & MAP_FIXED) != 0) end_mappings(p, "mmap", place, size);
+    if ((flags & MAP_FIXED) != 0) end_mappings(p, place, size);
     if (fd == -1) return libc_real<"mmap", void*>(place, size, protection, flags, fd, offset);
     const auto file = file_of(p, fd, ENODEV);
     if (!file) return MAP_FAILED;
     if ((file->mode() & O_ACCMODE) == O_WRONLY) return errno = EACCES, MAP_FAILED;
     const bool writes = (protection & PROT_WRITE) != 0;
     if (writes && (flags & MAP_PRIVATE) == 0) {
-        p.refuse(
-            "called \"mmap\" of a file with PROT_WRITE and MAP_SHARED, which a world does not "
-            "have");
+        p.refuse_call(" of a file with PROT_WRITE and MAP_SHARED");
     }
     if (offset < 0 || offset % sysconf(_SC_PAGESIZE) != 0) return errno = EINVAL, MAP_FAILED;
     const int own = (flags & ~(MAP_SHARED | MAP_SHARED_VALIDATE)) | MAP_PRIVATE | MAP_ANONYMOUS;
@@ -290,21 +285,21 @@ inline void* mmap(LibcProcess& p, void* place, std::size_t size, int protection,
     return memory;
 }
 inline int munmap(LibcProcess& p, void* memory, std::size_t size) {
-    end_mappings(p, "munmap", memory, size);
+    end_mappings(p, memory, size);
     return libc_real<"munmap", int>(memory, size);
 }
 /// The pages that a program discards are those of the file again.
 inline int madvise(LibcProcess& p, void* memory, std::size_t size, int advice) {
     for (const LibcMapping* const m : LibcMapping::in(memory, size)) {
         if (m->follows() || advice <= MADV_WILLNEED) return 0;
-        p.refuse("called \"madvise\" of a private copy of a file, which a world does not have");
+        p.refuse_call(" of a private copy of a file");
     }
     return libc_real<"madvise", int>(memory, size, advice);
 }
 inline void* mremap(LibcProcess& p, void* memory, std::size_t size, std::size_t to, int flags,
                     void* place) {
     if (!LibcMapping::in(memory, size).empty()) {
-        p.refuse("called \"mremap\" of a file, which a world does not have");
+        p.refuse_call(" of a file");
     }
     return libc_real<"mremap", void*>(memory, size, to, flags, place);
 }
@@ -546,9 +541,7 @@ inline int rename_error(LibcProcess& p, const std::string& from, const std::stri
 inline int renameat2(LibcProcess& p, int from_directory, const char* from_path, int to_directory,
                      const char* to_path, unsigned flags) {
     if ((flags & ~unsigned{RENAME_NOREPLACE}) != 0) {
-        p.refuse(
-            "called \"renameat2\" with RENAME_EXCHANGE or RENAME_WHITEOUT, which a world does "
-            "not have");
+        p.refuse_call(" with RENAME_EXCHANGE or RENAME_WHITEOUT");
     }
     const auto from = name_at(p, from_directory, from_path);
     const auto to = from ? name_at(p, to_directory, to_path) : std::nullopt;
@@ -691,6 +684,7 @@ inline int flock(LibcProcess& p, int fd, int operation) {
     if (!file) return -1;
     LibcLocks::Lock lock = file->lock_of(file.get(), true);
     lock.exclusive = (operation & LOCK_EX) != 0;
+    LibcLocks::release(lock);  // as on Linux, also if the other kind is not to be had
     return set_lock(p, lock, (operation & LOCK_UN) != 0, (operation & LOCK_NB) == 0);
 }
 /// The commands of fcntl() for locks.

@@ -20,6 +20,7 @@
 
 #include <belay/libc_sim/detail/process.hpp>
 #include <belay/libc_sim/detail/real.hpp>
+#include <belay/libc_sim/detail/words.hpp>
 #include <belay/sim/detail/socket.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail { namespace libc_names {
@@ -69,9 +70,9 @@ inline int getaddrinfo(LibcProcess& p, const char* node, const char* service, co
     const addrinfo& asked = hints != nullptr ? *hints : none;
     if (asked.ai_family != AF_UNSPEC && asked.ai_family != AF_INET) return EAI_ADDRFAMILY;
     if (asked.ai_socktype != 0 && asked.ai_socktype != SOCK_STREAM) {
-        p.refuse(
-            "called \"getaddrinfo\" with another ai_socktype than SOCK_STREAM, but a world has TCP "
-            "over IPv4 only");
+        p.refuse("called \"getaddrinfo\" with " +
+                 libc_words::of(libc_words::kinds, asked.ai_socktype, "type") +
+                 ", but a world has TCP over IPv4 only");
     }
     const auto port = port_of(service, asked.ai_flags);
     if (!port) return EAI_SERVICE;

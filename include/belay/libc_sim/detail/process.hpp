@@ -8,20 +8,21 @@
 #include <sys/stat.h>   // mode_t, S_IFSOCK
 #include <sys/uio.h>    // iovec
 
-#include <algorithm>  // std::max
-#include <cerrno>     // errno
-#include <csignal>    // sigaction
-#include <cstdint>    // std::uint32_t
-#include <exception>  // std::exception_ptr
-#include <map>        // std::map
-#include <memory>     // std::shared_ptr
-#include <mutex>      // std::mutex
-#include <optional>   // std::optional
-#include <span>       // std::span
-#include <stdexcept>  // std::logic_error
-#include <string>     // std::string
-#include <utility>    // std::move, std::exchange, std::pair
-#include <vector>     // std::vector
+#include <algorithm>    // std::max
+#include <cerrno>       // errno
+#include <csignal>      // sigaction
+#include <cstdint>      // std::uint32_t
+#include <exception>    // std::exception_ptr
+#include <map>          // std::map
+#include <memory>       // std::shared_ptr
+#include <mutex>        // std::mutex
+#include <optional>     // std::optional
+#include <span>         // std::span
+#include <stdexcept>    // std::logic_error
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move, std::exchange, std::pair
+#include <vector>       // std::vector
 
 #include <belay/core/random.hpp>
 #include <belay/libc_sim/detail/fiber.hpp>
@@ -210,6 +211,17 @@ public:
                    " calls at one instant; time passes only while it waits");
         }
     }
+    /// Notes which function of the C library the program calls.
+    void calls(const char* function) noexcept { function_ = function; }
+    /// Rejects this call.
+    [[noreturn]] void refuse_call(const std::string& of, const char* why = "") {
+        std::string_view name = function_;  // the C library has other ones for some
+        for (const std::string_view before : {"__cxa_", "__"}) {
+            if (name.starts_with(before)) name.remove_prefix(before.size());
+        }
+        if (name.ends_with("_chk")) name.remove_suffix(4);
+        refuse("called \"" + std::string{name} + '"' + of + ", which a world does not have" + why);
+    }
     /// Ends the program, and the run of the world, with a sentence.
     [[noreturn]] void refuse(const std::string& why) {
         error_ = std::make_exception_ptr(
@@ -390,6 +402,7 @@ private:
     std::vector<std::pair<void (*)(void*), void*>> at_exit_;
     std::shared_ptr<LibcImage> image_;
     std::uint64_t number_ = 0;
+    const char* function_ = "";
     bool is_interruptible_ = false;  // a signal ends the call in which it waits
     bool was_interrupted_ = false;
     LibcPipeAction pipe_action_;

@@ -59,6 +59,11 @@ inline int raise(LibcProcess& p, int number) {
     p.pipe_action().raise(p);
     return 0;
 }
+/// Without a signal, it looks for a process: the host has this program only, with its group.
+inline int kill(LibcProcess& p, int pid, int number) {
+    if (number != 0) p.refuse_call("");
+    return pid <= 0 || pid == p.state().pid() ? 0 : libc_fail(ESRCH);
+}
 
 // ---- the functions of System V ------------------------------------------------------------------
 

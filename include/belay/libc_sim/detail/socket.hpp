@@ -16,6 +16,7 @@
 #include <utility>    // std::exchange
 
 #include <belay/libc_sim/detail/files.hpp>
+#include <belay/libc_sim/detail/words.hpp>
 #include <belay/sim/detail/socket.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -66,8 +67,9 @@ public:
         if (address != INADDR_ANY && !local && address != own) return libc_fail(EADDRNOTAVAIL);
         if (listener_) return libc_fail(EINVAL);
         auto listener = std::make_unique<sim::detail::ListeningSocket>(process_.host());
-        listener->reuse_address(reuses_address_);
+        listener->reuse_address(reuses_address_ || reuses_port_);
         if (const std::errc error = listener->bind(ntohs(at.sin_port)); error != std::errc{}) {
+            if (reuses_port_) process_.refuse_call(" with SO_REUSEPORT and a port in use");
             return libc_fail(static_cast<int>(error));
         }
         only_local_ = local;
@@ -145,6 +147,10 @@ public:
         return total;
     }
     int shutdown(int how) {
+        if (listener_ && listener_->listening()) {
+            if (how != SHUT_WR) listener_->stop();
+            return 0;
+        }
         const std::errc error = stream_.shutdown(how != SHUT_WR, how != SHUT_RD);
         return error == std::errc{} ? 0 : libc_fail(static_cast<int>(error));
     }
@@ -184,6 +190,7 @@ private:
         send_buffer_ = listener.send_buffer_;
         resets_ = listener.resets_;
         reuses_address_ = listener.reuses_address_;
+        reuses_port_ = listener.reuses_port_;
         no_delay_ = listener.no_delay_;
         mind_unread();
     }
@@ -240,6 +247,7 @@ private:
     bool resets_ = false;
     bool connects_ = false;  // connect() was called, and has not returned the end
     bool reuses_address_ = false;
+    bool reuses_port_ = false;
     bool no_delay_ = false;
 };
 
@@ -258,11 +266,6 @@ int write(const T& from, void* value, socklen_t* size) noexcept {
     *size = static_cast<socklen_t>(std::min<std::size_t>(*size, sizeof from));
     return 0;
 }
-/// Names an option for a sentence.
-inline std::string name(int level, int option) {
-    return "option " + std::to_string(option) + " of level " + std::to_string(level);
-}
-
 }  // namespace libc_options
 
 inline int LibcSocket::set_number(int level, int name, int value) {
@@ -294,12 +297,14 @@ inline int LibcSocket::set_number(int level, int name, int value) {
 inline int LibcSocket::set_option(int level, int name, const void* value, socklen_t size) {
     const bool times = level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO);
     // A world sends each write at once.
-    if ((level == SOL_SOCKET && name == SO_REUSEADDR) ||
+    if ((level == SOL_SOCKET && (name == SO_REUSEADDR || name == SO_REUSEPORT)) ||
         (level == IPPROTO_TCP && name == TCP_NODELAY)) {
         int on = 0;
         if (!libc_options::read(on, value, size)) return libc_fail(EINVAL);
-        (name == SO_REUSEADDR && level == SOL_SOCKET ? reuses_address_ : no_delay_) = on != 0;
-        if (listener_) listener_->reuse_address(reuses_address_);
+        (level == IPPROTO_TCP   ? no_delay_
+         : name == SO_REUSEADDR ? reuses_address_
+                                : reuses_port_) = on != 0;
+        if (listener_) listener_->reuse_address(reuses_address_ || reuses_port_);
         return 0;
     }
     if (times) {
@@ -325,8 +330,7 @@ inline int LibcSocket::set_option(int level, int name, const void* value, sockle
         const int error = set_number(level, name, number);
         if (error != ENOPROTOOPT) return error == 0 ? 0 : libc_fail(error);
     }
-    process_.refuse("called \"setsockopt\" with " + libc_options::name(level, name) +
-                    ", which a world does not have");
+    process_.refuse_call(" with " + libc_words::of_option(level, name));
 }
 
 inline std::optional<int> LibcSocket::tcp_number(int name) {
@@ -347,6 +351,7 @@ inline std::optional<int> LibcSocket::socket_number(int name) {
     if (name == SO_DOMAIN) return AF_INET;
     if (name == SO_PROTOCOL) return IPPROTO_TCP;
     if (name == SO_REUSEADDR) return reuses_address_;
+    if (name == SO_REUSEPORT) return reuses_port_;
     if (name == SO_ACCEPTCONN) return listener_ && listener_->listening();
     if (name == SO_KEEPALIVE) return stream_.keep_alive().on;
     if (name == SO_RCVBUF) return receive_buffer_;
@@ -369,8 +374,7 @@ inline int LibcSocket::option(int level, int name, void* value, socklen_t* size)
         if (name == SO_SNDTIMEO) return write(time(send_limit_), value, size);
         if (name == SO_LINGER) return write(linger{resets_ ? 1 : 0, 0}, value, size);
     }
-    process_.refuse("called \"getsockopt\" with " + libc_options::name(level, name) +
-                    ", which a world does not have");
+    process_.refuse_call(" with " + libc_words::of_option(level, name));
 }
 
 }}}  // namespace belay::detail

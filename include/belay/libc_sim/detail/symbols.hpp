@@ -63,22 +63,27 @@ long libc_call(std::index_sequence<I...>, R (*in_world)(LibcProcess&, A...), Lib
 template <LibcName Name, class R, class... A>
 long libc_route(R (*in_world)(LibcProcess&, A...), const long (&v)[7]) {
     if (LibcProcess* const p = LibcProcess::current()) {
+        p->calls(Name.text);
         return libc_call(std::index_sequence_for<A...>{}, in_world, *p, v);
     }
     return libc_real<Name, long>(v[0], v[1], v[2], v[3], v[4], v[5], v[6]);
 }
-inline void refuse_call(LibcProcess& p, std::string_view name) {
-    std::string why = "called \"" + std::string{name} + "\", which a world does not have";
-    for (const std::string_view of_threads : {"pthread_", "thrd_", "cnd_", "sem_"}) {
-        if (name.starts_with(of_threads)) why += ": a program has one thread";
+/// Rejects a call of a simulated program.
+inline void refuse_in_program(const char* name) {
+    LibcProcess* const p = LibcProcess::current();
+    if (p == nullptr) return;
+    p->calls(name);
+    bool is_of_threads = false;
+    for (const char* const begin : {"pthread_", "thrd_", "cnd_", "sem_"}) {
+        is_of_threads |= std::string_view{name}.starts_with(begin);
     }
-    p.refuse(why);
+    p->refuse_call("", is_of_threads ? ": a program has one thread" : "");
 }
-/// Rejects a call of a simulated program. Outside of programs, it calls the C library.
+/// The same. Outside of programs, it calls the C library.
 template <LibcName Name>
 long libc_refuse(const long (&v)[7]) {
-    return libc_route<Name>(
-        +[](LibcProcess& p) { refuse_call(p, Name.text); }, v);
+    refuse_in_program(Name.text);
+    return libc_real<Name, long>(v[0], v[1], v[2], v[3], v[4], v[5], v[6]);
 }
 
 /// The same, of a function whose first argument is the version of a struct.
@@ -277,8 +282,8 @@ BELAY_DETAIL_REPLACE_BY(fflush_unlocked, libc_streams::fflush)
 // ---- signals ------------------------------------------------------------------------------------
 
 BELAY_DETAIL_REPLACE(libc_signals,
-    signal, sigaction, raise, sigset, sigignore, sighold, sigrelse, pthread_sigmask, sigprocmask,
-    sigpending, sigtimedwait)
+    signal, sigaction, raise, kill, sigset, sigignore, sighold, sigrelse, pthread_sigmask,
+    sigprocmask, sigpending, sigtimedwait)
 BELAY_DETAIL_REPLACE_BY(gsignal, libc_signals::raise)
 BELAY_DETAIL_REPLACE_BY(bsd_signal, libc_signals::signal)
 BELAY_DETAIL_REPLACE_BY(ssignal, libc_signals::signal)
@@ -512,9 +517,9 @@ BELAY_DETAIL_REFUSE(
     thrd_sleep, dlmopen)
 /// A function that returns twice cannot be passed on. fork() may take its place.
 BELAY_DETAIL_SYMBOL inline long vfork() asm("vfork");
-inline long vfork() { return libc_refuse<"fork">({}); }
+inline long vfork() { return refuse_in_program("vfork"), libc_refuse<"fork">({}); }
 BELAY_DETAIL_SYMBOL inline long vfork_of_library() asm("__vfork");
-inline long vfork_of_library() { return libc_refuse<"fork">({}); }
+inline long vfork_of_library() { return libc_symbols::vfork(); }
 /// Returns the arguments of execl() and its kind, up to the null pointer.
 inline std::vector<const char*> exec_arguments(const char* first, va_list& rest) {
     std::vector<const char*> all{first};
@@ -529,6 +534,7 @@ inline int execute(long (*function)(long, long, long, long, long, long, long), c
 }
 BELAY_DETAIL_SYMBOL inline int execl(const char*, const char*, ...) asm("execl");
 inline int execl(const char* path, const char* first, ...) {
+    refuse_in_program("execl");
     va_list rest;
     va_start(rest, first);
     const auto all = exec_arguments(first, rest);
@@ -537,6 +543,7 @@ inline int execl(const char* path, const char* first, ...) {
 }
 BELAY_DETAIL_SYMBOL inline int execlp(const char*, const char*, ...) asm("execlp");
 inline int execlp(const char* file, const char* first, ...) {
+    refuse_in_program("execlp");
     va_list rest;
     va_start(rest, first);
     const auto all = exec_arguments(first, rest);
@@ -545,6 +552,7 @@ inline int execlp(const char* file, const char* first, ...) {
 }
 BELAY_DETAIL_SYMBOL inline int execle(const char*, const char*, ...) asm("execle");
 inline int execle(const char* path, const char* first, ...) {
+    refuse_in_program("execle");
     va_list rest;
     va_start(rest, first);
     const auto all = exec_arguments(first, rest);
@@ -556,7 +564,7 @@ inline int execle(const char* path, const char* first, ...) {
 // ---- refused: signals, timers, and results by a thread or a signal ------------------------------
 
 BELAY_DETAIL_REFUSE(
-    kill, killpg, tgkill, sigqueue, pthread_kill, pthread_sigqueue, pidfd_open, pidfd_getfd,
+    killpg, tgkill, sigqueue, pthread_kill, pthread_sigqueue, pidfd_open, pidfd_getfd,
     pidfd_send_signal, signalfd, sigwait, sigwaitinfo, sigsuspend, __sigsuspend, sigpause,
     __sigpause, __xpg_sigpause, pause, on_exit, __cxa_at_quick_exit, argp_error, argp_failure,
     argp_usage, argp_state_help, alarm, ualarm, setitimer, timer_create, profil, sprofil,
@@ -617,12 +625,13 @@ BELAY_DETAIL_REFUSE(
     authdes_pk_create, authdes_getucred, key_decryptsession, key_decryptsession_pk,
     key_encryptsession, key_encryptsession_pk, key_gendes, key_get_conv, key_secretkey_is_set,
     key_setnet, key_setsecret, getpublickey, getsecretkey, netname2user)
-inline long syscall(LibcProcess& p, long number) {
+inline long syscall(LibcProcess& p, long number, void* out, std::size_t size) {
+    if (number == SYS_gettid) return p.state().pid();
+    if (number == SYS_getrandom) return libc_calls::getrandom(p, out, size, 0);
     if (number == SYS_futex) {  // std::future and std::atomic::wait
         p.refuse("waits for another thread by \"futex\", but a program of a world has one thread");
     }
-    p.refuse("made the system call " + std::to_string(number) +
-             " by \"syscall\", which a world does not have");
+    p.refuse_call(" with " + libc_words::of(libc_words::system_calls, number, "number"));
 }
 BELAY_DETAIL_REPLACE(libc_symbols, syscall)
 

@@ -384,12 +384,15 @@ public:
         return listening() && !Kernel::station(*host_).listeners[port_].backlog.empty();
     }
     void close() {
-        const bool was_listening = listening();
-        const std::uint16_t port = std::exchange(port_, std::uint16_t{0});
+        stop();
         std::erase_if(Kernel::station(*host_).bound,
                       [this](const auto& b) { return b.second == &reuses_address_; });
-        if (!was_listening) return;
-        const auto listener = Kernel::station(*host_).listeners.extract(port);
+        port_ = 0;
+    }
+    /// Does not listen any longer, and keeps the port.
+    void stop() {
+        if (!listening()) return;
+        const auto listener = Kernel::station(*host_).listeners.extract(port_);
         start_ = 0;
         for (const belay::detail::Ref<Channel>& c : listener.mapped().backlog) c->abort(1);
     }
