@@ -237,3 +237,20 @@ TEST_CASE("An HttpCalls behind a CubicRate sends what its host accepts, and foll
         }
     }
 }
+
+// A loop that was busy, or a machine that was suspended.
+TEST_CASE("A request that a wait of its host left too little time is no failure of the host",
+          "[http][http_calls_pace][regression]") {
+    PacedCalls rig{{.breaker = {.percent = 1, .min_calls = 1}}};
+    rig.http.script = {Step{status(429, {{"Retry-After", "2"}}), 10ms}, Step{status(200), 1s}};
+    rig.begin();
+    rig.sleeper.run_until(Instant{} + 20ms);
+    rig.tasks.clear();
+    const Duration late = GENERATE(4500ms, 9980ms);
+    rig.begin(10s);
+    rig.sleeper.time = Instant{20ms} + late;
+    rig.sleeper.run();
+    CHECK(rig.http.seen.size() == 2);
+    CHECK(rig.tasks.front().take().has_value() == (late == 4500ms));
+    CHECK(rig.calls.breaker_state(paced_url) == BreakerState::closed);
+}

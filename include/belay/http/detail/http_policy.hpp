@@ -20,6 +20,7 @@
 #include <belay/breaker/open_waits.hpp>
 #include <belay/breaker/trips.hpp>
 #include <belay/budget/budgets.hpp>
+#include <belay/call/answer.hpp>
 #include <belay/call/hedge.hpp>
 #include <belay/call/outcome.hpp>
 #include <belay/core/detail/hex.hpp>
@@ -59,6 +60,8 @@ struct HttpProgress {
     /// Returns the verdict on a failure of the last attempt, which has two responses at most.
     [[nodiscard]] HttpVerdict verdict_of(const Failure& failure) const noexcept {
         for (const Noted& n : noted) {
+            // A Pipeline finds out later that the server had too little time.
+            if (had_no_time(failure) && !had_no_time(n.failure)) continue;
             // A Hedge changes the wait of its failure.
             const bool is_same = n.failure.category == failure.category &&
                                  n.failure.code == failure.code && n.failure.cause == failure.cause;
