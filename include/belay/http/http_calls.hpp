@@ -609,6 +609,8 @@ private:
             detail::verdict_by(hooks_.classify, call.request(), response, history);
         const Failure failure = detail::failure_by(verdict, response, options_.retry_after_max);
         if (failure.cause != Cause::none) call.progress.note(failure, verdict);
+        // At once: a Hedge keeps its failure to itself while it waits.
+        if (response.complete()) host.pace.answered(failure, sleeper_.now());
         return failure;
     }
 
