@@ -238,7 +238,7 @@ TEST_CASE("An HttpCalls behind a CubicRate sends what its host accepts, and foll
     }
 }
 
-TEST_CASE("A hedged call that waits for its host tells the other calls",
+TEST_CASE("A hedged call that waits for its host makes the other calls wait, too",
           "[http][http_calls_pace][regression]") {
     PacedCalls rig{{.hedge_after = 100ms}};
     rig.http.script = {Step{status(429, {{"Retry-After", "2"}}), 5ms}, Step{status(200), 20ms}};

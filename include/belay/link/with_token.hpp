@@ -35,8 +35,9 @@ concept AnswersTokens =
 /// role, a signed URL.
 ///
 /// `source(Completion)` may answer at once, later, or from another thread. The attempt's limit
-/// bounds this wait, and begins anew when the token is there. If the source drops the completion, the answer is "no" and the attempt has failed. A
-/// token is never kept, so one that expires during a long outage is requested again.
+/// bounds this wait, and begins anew when the token is there. If the source drops the completion,
+/// the answer is "no" and the attempt has failed. A token is never kept, so one that expires during
+/// a long outage is requested again.
 ///
 /// Models:        TransportLike.
 /// Thread safety: as the transport inside; the source is called on the home thread.
