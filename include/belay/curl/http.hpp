@@ -92,7 +92,7 @@ public:
 
 private:
     static constexpr Duration look_every = std::chrono::milliseconds{250};
-    /// What is due without a request of libcurl.
+    /// The instants at which the client acts without a request of libcurl.
     struct Next {
         Instant deadline = never;  ///< the first one of a request
         Instant look = never;      ///< see look_again()
@@ -362,7 +362,8 @@ namespace belay { inline namespace BELAY_ABI { namespace curl {
 ///
 /// Each new connection looks its name up, and no connection is used for longer than
 /// Options::connection_age. So requests find a server that has moved. CURLOPT_DNS_CACHE_TIMEOUT
-/// makes libcurl keep the addresses of names.
+/// makes libcurl keep the addresses of names. If an address is silent for half of the time that is
+/// left, the next one is tried.
 ///
 /// A kept connection of HTTP/1 on which bytes have arrived since its last response is closed, and
 /// not used again. Before libcurl 7.80, the next request gets these bytes as its response. So does
