@@ -15,6 +15,7 @@
 #include <belay/budget/adaptive_throttle.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/call/pipeline_task.hpp>
+#include <belay/core/http_failure.hpp>
 #include <belay/policy/rules.hpp>
 
 #include "support/aborts.hpp"
@@ -494,6 +495,26 @@ TEST_CASE("Queued gives no place to a call with less than half of its limit left
     // This side rejected the calls, and returned the places.
     CHECK(breaker.state(sleeper.now()) == BreakerState::closed);
     CHECK(bulkhead.running() == 0);
+}
+
+TEST_CASE("A peer that answers at once, with 504, is charged after any wait in a queue",
+          "[call][queued][regression]") {
+    AsyncSleeper sleeper;
+    Bulkhead bulkhead{{.limit = 1, .queue = 3}};
+    CircuitBreaker breaker{ConsecutiveFailures{4}, OpenFor{1h}};
+    const Pipeline pipeline{Timeout{2s}, Queued{bulkhead}, Shared{breaker}};
+    const auto fail = [&]() -> Task<Result<int>> {
+        co_await sleeper.async_sleep_until(after(sleeper.now(), 200ms));
+        co_return std::error_code{504, http_category()};
+    };
+    std::vector<Task<Result<int>>> tasks;
+    for (int i = 0; i < 4; ++i) {
+        tasks.push_back(pipeline(sleeper, fail));
+        tasks.back().start();
+    }
+    sleeper.run();
+    for (auto& task : tasks) CHECK(task.take().error() == std::error_code{504, http_category()});
+    CHECK(breaker.state(sleeper.now()) == BreakerState::open);
 }
 
 TEST_CASE("Calls of an overloaded bulkhead succeed as often as its places allow",

@@ -15,6 +15,7 @@
 
 #include "support/catch.hpp"
 #include "support/curl/http_rig.hpp"
+#include "support/posix/black_hole.hpp"
 
 namespace {
 
@@ -62,6 +63,24 @@ TEST_CASE("HttpCalls over curl::Http finds a server that has moved within its re
     // A kept connection needs no lookup.
     CHECK(calls.send_blocking(rig.loop, {.url = url}));
     CHECK(lookups_moving == 3);
+}
+
+TEST_CASE("curl::Http tries the next address of a name if the first one is silent",
+          "[curl][http_lookups][regression]") {
+    belay_test::HttpServer server;
+    const belay_test::BlackHole silent{"127.0.0.2", server.port};
+    const std::string entry = "two.test:" + std::to_string(server.port) + ":127.0.0.2,127.0.0.1";
+    curl_slist* const addresses = curl_slist_append(nullptr, entry.c_str());
+    posix::Loop loop;
+    curl::Http http{loop, [addresses](CURL* curl) {
+                        return curl_easy_setopt(curl, CURLOPT_RESOLVE, addresses);
+                    }};
+    LoopSleeper sleeper{loop};
+    HttpCalls calls{http, sleeper, {.attempts_max = 1}};
+    const auto found = calls.send_blocking(
+        loop, {.url = "http://two.test:" + std::to_string(server.port) + "/hello", .deadline = 4s});
+    CHECK(found);
+    curl_slist_free_all(addresses);
 }
 
 TEST_CASE("curl::Http uses no kept connection beyond its age", "[curl][http_lookups][regression]") {

@@ -237,3 +237,33 @@ TEST_CASE("An HttpCalls behind a CubicRate sends what its host accepts, and foll
         }
     }
 }
+
+TEST_CASE("A hedged call that waits for its host makes the other calls wait, too",
+          "[http][http_calls_pace][regression]") {
+    PacedCalls rig{{.hedge_after = 100ms}};
+    rig.http.script = {Step{status(429, {{"Retry-After", "2"}}), 5ms}, Step{status(200), 20ms}};
+    rig.begin();
+    rig.sleeper.run_until(Instant{10ms});
+    for (int i = 0; i < 10; ++i) rig.begin();
+    rig.sleeper.run_until(Instant{2s});
+    CHECK(rig.http.seen.size() == 1);
+    rig.sleeper.run();
+    for (auto& task : rig.tasks) CHECK(task.take());
+}
+
+// A loop that was busy, or a machine that was suspended.
+TEST_CASE("A request that a wait of its host left too little time is no failure of the host",
+          "[http][http_calls_pace][regression]") {
+    PacedCalls rig{{.breaker = {.percent = 1, .min_calls = 1}}};
+    rig.http.script = {Step{status(429, {{"Retry-After", "2"}}), 10ms}, Step{status(200), 1s}};
+    rig.begin();
+    rig.sleeper.run_until(Instant{} + 20ms);
+    rig.tasks.clear();
+    const Duration late = GENERATE(4500ms, 9980ms);
+    rig.begin(10s);
+    rig.sleeper.time = Instant{20ms} + late;
+    rig.sleeper.run();
+    CHECK(rig.http.seen.size() == 2);
+    CHECK(rig.tasks.front().take().has_value() == (late == 4500ms));
+    CHECK(rig.calls.breaker_state(paced_url) == BreakerState::closed);
+}

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/aborts.hpp"
@@ -31,15 +32,29 @@ struct TokenRig {
         http.answer = [this](const ScriptedHttp::Seen& seen) {
             const std::string* const token = seen.headers.find("Authorization");
             tokens.push_back(token != nullptr ? *token : "none");
-            return Step{status(tokens.back() == accepted ? 200 : 401), 10ms};
+            return Step{status(tokens.back() == accepted ? 200 : 401), answers_after};
         };
     }
 
     Task<Result<std::string>> make_token() {
         ++made;
-        co_await sleeper.async_sleep_until(after(sleeper.now(), 50ms));
+        co_await sleeper.async_sleep_until(after(sleeper.now(), takes));
         if (fails) co_return make_error_code(std::errc::connection_refused);
         co_return "token " + std::to_string(made);
+    }
+    /// Returns how many of `count` calls at the same time succeed.
+    int send_many(int count, Duration deadline) {
+        std::vector<HttpRequest> requests(static_cast<std::size_t>(count));
+        std::vector<Task<Outcome<HttpResponse>>> tasks;
+        for (HttpRequest& request : requests) {
+            request.url = token_url;
+            request.deadline = deadline;
+            tasks.push_back(calls.send(request));
+        }
+        for (auto& task : tasks) task.start();
+        sleeper.run();
+        return static_cast<int>(
+            std::ranges::count_if(tasks, [](auto& task) { return task.take().has_value(); }));
     }
     Outcome<HttpResponse> send(HttpRequest request) {
         auto task = calls.send(request);
@@ -52,8 +67,10 @@ struct TokenRig {
     AsyncSleeper sleeper;
     ScriptedHttp http{sleeper};
     int made = 0;
+    Duration takes = 50ms;
     bool fails = false;
     std::string accepted = "token 1";
+    Duration answers_after = 10ms;
     std::vector<std::string> tokens{};
     HttpCalls<ScriptedHttp, AsyncSleeper> calls;
 };
@@ -163,6 +180,44 @@ TEST_CASE("HttpCalls ends a wait for a token by a stop, a deadline, or the end o
     }
     rig.accepted = "token " + std::to_string(std::max(rig.made, 2));
     CHECK(rig.send({.url = token_url}));
+}
+
+// The case: a login server that needs as long as an attempt may take.
+TEST_CASE("The wait for a token takes nothing from the limit of a request",
+          "[http][http_calls][token]") {
+    TokenRig rig;
+    rig.answers_after = 1s;
+    rig.takes = GENERATE(9500ms, 12s, 25s);
+    SECTION("the first token") {
+        CHECK(rig.send_many(30, 60s) == 30);
+        CHECK(rig.made == 1);
+        CHECK(rig.calls.counters().requests == 30);
+    }
+    SECTION("a token after a 401") {
+        const Duration slow = std::exchange(rig.takes, 50ms);
+        CHECK(rig.send({.url = token_url}));
+        rig.takes = slow;
+        rig.accepted = "token 2";
+        CHECK(rig.send_many(30, 60s) == 30);
+        CHECK(rig.made == 2);
+        CHECK(rig.calls.counters().requests == 61);
+    }
+    CHECK(rig.calls.counters().retries == 0);
+    CHECK(rig.calls.breaker_state(token_url) == BreakerState::closed);
+}
+
+TEST_CASE("A request that a token leaves too little time is no failure of the host",
+          "[http][http_calls][token]") {
+    TokenRig rig{{.breaker = {.percent = 1, .min_calls = 1}}};
+    rig.answers_after = 4s;
+    rig.takes = 7s;
+    CHECK(rig.send_many(5, 10s) == 0);
+    CHECK(rig.http.seen.size() == 5);
+    CHECK(rig.calls.breaker_state(token_url) == BreakerState::closed);
+    // It is one if the host has had enough time.
+    rig.answers_after = 11s;
+    CHECK(rig.send_many(5, 10s) == 0);
+    CHECK(rig.calls.breaker_state(token_url) == BreakerState::open);
 }
 
 TEST_CASE("HttpCalls rejects a source of tokens without an origin", "[http][http_calls][token]") {

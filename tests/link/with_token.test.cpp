@@ -125,6 +125,30 @@ TEST_CASE("WithToken fails at the attempt's time limit if its source never answe
     CHECK(r.rig.link.status().failure.error() == LinkErrc::attempt_timed_out);
 }
 
+TEST_CASE("The wait for a token takes nothing from the time limit of the dial",
+          "[link][with_token][regression]") {
+    TokenRig r;
+    r.rig.start();
+    r.rig.run(29s);
+    r.requests.waiting.at(0)("t");
+    r.rig.run(29s);
+    r.rig.run(31s);
+    CHECK(r.rig.state() == LinkState::connecting);
+    CHECK(r.transport.dials == 1);
+    SECTION("a peer that answers") {
+        r.transport.link.opened();
+        r.rig.run(31s);
+        CHECK(r.rig.state() == LinkState::connected);
+    }
+    SECTION("a silent one has failed, 30 s after it was dialled") {
+        r.rig.run(58s);
+        CHECK(r.rig.state() == LinkState::connecting);
+        r.rig.run(59s);
+        CHECK(r.rig.link.status().failure.error() == LinkErrc::attempt_timed_out);
+        CHECK(r.rig.link.status().failure.origin != Failure::Origin::local);
+    }
+}
+
 TEST_CASE("WithToken ignores an answer after its attempt", "[link][with_token][unit]") {
     TokenRig r;
     r.rig.start();

@@ -470,6 +470,19 @@ TEST_CASE("McpCore uses the status of an incomplete response, except 200", "[mcp
     CHECK(scripted.failed().failure.error() == HttpErrc::lost);
 }
 
+TEST_CASE("McpCore reads a Retry-After with a date of a server that sends no Date",
+          "[mcp][core][regression]") {
+    ScriptedServer scripted;
+    scripted.call();
+    scripted.begin_session();
+    HttpResponse busy = json_head(503);
+    busy.headers.add({"Retry-After", "Sun, 06 Nov 1994 08:49:37 GMT"});
+    constexpr std::chrono::seconds then{784'111'777};
+    busy.received = WallTime{then - std::chrono::seconds{20}};
+    scripted.core.finish(scripted.next(Aim::call).number, busy);
+    CHECK(scripted.failed().failure.retry_after == std::chrono::seconds{20});
+}
+
 TEST_CASE("McpCore treats a request that cannot be sent as an unreachable server",
           "[mcp][core][unit]") {
     // The URL may be wrong, or the token may have a line break: no session is the cause of that.

@@ -121,7 +121,10 @@ struct MadeCalls {
     void judge(Failure& failure, Instant deadline, Instant now) const noexcept {
         const Duration had = elapsed(began, deadline);
         if (had >= detail::larger(time.least, time.whole())) return;
-        if (failure.cause != Cause::timed_out && now < deadline) return;
+        // A status such as 504 is an answer, although its cause is this one.
+        const bool ran_out =
+            failure.cause == Cause::timed_out && failure.origin != Failure::Origin::answered;
+        if (!ran_out && now < deadline) return;
         const bool counts = had >= time.least && !is_queued;
         failure.origin = counts ? Failure::Origin::cut_short : Failure::Origin::local;
     }

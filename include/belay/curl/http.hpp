@@ -12,6 +12,7 @@
 #include <vector>    // std::vector
 
 #include <belay/core/machine_like.hpp>
+#include <belay/core/order.hpp>
 #include <belay/curl/detail/transfer.hpp>
 #include <belay/http/http_message.hpp>
 #include <belay/posix/poller.hpp>
@@ -39,7 +40,7 @@ public:
     void attach(Waker waker) noexcept { waker_ = std::move(waker); }
     [[nodiscard]] Instant deadline() const noexcept {
         if (broken_) return always;
-        return timer_ < earliest_ ? timer_ : earliest_;
+        return smaller(timer_, smaller(next_.deadline, next_.look));
     }
     void advance(Instant now) {
         const Ref<CurlCore> keep = Ref<CurlCore>::share(this);
@@ -47,7 +48,8 @@ public:
             timer_ = never;
             act(CURL_SOCKET_TIMEOUT, 0);
         }
-        if (earliest_ <= now) expire(now);
+        if (next_.look <= now) look_again(now);
+        if (next_.deadline <= now) expire(now);
     }
 
     // ---- requests ------------------------------------------------------------------------------
@@ -64,7 +66,8 @@ public:
         transfers_.push_back(transfer);
         transfer->place = transfers_.size() - 1;
         transfer->due = after(waker_.now(), transfer->limit());
-        if (transfer->due < earliest_) earliest_ = transfer->due;
+        if (transfer->due < next_.deadline) next_.deadline = transfer->due;
+        next_.look = smaller(next_.look, after(waker_.now(), look_every));
         start(*transfer);
         return transfer;
     }
@@ -88,6 +91,12 @@ public:
     }
 
 private:
+    static constexpr Duration look_every = std::chrono::milliseconds{250};
+    /// The instants at which the client acts without a request of libcurl.
+    struct Next {
+        Instant deadline = never;  ///< the first one of a request
+        Instant look = never;      ///< see look_again()
+    };
     using OnSocket = int (*)(CURL*, curl_socket_t, int, void*, void*);
     using OnTimer = int (*)(CURLM*, long, void*);
 
@@ -185,6 +194,25 @@ private:
         int running = 0;
         inside_ = true;
         const CURLMcode code = curl_multi_socket_action(multi_, socket, events, &running);
+        acted(code);
+    }
+    /// Lets libcurl look at all requests while one connects. After an address that was silent, some
+    /// versions (7.88) try the next one only if they are called, and request no call.
+    void look_again(Instant now) {
+        next_.look = never;
+        for (const Ref<CurlTransfer>& t : transfers_) {
+            if (t->is_connecting()) next_.look = after(now, look_every);
+        }
+        if (next_.look == never) return;
+        int running = 0;
+        inside_ = true;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+        const CURLMcode code = curl_multi_socket_all(multi_, &running);
+#pragma GCC diagnostic pop
+        acted(code);
+    }
+    void acted(CURLMcode code) {
         inside_ = false;
         if (code != CURLM_OK) broken_ = true;
         if (closed_) return clean_up();
@@ -273,10 +301,10 @@ private:
             last->place = place;
             std::swap(transfers_[place], last);
         }
-        if (!closed_ && transfer.due == earliest_) {
-            earliest_ = never;
+        if (!closed_ && transfer.due == next_.deadline) {
+            next_.deadline = never;
             for (const Ref<CurlTransfer>& t : transfers_) {
-                if (t->due < earliest_) earliest_ = t->due;
+                if (t->due < next_.deadline) next_.deadline = t->due;
             }
         }
     }
@@ -295,7 +323,7 @@ private:
     CURLM* multi_ = nullptr;
     Waker waker_;
     Instant timer_ = never;
-    Instant earliest_ = never;
+    Next next_{};
     std::vector<Ref<CurlTransfer>> transfers_;
     bool inside_ = false;     ///< libcurl runs, and must not be called
     bool unsettled_ = false;  ///< transfers began or were dropped meanwhile
@@ -334,7 +362,8 @@ namespace belay { inline namespace BELAY_ABI { namespace curl {
 ///
 /// Each new connection looks its name up, and no connection is used for longer than
 /// Options::connection_age. So requests find a server that has moved. CURLOPT_DNS_CACHE_TIMEOUT
-/// makes libcurl keep the addresses of names.
+/// makes libcurl keep the addresses of names. If an address is silent for half of the time that is
+/// left, the next one is tried.
 ///
 /// A kept connection of HTTP/1 on which bytes have arrived since its last response is closed, and
 /// not used again. Before libcurl 7.80, the next request gets these bytes as its response. So does

@@ -609,28 +609,32 @@ private:
             detail::verdict_by(hooks_.classify, call.request(), response, history);
         const Failure failure = detail::failure_by(verdict, response, options_.retry_after_max);
         if (failure.cause != Cause::none) call.progress.note(failure, verdict);
+        // At once: a Hedge keeps its failure to itself while it waits.
+        if (response.complete()) host.pace.answered(failure, sleeper_.now());
         return failure;
     }
 
+    // Returns the limit of a request that begins now.
+    Duration limit_of(const detail::HttpCall& call, const Attempt& attempt) const noexcept {
+        const Duration limit = call.in_pieces() ? forever : options_.attempt_timeout;
+        if (attempt.deadline == never) return limit;
+        const Duration left = elapsed(sleeper_.now(), attempt.deadline);
+        // The limit makes room for another attempt, so the last one has all the time left. After
+        // one that took as long, another must have at least that.
+        const Duration room = call.progress.was_cut ? limit : limit / 2;
+        const bool is_last = !call.progress.repeatable ||
+                             call.progress.attempts >= options_.attempts_max || left <= limit ||
+                             left - limit < room;
+        return is_last ? left : limit;
+    }
+    // The wait for a token is one of this side. So it does not count to the limit of a request.
     template <class Stop>
     Task<HttpResponse> send_once(detail::HttpCall& call, Attempt attempt, Stop stop) {
-        Duration limit = call.in_pieces() ? forever : options_.attempt_timeout;
-        if (attempt.deadline != never) {
-            const Duration left = elapsed(sleeper_.now(), attempt.deadline);
-            // The limit makes room for another attempt, so the last one has all the time left.
-            // After one that took as long, another must have at least that.
-            const Duration room = call.progress.was_cut ? limit : limit / 2;
-            const bool is_last = !call.progress.repeatable ||
-                                 call.progress.attempts >= options_.attempts_max || left <= limit ||
-                                 left - limit < room;
-            if (is_last) limit = left;
-        }
         call.progress.sent = false;
-        const Instant end = after(sleeper_.now(), limit);
         const bool has_token = tokens_.belongs_to(call.request());
         HttpResponse response;
         if (has_token && tokens_.value().empty()) {
-            auto first = tokens_.renew(sleeper_, {}, end, stop);
+            auto first = tokens_.renew(sleeper_, {}, attempt.deadline, stop);
             if (const std::error_code error = co_await std::move(first)) {
                 call.progress.stopped |= error == CallErrc::stopped;
                 response.failure = Failure::from(error);
@@ -640,9 +644,10 @@ private:
             }
         }
         for (bool is_last = !has_token;; is_last = true) {
-            // Without a token, no time of it is gone yet.
-            const Duration left = !has_token || end == never ? limit : elapsed(sleeper_.now(), end);
-            HttpRequest request = call.copy(left, options_.deadline_header, sleeper_);
+            const Instant began = sleeper_.now();
+            const Duration limit = limit_of(call, attempt);
+            const Instant end = after(began, limit);
+            HttpRequest request = call.copy(limit, options_.deadline_header, sleeper_);
             const std::string token = tokens_.value();
             if (has_token) request.headers.set({"Authorization", token});
             ++counters_.requests;
@@ -650,13 +655,20 @@ private:
                 detail::http_exchange(http_, sleeper_, std::move(request), call.progress, stop,
                                       call.in_pieces() ? options_.silent_max : forever);
             response = co_await std::move(exchange);
+            const Instant now = sleeper_.now();
+            call.progress.was_cut |= now >= end;
+            if (has_token && response.failure.cause == Cause::timed_out) {
+                const detail::TimeLimit time =
+                    detail::HttpDeadline{call.request().deadline, options_.attempt_timeout}
+                        .time_limit(now);
+                detail::MadeCalls{.time = time, .began = began}.judge(response.failure, end, now);
+            }
             // RFC 9110, section 15.5.2: a request with a 401 has not been applied.
             constexpr int unauthorized = 401;
             if (is_last || response.status != unauthorized) break;
-            auto renewing = tokens_.renew(sleeper_, token, end, stop);
+            auto renewing = tokens_.renew(sleeper_, token, attempt.deadline, stop);
             if (co_await std::move(renewing)) break;
         }
-        call.progress.was_cut |= sleeper_.now() >= end;
         co_return call.ended(std::move(response));
     }
 

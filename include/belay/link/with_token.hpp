@@ -34,9 +34,10 @@ concept AnswersTokens =
 /// It opens the transport inside with `open(link, token)`. The token is opaque: a JSON web token, a
 /// role, a signed URL.
 ///
-/// `source(Completion)` may answer at once, later, or from another thread; the attempt's limit runs
-/// meanwhile. If the source drops the completion, the answer is "no" and the attempt has failed. A
-/// token is never kept, so one that expires during a long outage is requested again.
+/// `source(Completion)` may answer at once, later, or from another thread. The attempt's limit
+/// bounds this wait, and begins anew when the token is there. If the source drops the completion,
+/// the answer is "no" and the attempt has failed. A token is never kept, so one that expires during
+/// a long outage is requested again.
 ///
 /// Models:        TransportLike.
 /// Thread safety: as the transport inside; the source is called on the home thread.
@@ -80,6 +81,7 @@ public:
         Connection(WithToken& owner, const Link<message_type>& own, const A&... rest)
             : Base{own}, owner_{owner}, rest_{rest...} {
             owner.source_(token_.ask(detail::LinkWake<message_type>{own}));
+            has_waited_ = !token_.answered();
         }
         /// Destroys the connection inside first, because that may refer to what it was opened with.
         ~Connection() { inner_.reset(); }
@@ -114,6 +116,11 @@ public:
                 own_.closed(failure_of(LinkErrc::no_token));
                 return;
             }
+            // A slow source is no fault of the peer, which gets the whole limit.
+            if (has_waited_) {
+                own_.queued();
+                own_.begun();
+            }
             Base::open_inner([&] {
                 return std::apply(
                     [&](const A&... rest) {
@@ -126,6 +133,7 @@ public:
         WithToken& owner_;
         std::tuple<A...> rest_;
         detail::AskingByLink<Token, message_type> token_;
+        bool has_waited_ = false;
     };
 
     WithToken(Transport transport, Source source)

@@ -326,6 +326,11 @@ public:
     void release() noexcept;
 
     [[nodiscard]] CURL* easy() const noexcept { return easy_; }
+    /// Returns whether it has no connection yet.
+    [[nodiscard]] bool is_connecting() const noexcept {
+        return info<curl_off_t>(CURLINFO_CONNECT_TIME_T) == 0 &&
+               info<long>(CURLINFO_REQUEST_SIZE) == 0;
+    }
     [[nodiscard]] Duration limit() const noexcept { return request_.deadline; }
     void answer(HttpResponse&& response) {
         std::optional<Completion<HttpResponse>> last = std::exchange(completion_, std::nullopt);
@@ -526,6 +531,12 @@ inline CURLcode CurlTransfer::set_defaults([[maybe_unused]] Duration connection_
     set(CURLOPT_SSL_VERIFYPEER, 1L)(CURLOPT_SSL_VERIFYHOST, 2L);
     // Each new connection looks its name up, so a server that has moved is found.
     set(CURLOPT_DNS_CACHE_TIMEOUT, 0L);
+    // libcurl gives an address half of the time that is left if another one follows it. Without
+    // this limit, which would be 300 s, the next address is tried only after our deadline.
+    constexpr Duration usual = std::chrono::seconds{300};
+    const auto limit =
+        std::chrono::ceil<std::chrono::milliseconds>(smaller(request_.deadline, usual)).count();
+    set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(limit));
 #if LIBCURL_VERSION_NUM >= 0x075000
     const bool has_age = curl_version_info(CURLVERSION_NOW)->version_num >= 0x075000;
     if (has_age && connection_age != forever) {

@@ -20,6 +20,7 @@
 #include <belay/breaker/open_waits.hpp>
 #include <belay/breaker/trips.hpp>
 #include <belay/budget/budgets.hpp>
+#include <belay/call/answer.hpp>
 #include <belay/call/hedge.hpp>
 #include <belay/call/outcome.hpp>
 #include <belay/core/detail/hex.hpp>
@@ -59,6 +60,8 @@ struct HttpProgress {
     /// Returns the verdict on a failure of the last attempt, which has two responses at most.
     [[nodiscard]] HttpVerdict verdict_of(const Failure& failure) const noexcept {
         for (const Noted& n : noted) {
+            // A Pipeline finds out later that the server had too little time.
+            if (had_no_time(failure) && !had_no_time(n.failure)) continue;
             // A Hedge changes the wait of its failure.
             const bool is_same = n.failure.category == failure.category &&
                                  n.failure.code == failure.code && n.failure.cause == failure.cause;
@@ -401,17 +404,16 @@ public:
     }
     void probe_ended() noexcept { is_probing_ = false; }
 
-    /// The host has accepted a request.
-    void accepted(Instant now) noexcept { rate_.accepted(now); }
-    /// The host asks for a wait. `learns`: because it has had too many requests.
-    void asked(Duration wait, bool learns, Instant now) noexcept {
-        const Instant until = after(now, wait);
-        const bool is_new = now >= resumes_at_;  // not the answer to a request under way
-        if (is_new && learns) rate_.rejected(now, until);
-        resumes_at_ = larger(resumes_at_, until);
-        spread_ = wait / 8;
-        is_first_ = true;
-        is_probing_ = false;
+    /// Takes the answer of the host to a request; `failure` has no cause for a success.
+    void answered(const Failure& failure, Instant now) noexcept {
+        constexpr int too_many_requests = 429, unavailable = 503;
+        const bool learns = failure.code == too_many_requests;
+        if (failure.retry_after > Duration::zero() && (learns || failure.code == unavailable)) {
+            constexpr Duration most = std::chrono::hours{1};
+            asked(smaller(failure.retry_after, most), learns, now);
+        } else {
+            rate_.accepted(now);
+        }
     }
     /// Draws the delay of the first request after a wait, so that not all processes send theirs at
     /// the same instant.
@@ -423,6 +425,17 @@ public:
     }
 
 private:
+    // `learns`: the host has had too many requests.
+    void asked(Duration wait, bool learns, Instant now) noexcept {
+        const Instant until = after(now, wait);
+        const bool is_new = now >= resumes_at_;  // not the answer to a request under way
+        if (is_new && learns) rate_.rejected(now, until);
+        resumes_at_ = larger(resumes_at_, until);
+        spread_ = wait / 8;
+        is_first_ = true;
+        is_probing_ = false;
+    }
+
     HttpRate rate_{};
     Instant resumes_at_ = always;
     Duration spread_{};      // the longest delay of the first request after it; 0: it is drawn
@@ -477,23 +490,11 @@ public:
         is_probe_ = pace_->begin(turn.now);
         return Advice::go();
     }
-    [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
+    [[nodiscard]] Advice failed(const Failure&, Turn& turn) noexcept {
         abandoned(turn);
-        if (failure.category != &http_category()) return Advice::go();
-        constexpr int too_many_requests = 429, unavailable = 503;
-        const bool learns = failure.code == too_many_requests;
-        if (failure.retry_after > Duration::zero() && (learns || failure.code == unavailable)) {
-            constexpr Duration most = std::chrono::hours{1};
-            pace_->asked(smaller(failure.retry_after, most), learns, turn.now);
-        } else {
-            pace_->accepted(turn.now);
-        }
         return Advice::go();
     }
-    void succeeded(Turn& turn) noexcept {
-        abandoned(turn);
-        pace_->accepted(turn.now);
-    }
+    void succeeded(Turn& turn) noexcept { abandoned(turn); }
     void abandoned(Turn&) noexcept {
         leave();
         if (std::exchange(is_probe_, false)) pace_->probe_ended();

@@ -608,8 +608,8 @@ private:
     /// Handles a status that is a rejection. The status decides, and not the body.
     void rejected(Exchange exchange, const HttpResponse& response) {
         // Also used for an incomplete body.
-        Failure failure =
-            http_failure(HttpResponse{.status = response.status, .headers = response.headers});
+        Failure failure = http_failure(HttpResponse{
+            .status = response.status, .headers = response.headers, .received = response.received});
         if (response.status == 403) failure.cause = Cause::unauthorized;
         if (exchange.aim == Aim::end_session) {
             // The session is gone, or we may not end it: nothing is left to do.
