@@ -220,6 +220,16 @@ TEST_CASE("A request that a token leaves too little time is no failure of the ho
     CHECK(rig.calls.breaker_state(token_url) == BreakerState::open);
 }
 
+TEST_CASE("A call without a deadline does not wait for ever for a token",
+          "[http][http_calls][token]") {
+    TokenRig rig;
+    rig.takes = 24h;
+    const auto page = rig.send({.url = token_url, .deadline = forever});
+    CHECK(page.error() == HttpErrc::timed_out);
+    CHECK(rig.sleeper.now() < Instant{5min});
+    CHECK(rig.http.seen.empty());
+}
+
 TEST_CASE("HttpCalls rejects a source of tokens without an origin", "[http][http_calls][token]") {
     AsyncSleeper sleeper;
     ScriptedHttp http{sleeper};

@@ -627,6 +627,12 @@ private:
                              left - limit < room;
         return is_last ? left : limit;
     }
+    // Returns when the wait for a token ends. Without a deadline, a source that hangs must not hold
+    // the call for ever.
+    Instant token_ends(const Attempt& attempt) const noexcept {
+        return attempt.deadline != never ? attempt.deadline
+                                         : after(sleeper_.now(), options_.attempt_timeout);
+    }
     // The wait for a token is one of this side. So it does not count to the limit of a request.
     template <class Stop>
     Task<HttpResponse> send_once(detail::HttpCall& call, Attempt attempt, Stop stop) {
@@ -634,7 +640,7 @@ private:
         const bool has_token = tokens_.belongs_to(call.request());
         HttpResponse response;
         if (has_token && tokens_.value().empty()) {
-            auto first = tokens_.renew(sleeper_, {}, attempt.deadline, stop);
+            auto first = tokens_.renew(sleeper_, {}, token_ends(attempt), stop);
             if (const std::error_code error = co_await std::move(first)) {
                 call.progress.stopped |= error == CallErrc::stopped;
                 response.failure = Failure::from(error);
@@ -666,7 +672,7 @@ private:
             // RFC 9110, section 15.5.2: a request with a 401 has not been applied.
             constexpr int unauthorized = 401;
             if (is_last || response.status != unauthorized) break;
-            auto renewing = tokens_.renew(sleeper_, token, attempt.deadline, stop);
+            auto renewing = tokens_.renew(sleeper_, token, token_ends(attempt), stop);
             if (co_await std::move(renewing)) break;
         }
         co_return call.ended(std::move(response));
