@@ -393,19 +393,34 @@ private:
         parts_.closer.clients.turn(context_.now);
         parts_.admission.begin_rechecks();
         // A load that was answered after a flush shows whether the storage still has its changes.
-        parts_.scheduler.take_answer();
+        if (parts_.scheduler.has_answer()) take_flush();
         // Rooms: loads and saves that were answered, changes of other servers, and timers.
         parts_.rooms.turn();
         // Lists and exports that were answered.
         parts_.admin.turn();
         // One flush for all appended edits. Durable edits are sent to the clients and applied.
-        parts_.scheduler.begin_queued();
+        flush();
+        parts_.rooms.begin_loads_and_saves();
         parts_.delivery.send_awareness();
         // Nothing refers to the clients and the rooms that have ended any more.
         parts_.closer.reap();
         finish_stop();
         parts_.rooms.destroy_evicted();
         context_.errors.rethrow();
+    }
+    /// Hands on what a flush has stored, and what it has not.
+    void take_flush() {
+        std::optional<detail::EndedFlush> ended = parts_.scheduler.take_flush();
+        if (!ended) return;
+        parts_.edits.take(*ended);
+        parts_.admin.take(*ended);
+    }
+    /// Takes a flush that has ended, and begins the next one, until there is something to wait for.
+    void flush() {
+        do {
+            take_flush();
+            parts_.scheduler.begin_flush();
+        } while (parts_.scheduler.has_answer());
     }
     void begin_stop() {
         context_.at_call();

@@ -17,12 +17,11 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The edits of rooms. An edit is checked and appended to the storage (`update`). When the storage
-/// has flushed it, it is sent to the clients and applied (`durable`), or its author is closed
-/// (`not_durable`).
+/// has flushed it (`take`), it is sent to the clients and applied, or its author is closed.
 ///
 /// `Parts` names the parts of the manager. This part calls
-/// - `Scheduler`: `append`, to store an edit,
-/// - `Rooms`: `step` and `end_history`,
+/// - `Scheduler`: `append` and `unqueue`, to store an edit,
+/// - `Rooms`: `step`, `process` and `end_history`,
 /// - `Delivery`: `send_update`, to send edits,
 /// - `Sessions`: `acknowledge` and `pause_reading`, to acknowledge edits, and to limit their
 ///   author,
@@ -88,25 +87,54 @@ public:
         return {};
     }
 
-    // ---- for the scheduler ----------------------------------------------------------------------
+    // ---- for the manager ------------------------------------------------------------------------
 
-    /// The pending changes of a room that were in the last flush are durable, in the history
-    /// `flushed.epoch`. `flushed.position` is that of the last one.
-    void durable(RoomBase& base, const RoomHistory& flushed) {
-        auto& room = static_cast<Room&>(base);
-        if (!take_epoch(room, flushed.epoch))
-            return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
-        while (room.pending.flushing() != 0) first_is_durable(room, flushed.position);
+    /// Sends and applies what a flush has made durable, and drops what it has not.
+    void take(const EndedFlush& flush) {
+        for (RoomBase* const room : flush.rooms)
+            rooms_.process(*room, [&] { take(static_cast<Room&>(*room), flush); });
+        // The changes of those that were flushed are dropped already.
+        for (RoomBase* const room : flush.later)
+            if (room->pending.size() != 0)
+                rooms_.process(*room, [&] { take(static_cast<Room&>(*room), flush); });
     }
+
+    // ---- for replication ------------------------------------------------------------------------
+
     /// The first pending change of a room is durable.
     void first_is_durable(Room& room, std::uint64_t position) {
         PendingUpdate change = room.pending.take_first();
         replication_.on_durable(room, change, position);
         apply_durable(room, change);
     }
+    /// Sends an update to all clients except its author, and applies it to the document.
+    void broadcast_and_apply(Room& room, BytesView update, const UpdateOrigin& origin) {
+        delivery_.send_update(room, update, origin);
+        const std::error_code error{room.document.apply(update)};
+        BELAY_INVARIANT(!error,
+                        "RoomManager: the document must apply a change that it has checked");
+        room.notifications.change_waits = true;
+        ++context_.counters.updates;
+    }
+
+private:
+    /// The pending changes of a room that were in a flush are durable, or all of them are lost,
+    /// because later ones depend on the rejected one.
+    void take(Room& room, const EndedFlush& flush) {
+        if (const PersistenceError why = flush.error_of(room.id)) {
+            scheduler_.unqueue(room);
+            // An ended history is not a failure.
+            if (!flush.has_failed() && why.code != RoomErrc::history_reset)
+                context_.report_failure(room.id, why);
+            return not_durable(room, why);
+        }
+        const RoomHistory flushed = flush.history_of(room.id);
+        if (!take_epoch(room, flushed.epoch))
+            return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
+        while (room.pending.flushing() != 0) first_is_durable(room, flushed.position);
+    }
     /// None of the pending changes of a room is durable.
-    void not_durable(RoomBase& base, const PersistenceError& why) {
-        auto& room = static_cast<Room&>(base);
+    void not_durable(Room& room, const PersistenceError& why) {
         if (room.evicted) return;
         context_.counters.lost_updates += room.pending.size();
         if (why.code == RoomErrc::history_reset) {
@@ -135,20 +163,6 @@ public:
         replication_.on_lost(room, known);
         rooms_.step(room, Replication::is_single_server ? Event::lost : Event::dropped);
     }
-
-    // ---- for replication ------------------------------------------------------------------------
-
-    /// Sends an update to all clients except its author, and applies it to the document.
-    void broadcast_and_apply(Room& room, BytesView update, const UpdateOrigin& origin) {
-        delivery_.send_update(room, update, origin);
-        const std::error_code error{room.document.apply(update)};
-        BELAY_INVARIANT(!error,
-                        "RoomManager: the document must apply a change that it has checked");
-        room.notifications.change_waits = true;
-        ++context_.counters.updates;
-    }
-
-private:
     /// Applies a change that is durable, and acknowledges it to its author.
     void apply_durable(Room& room, PendingUpdate& change) {
         const bool is_import = imports_.hold(room, change);

@@ -37,7 +37,7 @@ struct RoomPartTypes {
     using Connections = ConnectionSessions<RoomPartTypes>;
     using Edits = RoomEdits<RoomPartTypes>;
     using Rooms = RoomRegistry<RoomPartTypes>;
-    using Scheduler = PersistenceScheduler<RoomPartTypes>;
+    using Scheduler = PersistenceScheduler<P>;
     using Replication = RoomReplication<RoomPartTypes>;
     using Imports = RoomImports<RoomPartTypes>;
     using Admin = RoomAdmin<RoomPartTypes>;
@@ -57,7 +57,7 @@ struct RoomParts {
           answers{context},
           imports{context, answers, rooms, scheduler, replication},
           admin{context, answers, {rooms, scheduler, imports, replication}},
-          scheduler{context, std::move(persistence), edits, rooms, admin},
+          scheduler{context, std::move(persistence)},
           replication{context, delivery, rooms, edits, scheduler},
           edits{context, {rooms, closer, delivery, sessions, scheduler, replication, imports}},
           rooms{context,

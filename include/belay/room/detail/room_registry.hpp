@@ -29,12 +29,13 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// - `Closer`: `close` and `close_and_report`, for the clients of a room that ends,
 /// - `Sessions`: `acknowledge` and `on_loaded`, for the clients of a room that was loaded,
 /// - `Delivery`: `forget`, `queue_awareness` and `send_lifts`, to send awareness,
-/// - `Scheduler`: `begin_load`, `end_requested_save`, `forget`, `queue_save`,
-///   `take_load` and `take_save`, to load and save,
+/// - `Scheduler`: `begin_load`, `begin_loads`, `begin_requested_save`, `begin_save`,
+///   `end_requested_save`, `forget`, `queue_save`, `repeat_requests`, `take_load`,
+///   `take_next_save`, `take_requests`, `take_save` and `takes_request`, to load and save,
 /// - `Replication`: `on_created`, `on_evicted`, `on_held_back`, `on_loaded`, `on_loaded_uncovered`,
 ///   `on_reloaded`, `on_saved`, `publish_left`, `publish_state`, `run` and `take_parts`, for other
 ///   servers,
-/// - `Admin`: `wait_for_history_change`, for erases and resets,
+/// - `Admin`: `awaits` and `wait_for_history_change`, for erases and resets,
 /// - `Imports`: `answer_known`, `fail_all`, `on_compared` and `on_loaded`, for the imports of a
 ///   room.
 ///
@@ -88,6 +89,16 @@ public:
         return lists_.evicted.empty() ? machines_.deadline() : always;
     }
     void turn() { static_cast<void>(machines_.advance(context_.now)); }
+    /// Begins the loads and saves that are queued, and those that the storage requests.
+    void begin_loads_and_saves() {
+        // It copies the empty document, which may throw. The next turn tries it again.
+        if (!context_.errors.attempt([&] { save_requested(); })) scheduler_.repeat_requests();
+        scheduler_.begin_loads();
+        while (RoomBase* const room = scheduler_.take_next_save())
+            process(*room, [&] {
+                scheduler_.begin_save(*room, static_cast<Room&>(*room).document.snapshot());
+            });
+    }
     /// Destroys the rooms that were evicted in this turn.
     void destroy_evicted() {
         if (lists_.evicted.empty()) return;
@@ -174,8 +185,6 @@ public:
         process(room, [&] { run_room(room); });
     }
 
-    // ---- for the scheduler ----------------------------------------------------------------------
-
     /// Runs `f`, which changes a room. If it throws, the room and its clients are ended: they
     /// connect again, and the room is loaded as it is stored.
     template <class F>
@@ -188,21 +197,6 @@ public:
         context_.errors.contain(change, [&] {
             if (!base.evicted) end_history(static_cast<Room&>(base), RoomErrc::not_loaded);
         });
-    }
-    /// Saves a room at once, because the storage needs the space of its changes.
-    /// Returns: false if the room cannot be in memory, or has no history.
-    [[nodiscard]] bool save_requested(const std::string& room_id) {
-        std::error_code error;
-        // Not in the turns of calls: loads of calls that hang would keep the storage full.
-        Room* const room = can_add_room() ? find_or_make(room_id, error, Opener{}) : find(room_id);
-        if (room == nullptr) return false;
-        if (!room->core.live())
-            room->after_load.save = true;
-        else if (room->history.epoch == no_id)
-            return false;
-        else
-            step(*room, Event::save_requested);
-        return true;
     }
 
 private:
@@ -253,6 +247,32 @@ private:
         rooms_.emplace(room.id, std::move(made));
         if (!admin_.wait_for_history_change(room.id)) scheduler_.begin_load(room, by.turns);
         return &room;
+    }
+    void save_requested() {
+        for (const std::string& id : scheduler_.take_requests()) {
+            if (!scheduler_.takes_request()) return;
+            if (admin_.awaits(id) || !save_requested(id)) continue;
+            scheduler_.begin_requested_save(id);
+            // A save that has failed waits for its retry, which the request does not hasten.
+            const Room* const room = find(id);
+            if (room == nullptr || (room->core.live() && !room->core.saving()))
+                scheduler_.end_requested_save(id);
+        }
+    }
+    /// Saves a room at once, because the storage needs the space of its changes.
+    /// Returns: false if the room cannot be in memory, or has no history.
+    [[nodiscard]] bool save_requested(const std::string& room_id) {
+        std::error_code error;
+        // Not in the turns of calls: loads of calls that hang would keep the storage full.
+        Room* const room = can_add_room() ? find_or_make(room_id, error, Opener{}) : find(room_id);
+        if (room == nullptr) return false;
+        if (!room->core.live())
+            room->after_load.save = true;
+        else if (room->history.epoch == no_id)
+            return false;
+        else
+            step(*room, Event::save_requested);
+        return true;
     }
     void run_room(Room& room) {
         if (room.evicted) return;
