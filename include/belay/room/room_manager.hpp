@@ -221,6 +221,7 @@ public:
         context_.at_call();
         const auto* const room = parts_.rooms.find(room_id);
         if (room != nullptr) parts_.delivery.broadcast(*room, frame, exclude.value);
+        parts_.closer.close_failed();
         context_.waker.touch();
         return room != nullptr;
     }
@@ -237,6 +238,7 @@ public:
         const auto* const room = parts_.rooms.find(room_id);
         const part::RoomMessage message{part::RoomMessage::Kind::stateless, as_bytes(payload), {}};
         if (room != nullptr) parts_.delivery.broadcast(*room, message, exclude.value);
+        parts_.closer.close_failed();
         context_.waker.touch();
         return room != nullptr;
     }
@@ -400,8 +402,11 @@ private:
         parts_.admin.turn();
         // One flush for all appended edits. Durable edits are sent to the clients and applied.
         flush();
+        // Clients whose edits are lost, or that cannot receive.
+        parts_.closer.close_failed();
         parts_.rooms.begin_loads_and_saves();
         parts_.delivery.send_awareness();
+        parts_.closer.close_failed();
         // Nothing refers to the clients and the rooms that have ended any more.
         parts_.closer.reap();
         finish_stop();

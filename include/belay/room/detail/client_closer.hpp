@@ -7,6 +7,7 @@
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
+#include <utility>       // std::exchange
 #include <vector>        // std::erase
 
 #include <belay/core/assert.hpp>
@@ -119,12 +120,11 @@ public:
         client.end_reason = RoomErrc::client_silent;
         context_.count_close(client.end_reason);
     }
-    /// Closes the author of a change, and reports it. The id may be of a client or a connection.
-    void close_author_and_report(std::uint64_t author, const std::error_code& why) {
-        if (RoomClient* const found = clients.find_client(author))
-            return close_and_report(*found, why);
-        ClientConnection* const found = clients.find_connection(author);
-        if (found != nullptr) close_connection_and_report(*found, why);
+    /// Closes the clients that other parts have found to fail, and reports them.
+    void close_failed() {
+        while (!context_.failed_clients.empty())
+            for (const FailedClient& failed : std::exchange(context_.failed_clients, {}))
+                close_failed(failed);
     }
     /// Closes the connection with this id.   Returns: whether there was one.
     bool remove(std::uint64_t id) {
@@ -166,6 +166,15 @@ public:
     }
 
 private:
+    void close_failed(const FailedClient& failed) {
+        RoomClient* const client = clients.find_client(failed.id);
+        if (client != nullptr) close_and_report(*client, failed.why, failed.limit);
+        ClientConnection* const connection = clients.find_connection(failed.id);
+        if (connection == nullptr) return;
+        // Nothing more is sent on it, so it also ends if the client was closed for another reason.
+        if (client == nullptr || connection->output.failed())
+            close_connection_and_report(*connection, failed.why, failed.limit);
+    }
     /// Closes a connection, and counts each of its clients that is not closing yet, or else the
     /// connection.   Returns: whether it was open.
     bool close_counted(ClientConnection& connection, const std::error_code& why) {

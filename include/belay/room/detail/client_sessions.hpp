@@ -142,7 +142,6 @@ public:
         context_.counters.joins.add(elapsed(client.rights.since, context_.now));
         context_.report(RoomEvent::Kind::joined, *client.room, &client);
         send_grant(client);
-        if (!client.core.joined()) return;
         if (!client.room->core.live()) {
             pause_reading(client);
         } else {
@@ -216,7 +215,6 @@ private:
         const bool requests_state = std::exchange(client.backlog.requests_state, false);
         if (client.rights.may_edit() && (!client.connection->has_addresses() || requests_state))
             request_state(client);
-        if (!client.core.joined()) return;
         delivery_.send_all_awareness(client, false);
         client.backlog.awareness.returned = true;
         if (client.room->awareness.size() != 0)

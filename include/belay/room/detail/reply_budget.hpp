@@ -19,16 +19,6 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Closes clients that receive nothing any more. `close_and_report` counts the rejection, and sends
-/// the code of `why`. `close_connection_and_report` also closes the connection's other clients.
-/// `limit` is the option that the client has reached.
-template <class C>
-concept ClosesClients = requires(C& closer, RoomClient& client, ClientConnection& connection,
-                                 const std::error_code& why, std::string_view limit) {
-    closer.close_and_report(client, why, limit);
-    closer.close_connection_and_report(connection, why, limit);
-};
-
 /// Shares `answers_bytes_max` among all clients. A client whose answer exceeds the remaining budget
 /// is queued. An answer keeps its share while no other client needs it. For the first client of the
 /// queue, clients whose answers take longer than `heartbeat.dead_after` are closed: they dial
@@ -37,15 +27,11 @@ concept ClosesClients = requires(C& closer, RoomClient& client, ClientConnection
 /// Answers that are sent in pieces have a queue and a budget of their own. So a client that joins a
 /// small document does not wait for them.
 ///
-/// `Closer` closes the clients whose answers are overdue: the ClientCloser, or that of a test.
-///
 /// Thread safety: the manager's home thread.
-template <class Closer>
 class ReplyBudget {
 public:
-    ReplyBudget(Closer& closer, const ClientTable& clients, const TurnContext& context) noexcept
-        requires ClosesClients<Closer>
-        : closer_{closer}, clients_{clients}, context_{context} {}
+    ReplyBudget(const ClientTable& clients, TurnContext& context) noexcept
+        : clients_{clients}, context_{context} {}
     ReplyBudget(const ReplyBudget&) = delete;
     ReplyBudget& operator=(const ReplyBudget&) = delete;
 
@@ -137,18 +123,16 @@ private:
         });
         for (const RoomClient* const client : clients) {
             if (fits(bytes, which)) return;
-            // Its connection may have ended with another of its clients.
-            if (due(client) <= context_.now)
-                closer_.close_connection_and_report(
-                    *client->connection, make_error_code(RoomErrc::too_slow), "answers_bytes_max");
+            ClientConnection& connection = *client->connection;
+            context_.fail_output(connection, {connection.id, make_error_code(RoomErrc::too_slow),
+                                              "answers_bytes_max"});
         }
         // The search costs time.
         if (!fits(bytes, which)) look_at = after(context_.now, std::chrono::seconds{1});
     }
 
-    Closer& closer_;
     const ClientTable& clients_;
-    const TurnContext& context_;
+    TurnContext& context_;
     std::array<std::deque<std::uint64_t>, 2> queues_{};
     std::array<Instant, 2> look_at_{always, always};
 };

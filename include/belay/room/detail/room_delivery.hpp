@@ -116,18 +116,18 @@ private:
 /// sends the difference in parts, each one when the outbox is empty. Awareness never waits in an
 /// outbox: the client receives the current states in pieces when its connection accepts them.
 ///
-/// `Closer` closes the clients that are too slow: the ClientCloser, or that of a test.
+/// A connection that does not accept a frame, or is too slow, has failed: nothing more is sent on
+/// it, and TurnContext::failed_clients names it, to be closed later in the turn.
 ///
 /// Thread safety: the manager's home thread.
-template <class Closer, DocumentLike Document>
+template <DocumentLike Document>
 class RoomDelivery {
 public:
     using Room = RoomState<Document>;
     using Kind = part::RoomMessage::Kind;
 
-    RoomDelivery(TurnContext& context, Closer& closer, const ClientTable& clients) noexcept
-        requires ClosesClients<Closer>
-        : context_{context}, closer_{closer}, reply_budget_{closer, clients, context} {}
+    RoomDelivery(TurnContext& context, const ClientTable& clients) noexcept
+        : context_{context}, reply_budget_{clients, context} {}
     RoomDelivery(const RoomDelivery&) = delete;
     RoomDelivery& operator=(const RoomDelivery&) = delete;
 
@@ -147,11 +147,8 @@ public:
         std::optional<Bytes> before;
         Ref<RoomFrame> frame;
         const ConnectionOps* frame_of = nullptr;
-        recipients_ = room.clients;
-        for (std::size_t left = recipients_.size(); left-- != 0;) {
-            RoomClient& client = *recipients_[left];
-            // A failed client ends the other clients of its connection, too.
-            if (client.room != &room) continue;
+        for (std::size_t left = room.clients.size(); left-- != 0;) {
+            RoomClient& client = *room.clients[left];
             if (!takes_updates(client, origin)) continue;
             if (std::exchange(frame_of, client.connection->ops) != client.connection->ops)
                 frame = frames_.of(client, message);
@@ -194,16 +191,12 @@ public:
     /// Sends a frame that belongs to no document. A connection with too many of them is closed.
     void send_control(ClientConnection& connection, const Ref<RoomFrame>& address, Bytes frame) {
         if (connection.output.empty()) {
-            const SendResult sent = connection.ops->send(connection, address.get(), frame);
-            if (sent == SendResult::rejected)
-                return closer_.close_connection_and_report(
-                    connection, make_error_code(RoomErrc::frame_too_large));
+            const SendResult sent = send(connection, address.get(), frame);
+            if (sent == SendResult::rejected) return fail(connection, RoomErrc::frame_too_large);
             if (sent != SendResult::busy) return connection.note_sent(frame.size(), context_.now);
             wait(connection);
         }
-        if (connection.output.own() >= own_max)
-            return closer_.close_connection_and_report(connection,
-                                                       make_error_code(RoomErrc::too_slow));
+        if (connection.output.own() >= own_max) return fail(connection, RoomErrc::too_slow);
         connection.output.push({address, Ref<RoomFrame>::make(std::move(frame)), 0, false});
     }
     /// Acknowledges durable changes to their author, when its connection accepts the frames.
@@ -214,14 +207,14 @@ public:
     /// Sends a frame as it is to all clients of a room except one.
     void broadcast(const RoomBase& room, BytesView frame, std::uint64_t except) {
         const auto shared = Ref<RoomFrame>::make(to_bytes(frame));
-        for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
+        for (RoomClient* const client : room.clients) {
             if (client->core.joined() && !client->is(except)) send_raw(*client, shared);
         }
     }
     /// Sends a message to all clients of a room except one, if their frames have addresses.
     void broadcast(const RoomBase& room, const part::RoomMessage& message, std::uint64_t except) {
         const MessageFrames::Scope frames{frames_};
-        for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
+        for (RoomClient* const client : room.clients) {
             if (!client->connection->has_addresses() || client->is(except)) continue;
             if (client->core.joined()) send_raw(*client, frames_.of(*client, message));
         }
@@ -235,14 +228,12 @@ public:
     /// The clocks of a room have risen. Sends all states to the clients that have returned,
     /// and to the others what raises their own clocks.
     void send_lifts(Room& room) {
-        recipients_ = room.clients;
         std::vector<std::uint64_t> ids;
-        for (const RoomClient* const client : recipients_) ids.push_back(client->id);
+        for (const RoomClient* const client : room.clients) ids.push_back(client->id);
         const std::vector<Bytes> own = room.awareness.states_of(ids, no_limit, true);
         for (std::size_t i = 0; i < own.size(); ++i) {
-            RoomClient& client = *recipients_[i];
-            // A failed client ends the other clients of its connection, too.
-            if (client.room != &room || client.core.draining()) continue;
+            RoomClient& client = *room.clients[i];
+            if (client.core.draining()) continue;
             if (std::exchange(client.backlog.awareness.returned, false))
                 send_all_awareness(client, false);
             else if (!own[i].empty())
@@ -275,14 +266,11 @@ public:
     void catch_up(ClientConnection& connection) {
         while (!connection.output.empty()) {
             const ConnectionOutbox::Waiting& next = connection.output.front();
-            const SendResult sent =
-                connection.ops->send(connection, next.address.get(), next.frame->bytes);
+            const SendResult sent = send(connection, next.address.get(), next.frame->bytes);
             if (sent == SendResult::busy) return wait(connection);
             const std::size_t size = next.size();
             connection.output.pop();
-            if (sent == SendResult::rejected)
-                return closer_.close_connection_and_report(
-                    connection, make_error_code(RoomErrc::frame_too_large));
+            if (sent == SendResult::rejected) return fail(connection, RoomErrc::frame_too_large);
             connection.note_sent(size, context_.now);
             // A peer may have nothing to send, and a query waits behind its output.
             connection.alive.pulse.output_left(context_.now);
@@ -325,10 +313,7 @@ private:
         const Bytes missing = *std::move(diff);
         // Cutting it would delay all clients, for nothing.
         if (missing.size() > most) return RoomErrc::too_slow;
-        for (RoomClient* const client : to) {
-            // A failed client ends the other clients of its connection, too.
-            if (client->core.joined()) send_pieces(*client, missing, last, counts);
-        }
+        for (RoomClient* const client : to) send_pieces(*client, missing, last, counts);
         return {};
     }
     /// Whether the answer to a client's state vector may begin now. If not, it is tried again at
@@ -417,10 +402,9 @@ private:
     void send_long_update(Room& room, BytesView update, const UpdateOrigin& origin) {
         std::optional<Bytes> before;
         std::vector<PiecesOf> written;
-        recipients_ = room.clients;
-        for (std::size_t left = recipients_.size(); left-- != 0;) {
-            RoomClient& client = *recipients_[left];
-            if (client.room != &room || !takes_updates(client, origin)) continue;
+        for (std::size_t left = room.clients.size(); left-- != 0;) {
+            RoomClient& client = *room.clients[left];
+            if (!takes_updates(client, origin)) continue;
             if (client.connection->output.counted() != 0) {
                 if (!before) before = room.document.state_vector();
                 client.backlog.lag_from = *before;
@@ -431,8 +415,7 @@ private:
             });
             if (own == written.end())
                 own = written.insert(own, {client.connection->ops, write_pieces(client, update)});
-            for (std::size_t i = 0; i < own->pieces.size() && client.core.joined(); ++i)
-                give(client, own->pieces[i], true);
+            for (const Ref<RoomFrame>& piece : own->pieces) give(client, piece, true);
         }
         frames_.measure(context_, origin.since);
     }
@@ -453,8 +436,7 @@ private:
     void send_raw(RoomClient& client, const Ref<RoomFrame>& frame) {
         const ConnectionOutbox& output = client.connection->output;
         if (!output.empty() && output.counted() + frame->bytes.size() > waiting_max())
-            return closer_.close_and_report(client, make_error_code(RoomErrc::too_slow),
-                                            "client_bytes_max");
+            return fail(client, RoomErrc::too_slow, "client_bytes_max");
         give(client, frame, true);
     }
     /// Sends the changed awareness states of a room to all its clients.
@@ -466,11 +448,9 @@ private:
             if (piece.empty()) break;
             const part::RoomMessage message{Kind::awareness, piece};
             const MessageFrames::Scope frames{frames_};
-            recipients_ = room.clients;
-            for (std::size_t left = recipients_.size(); left-- != 0;) {
-                RoomClient& client = *recipients_[left];
-                // A failed client ends the other clients of its connection, too.
-                if (client.room != &room || client.core.draining()) continue;
+            for (std::size_t left = room.clients.size(); left-- != 0;) {
+                RoomClient& client = *room.clients[left];
+                if (client.core.draining()) continue;
                 if (std::find(behind_.begin(), behind_.end(), client.id) == behind_.end())
                     give_awareness(client, frames_.of(client, message), before);
                 else
@@ -498,7 +478,7 @@ private:
             const bool ends = !connection.output.answer.chunks->has_more();
             if (ends) connection.output.answer.chunks.reset();
             send_pieces(client, part, ends ? Kind::state : Kind::update, false);
-            if (ends && client.core.joined() && connection.has_addresses()) request_state(client);
+            if (ends && connection.has_addresses()) request_state(client);
         }
         note_taken(connection);
     }
@@ -528,7 +508,7 @@ private:
             return false;
         }
         if (sent == SendResult::rejected) {
-            closer_.close_and_report(client, make_error_code(RoomErrc::frame_too_large));
+            fail(client, RoomErrc::frame_too_large);
         } else {
             client.connection->note_sent(frame.size(), context_.now);
         }
@@ -564,23 +544,31 @@ private:
                 const Bytes frame = client.write({Kind::awareness, piece});
                 const SendResult sent = send(client, frame);
                 if (sent == SendResult::busy) return wait(*client.connection);
-                if (sent == SendResult::rejected)
-                    return closer_.close_and_report(client,
-                                                    make_error_code(RoomErrc::frame_too_large));
+                if (sent == SendResult::rejected) return fail(client, RoomErrc::frame_too_large);
                 client.connection->note_sent(frame.size(), context_.now);
             }
             client.backlog.awareness.from = walk;
             if (ends) client.backlog.awareness.from.reset();
         }
     }
+    [[nodiscard]] static SendResult send(ClientConnection& connection, const RoomFrame* address,
+                                         const Bytes& frame) {
+        if (connection.output.failed()) return SendResult::down;
+        return connection.ops->send(connection, address, frame);
+    }
     [[nodiscard]] static SendResult send(RoomClient& client, const Bytes& frame) {
-        return client.connection->ops->send(*client.connection, client.address.get(), frame);
+        return send(*client.connection, client.address.get(), frame);
+    }
+    void fail(const RoomClient& client, const std::error_code& why, std::string_view limit = {}) {
+        context_.fail_output(*client.connection, {client.id, why, limit});
+    }
+    void fail(ClientConnection& connection, const std::error_code& why) {
+        context_.fail_output(connection, {connection.id, why});
     }
     void give(RoomClient& client, const Ref<RoomFrame>& frame, bool counts) {
         if (client.connection->output.empty()) {
             const SendResult sent = send(client, frame->bytes);
-            if (sent == SendResult::rejected)
-                return closer_.close_and_report(client, make_error_code(RoomErrc::frame_too_large));
+            if (sent == SendResult::rejected) return fail(client, RoomErrc::frame_too_large);
             if (sent != SendResult::busy)
                 return client.connection->note_sent(frame->bytes.size(), context_.now);
             wait(*client.connection);
@@ -597,11 +585,10 @@ private:
         send_statuses(client);
         if (client.backlog.lag_from && client.room->core.live()) resync(client);
         // A client with output comes back here later; nothing else continues an empty outbox.
-        if (!client.core.joined() || !client.connection->output.empty()) return;
+        if (!client.connection->output.empty()) return;
         if (client.backlog.awareness.from)
             continue_awareness(client, client.backlog.awareness.from->until == 0);
-        if (client.backlog.state_vector && client.core.joined() && client.room->core.live())
-            retry_answer(client);
+        if (client.backlog.state_vector && client.room->core.live()) retry_answer(client);
         continue_request(client);
     }
     void send_statuses(RoomClient& client) {
@@ -623,9 +610,9 @@ private:
             // An answer that waits has all that it lacks.
             if (!client.backlog.state_vector) {
                 if (const std::error_code e = send_difference(client, room, std::move(had)))
-                    return closer_.close_and_report(client, e);
+                    return fail(client, e);
             }
-            if (!client.core.joined()) return;
+            if (client.connection->output.failed()) return;
             if (!client.backlog.lag_from) ++context_.counters.resyncs;
         }
     }
@@ -663,22 +650,19 @@ private:
     void retry_answer(RoomClient& client) {
         if (!may_answer(client)) return;
         const Bytes theirs = *client.take_state_vector();
-        if (const std::error_code e = begin_answer(client, theirs, false))
-            closer_.close_and_report(client, e);
+        if (const std::error_code e = begin_answer(client, theirs, false)) fail(client, e);
     }
 
     /// The most frames of a connection that may wait; more are an abuse.
     static constexpr std::size_t own_max = 256;
 
     TurnContext& context_;
-    Closer& closer_;
-    ReplyBudget<Closer> reply_budget_;
+    ReplyBudget reply_budget_;
     LagDifference difference_{};
     Instant turn_ = always;
     std::size_t done_ = 0;  ///< bytes that were compared and cut in this turn
     MessageFrames frames_{};
-    std::vector<RoomClient*> recipients_;  ///< of one message: some may leave as it is sent
-    std::vector<std::uint64_t> behind_;    ///< of one piece of awareness
+    std::vector<std::uint64_t> behind_;  ///< of one piece of awareness
     AwareRooms aware_{};
 };
 

@@ -25,7 +25,6 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// - `Delivery`: `send_update`, to send edits,
 /// - `Sessions`: `acknowledge` and `pause_reading`, to acknowledge edits, and to limit their
 ///   author,
-/// - `Closer`: `close_author_and_report`, to close the author of an edit that was not stored,
 /// - `Replication`: `on_durable` and `on_lost`, for the edits of other servers,
 /// - `Imports`: `answer_known`, `answer_or_hold`, `fail_change` and `hold`, for the edits of an
 ///   import.
@@ -34,7 +33,6 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class Parts>
 class RoomEdits {
     using Document = typename Parts::Document;
-    using Closer = typename Parts::Closer;
     using Delivery = typename Parts::Delivery;
     using Sessions = typename Parts::Sessions;
     using Scheduler = typename Parts::Scheduler;
@@ -49,7 +47,6 @@ public:
     /// The parts that this one calls.
     struct Dependencies {
         Rooms& rooms;
-        Closer& closer;
         Delivery& delivery;
         Sessions& sessions;
         Scheduler& scheduler;
@@ -60,7 +57,6 @@ public:
     RoomEdits(TurnContext& context, const Dependencies& parts) noexcept
         : context_{context},
           rooms_{parts.rooms},
-          closer_{parts.closer},
           delivery_{parts.delivery},
           sessions_{parts.sessions},
           scheduler_{parts.scheduler},
@@ -149,13 +145,12 @@ private:
         bool known = false;
         bool edited = false;
         std::list<PendingUpdate> lost = room.pending.take_all();
-        // All are answered before a client is closed, which may throw.
         for (PendingUpdate& change : lost) imports_.fail_change(change, why);
         imports_.answer_known(room, why);
         for (const PendingUpdate& change : lost) {
             known = known || change.in_document;
             edited = edited || !change.in_document;
-            closer_.close_author_and_report(change.author, make_error_code(RoomErrc::not_durable));
+            context_.failed_clients.push_back({change.author, RoomErrc::not_durable});
         }
         // Changes of the document are tried again, and the room is held until they are stored.
         if (context_.run.phase == Phase::stopping && edited)
@@ -176,7 +171,6 @@ private:
 
     TurnContext& context_;
     Rooms& rooms_;
-    Closer& closer_;
     Delivery& delivery_;
     Sessions& sessions_;
     Scheduler& scheduler_;

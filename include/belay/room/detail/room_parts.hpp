@@ -32,7 +32,7 @@ struct RoomPartTypes {
 
     using Closer = ClientCloser<RoomPartTypes>;
     using Admission = RoomAdmission<RoomPartTypes>;
-    using Delivery = RoomDelivery<Closer, D>;
+    using Delivery = RoomDelivery<D>;
     using Sessions = ClientSessions<RoomPartTypes>;
     using Connections = ConnectionSessions<RoomPartTypes>;
     using Edits = RoomEdits<RoomPartTypes>;
@@ -51,7 +51,7 @@ struct RoomParts {
               typename Types::Authorizer authorizer, const typename Types::Document& empty)
         : closer{context, rooms},
           admission{context, std::move(authorizer), rooms, sessions, closer},
-          delivery{context, closer, closer.clients},
+          delivery{context, closer.clients},
           sessions{context, {admission, closer, delivery, edits, replication}},
           connections{context, admission, closer, sessions, delivery},
           answers{context},
@@ -59,7 +59,7 @@ struct RoomParts {
           admin{context, answers, {rooms, scheduler, imports, replication}},
           scheduler{context, std::move(persistence)},
           replication{context, delivery, rooms, edits, scheduler},
-          edits{context, {rooms, closer, delivery, sessions, scheduler, replication, imports}},
+          edits{context, {rooms, delivery, sessions, scheduler, replication, imports}},
           rooms{context,
                 {closer, delivery, sessions, scheduler, replication, admin, imports},
                 empty} {}
