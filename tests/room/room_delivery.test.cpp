@@ -84,13 +84,11 @@ struct OneRoomOf {
     using Failed = std::vector<std::pair<std::uint64_t, std::error_code>>;
     [[nodiscard]] Failed failed() const {
         Failed all;
-        for (const detail::FailedClient& one : context.failed_clients)
+        for (const detail::EndedClient& one : context.ended_clients)
             all.emplace_back(one.id, one.why);
         return all;
     }
-    [[nodiscard]] std::string_view last_limit() const {
-        return context.failed_clients.back().limit;
-    }
+    [[nodiscard]] std::string_view last_limit() const { return context.ended_clients.back().limit; }
     detail::TurnContext context;
     detail::ClientTable table{};
     detail::RoomDelivery<Document> delivery{context, table};

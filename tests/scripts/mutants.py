@@ -851,7 +851,7 @@ WORLD_MUTANTS = (
                 "DropOldest over a Journal whose files cannot be deleted drops no more than usual")),
     # a client whose history has ended is told why, and no counter has that reason
     Mutant("rooms_operators_counts_no_client_of_an_ended_history",
-           (Change("belay/room/detail/room_registry.hpp", "            context_.count_close(shown);\n", ""),),
+           (Change("belay/room/detail/client_closer.hpp", "            context_.count_close(ended.why);\n", ""),),
            Test("tests/worlds/rooms_operators.test.cpp", "*", 200),
            'require "calls end, no acknowledged edit is lost, and all are in step"'),
     # a turn prepares the whole answer to a client that joins a large document

@@ -138,7 +138,8 @@ public:
         parts_.admin.attach(context_.waker.nested(2));
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        if (!context_.pending_events.empty() || parts_.delivery.has_awareness()) return always;
+        if (!context_.pending_events.empty() || !context_.ended_clients.empty()) return always;
+        if (parts_.delivery.has_awareness()) return always;
         if (context_.run.phase == Phase::stopping && all_done()) return always;
         const Instant rooms = detail::smaller(parts_.rooms.deadline(), parts_.admin.deadline());
         const Instant clients =
@@ -221,8 +222,7 @@ public:
         context_.at_call();
         const auto* const room = parts_.rooms.find(room_id);
         if (room != nullptr) parts_.delivery.broadcast(*room, frame, exclude.value);
-        parts_.closer.close_failed();
-        context_.waker.touch();
+        end_call();
         return room != nullptr;
     }
     /// Sends a text that is no part of the document to all clients of a room except `exclude`. Only
@@ -238,8 +238,7 @@ public:
         const auto* const room = parts_.rooms.find(room_id);
         const part::RoomMessage message{part::RoomMessage::Kind::stateless, as_bytes(payload), {}};
         if (room != nullptr) parts_.delivery.broadcast(*room, message, exclude.value);
-        parts_.closer.close_failed();
-        context_.waker.touch();
+        end_call();
         return room != nullptr;
     }
     /// Changes a document, like the edit of a client. The change is made durable first, and then
@@ -311,7 +310,7 @@ public:
     void erase(std::string_view room_id, Completion<PersistenceError> done) {
         context_.at_call();
         parts_.admin.erase(std::string{room_id}, std::move(done));
-        context_.waker.touch();
+        end_call();
     }
     /// Begins a room's history anew, empty, with a new epoch. The room need not exist. Its clients
     /// are closed with 4409. Clients that were not admitted yet are closed with 1013, and connect
@@ -320,7 +319,7 @@ public:
     void reset(std::string_view room_id, Completion<PersistenceError> done) {
         context_.at_call();
         parts_.admin.reset(std::string{room_id}, std::move(done));
-        context_.waker.touch();
+        end_call();
     }
     /// Lists stored rooms after `after`, in the order of their bytes. It lists at most `count`
     /// rooms, which must be 1 to 1,000. A room is listed until its erase is stored.
@@ -396,22 +395,32 @@ private:
         parts_.admission.begin_rechecks();
         // A load that was answered after a flush shows whether the storage still has its changes.
         if (parts_.scheduler.has_answer()) take_flush();
-        // Rooms: loads and saves that were answered, changes of other servers, and timers.
-        parts_.rooms.turn();
+        // Rooms: loads and saves that were answered, changes of other servers, and timers. The
+        // clients of a room that was loaded join it.
+        for (auto* const room : parts_.rooms.turn()) {
+            parts_.rooms.process(*room, [&] {
+                if (!room->evicted) parts_.sessions.on_loaded(*room);
+            });
+        }
         // Lists and exports that were answered.
         parts_.admin.turn();
         // One flush for all appended edits. Durable edits are sent to the clients and applied.
         flush();
-        // Clients whose edits are lost, or that cannot receive.
-        parts_.closer.close_failed();
+        // Clients whose edits are lost, whose room has ended, or that cannot receive.
+        parts_.closer.close_ended();
         parts_.rooms.begin_loads_and_saves();
         parts_.delivery.send_awareness();
-        parts_.closer.close_failed();
+        parts_.closer.close_ended();
         // Nothing refers to the clients and the rooms that have ended any more.
         parts_.closer.reap();
         finish_stop();
         parts_.rooms.destroy_evicted();
         context_.errors.rethrow();
+    }
+    /// A command may have ended clients.
+    void end_call() {
+        parts_.closer.close_ended();
+        context_.waker.touch();
     }
     /// Hands on what a flush has stored, and what it has not.
     void take_flush() {

@@ -120,11 +120,11 @@ public:
         client.end_reason = RoomErrc::client_silent;
         context_.count_close(client.end_reason);
     }
-    /// Closes the clients that other parts have found to fail, and reports them.
-    void close_failed() {
-        while (!context_.failed_clients.empty())
-            for (const FailedClient& failed : std::exchange(context_.failed_clients, {}))
-                close_failed(failed);
+    /// Closes the clients that the rooms and the delivery have ended.
+    void close_ended() {
+        while (!context_.ended_clients.empty())
+            for (const EndedClient& ended : std::exchange(context_.ended_clients, {}))
+                close_ended(ended);
     }
     /// Closes the connection with this id.   Returns: whether there was one.
     bool remove(std::uint64_t id) {
@@ -166,14 +166,19 @@ public:
     }
 
 private:
-    void close_failed(const FailedClient& failed) {
-        RoomClient* const client = clients.find_client(failed.id);
-        if (client != nullptr) close_and_report(*client, failed.why, failed.limit);
-        ClientConnection* const connection = clients.find_connection(failed.id);
+    void close_ended(const EndedClient& ended) {
+        RoomClient* const client = clients.find_client(ended.id);
+        if (client != nullptr && ended.reported) {
+            close_and_report(*client, ended.why, ended.limit);
+        } else if (client != nullptr && !client->core.ending()) {
+            context_.count_close(ended.why);
+            close(*client, ended.why);
+        }
+        ClientConnection* const connection = clients.find_connection(ended.id);
         if (connection == nullptr) return;
         // Nothing more is sent on it, so it also ends if the client was closed for another reason.
         if (client == nullptr || connection->output.failed())
-            close_connection_and_report(*connection, failed.why, failed.limit);
+            close_connection_and_report(*connection, ended.why, ended.limit);
     }
     /// Closes a connection, and counts each of its clients that is not closing yet, or else the
     /// connection.   Returns: whether it was open.

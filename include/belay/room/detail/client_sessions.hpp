@@ -19,7 +19,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Admission`: `open`, for a client whose room is loaded,
-/// - `Closer`: `advance`, `clients` and `close_and_report`, to find and close clients,
+/// - `Closer`: `advance` and `close_and_report`, to close clients,
 /// - `Delivery`: `acknowledge`, `answer`, `catch_up`, `queue_awareness`, `request_state`,
 ///   `send_all_awareness`, `send_control` and `send_message`, to send,
 /// - `Edits`: `update`, for an edit,
@@ -58,7 +58,7 @@ public:
     ClientSessions(const ClientSessions&) = delete;
     ClientSessions& operator=(const ClientSessions&) = delete;
 
-    // ---- for the rooms --------------------------------------------------------------------------
+    // ---- for the manager ------------------------------------------------------------------------
 
     /// Processes a load, also a repeated one.
     void on_loaded(Room& room) {
@@ -78,29 +78,6 @@ public:
         // They stay in the list until they have joined. One that is closed leaves it.
         for (RoomClient* const client : std::vector<RoomClient*>{room.after_load.clients}) {
             if (client->core.state() == ClientCore::State::loading) admission_.open(*client);
-        }
-    }
-    /// Reads nothing from the clients of a room until it is loaded.
-    static void pause_reading(RoomBase& room) noexcept {
-        for (RoomClient* const client : room.clients) pause_reading(*client);
-    }
-    /// If its frames have addresses, they are read and held.
-    static void pause_reading(RoomClient& client) noexcept {
-        if (!client.connection->has_addresses()) client.connection->rate.read_at = never;
-    }
-    /// Acknowledges a durable change to its author.
-    void acknowledge(const PendingUpdate& change) {
-        RoomClient* const author =
-            change.statuses != 0 ? closer_.clients.find_client(change.author) : nullptr;
-        if (author != nullptr && author->core.joined())
-            delivery_.acknowledge(*author, change.statuses);
-    }
-
-    /// The storage has all changes of a room: acknowledges those that it might have lost.
-    void acknowledge(const RoomBase& room) {
-        for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
-            const std::uint32_t held = std::exchange(client->backlog.statuses_held, 0);
-            if (held != 0 && client->core.joined()) delivery_.acknowledge(*client, held);
         }
     }
 

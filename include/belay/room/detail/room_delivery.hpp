@@ -117,7 +117,7 @@ private:
 /// outbox: the client receives the current states in pieces when its connection accepts them.
 ///
 /// A connection that does not accept a frame, or is too slow, has failed: nothing more is sent on
-/// it, and TurnContext::failed_clients names it, to be closed later in the turn.
+/// it, and TurnContext::ended_clients names it, to be closed later in the turn.
 ///
 /// Thread safety: the manager's home thread.
 template <DocumentLike Document>
@@ -127,7 +127,7 @@ public:
     using Kind = part::RoomMessage::Kind;
 
     RoomDelivery(TurnContext& context, const ClientTable& clients) noexcept
-        : context_{context}, reply_budget_{clients, context} {}
+        : context_{context}, clients_{clients}, reply_budget_{clients, context} {}
     RoomDelivery(const RoomDelivery&) = delete;
     RoomDelivery& operator=(const RoomDelivery&) = delete;
 
@@ -203,6 +203,12 @@ public:
     void acknowledge(RoomClient& client, std::uint32_t changes) {
         client.backlog.statuses += changes;
         if (client.connection->output.empty()) send_statuses(client);
+    }
+    /// Acknowledges a durable change to its author.
+    void acknowledge(const PendingUpdate& change) {
+        RoomClient* const author =
+            change.statuses != 0 ? clients_.find_client(change.author) : nullptr;
+        if (author != nullptr && author->core.joined()) acknowledge(*author, change.statuses);
     }
     /// Sends a frame as it is to all clients of a room except one.
     void broadcast(const RoomBase& room, BytesView frame, std::uint64_t except) {
@@ -657,6 +663,7 @@ private:
     static constexpr std::size_t own_max = 256;
 
     TurnContext& context_;
+    const ClientTable& clients_;
     ReplyBudget reply_budget_;
     LagDifference difference_{};
     Instant turn_ = always;

@@ -22,9 +22,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// `Parts` names the parts of the manager. This part calls
 /// - `Scheduler`: `append` and `unqueue`, to store an edit,
 /// - `Rooms`: `step`, `process` and `end_history`,
-/// - `Delivery`: `send_update`, to send edits,
-/// - `Sessions`: `acknowledge` and `pause_reading`, to acknowledge edits, and to limit their
-///   author,
+/// - `Delivery`: `acknowledge` and `send_update`, to send edits,
 /// - `Replication`: `on_durable` and `on_lost`, for the edits of other servers,
 /// - `Imports`: `answer_known`, `answer_or_hold`, `fail_change` and `hold`, for the edits of an
 ///   import.
@@ -34,7 +32,6 @@ template <class Parts>
 class RoomEdits {
     using Document = typename Parts::Document;
     using Delivery = typename Parts::Delivery;
-    using Sessions = typename Parts::Sessions;
     using Scheduler = typename Parts::Scheduler;
     using Replication = typename Parts::Replication;
     using Imports = typename Parts::Imports;
@@ -48,7 +45,6 @@ public:
     struct Dependencies {
         Rooms& rooms;
         Delivery& delivery;
-        Sessions& sessions;
         Scheduler& scheduler;
         Replication& replication;
         Imports& imports;
@@ -58,7 +54,6 @@ public:
         : context_{context},
           rooms_{parts.rooms},
           delivery_{parts.delivery},
-          sessions_{parts.sessions},
           scheduler_{parts.scheduler},
           replication_{parts.replication},
           imports_{parts.imports} {}
@@ -140,7 +135,7 @@ private:
         // clients read the document as it is.
         if constexpr (Replication::is_single_server) {
             room.after_load.vector_before = room.document.state_vector();
-            sessions_.pause_reading(room);
+            for (RoomClient* const client : room.clients) pause_reading(*client);
         }
         bool known = false;
         bool edited = false;
@@ -150,7 +145,7 @@ private:
         for (const PendingUpdate& change : lost) {
             known = known || change.in_document;
             edited = edited || !change.in_document;
-            context_.failed_clients.push_back({change.author, RoomErrc::not_durable});
+            context_.ended_clients.push_back({change.author, RoomErrc::not_durable});
         }
         // Changes of the document are tried again, and the room is held until they are stored.
         if (context_.run.phase == Phase::stopping && edited)
@@ -165,14 +160,13 @@ private:
         if (!change.in_document)
             broadcast_and_apply(room, change.update, {change.author, change.since});
         if (is_import) imports_.answer_or_hold(room);
-        sessions_.acknowledge(change);
+        delivery_.acknowledge(change);
         rooms_.step(room, Event::applied);
     }
 
     TurnContext& context_;
     Rooms& rooms_;
     Delivery& delivery_;
-    Sessions& sessions_;
     Scheduler& scheduler_;
     Replication& replication_;
     Imports& imports_;

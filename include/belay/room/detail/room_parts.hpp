@@ -59,10 +59,8 @@ struct RoomParts {
           admin{context, answers, {rooms, scheduler, imports, replication}},
           scheduler{context, std::move(persistence)},
           replication{context, delivery, rooms, edits, scheduler},
-          edits{context, {rooms, delivery, sessions, scheduler, replication, imports}},
-          rooms{context,
-                {closer, delivery, sessions, scheduler, replication, admin, imports},
-                empty} {}
+          edits{context, {rooms, delivery, scheduler, replication, imports}},
+          rooms{context, {delivery, scheduler, replication, admin, imports}, empty} {}
     RoomParts(const RoomParts&) = delete;
     RoomParts& operator=(const RoomParts&) = delete;
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>     // std::any_of
 #include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint32_t
 #include <functional>    // std::less
 #include <map>           // std::map
 #include <optional>      // std::optional
@@ -26,9 +27,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// decide; this part does what they return.
 ///
 /// `Parts` names the parts of the manager. This part calls
-/// - `Closer`: `close` and `close_and_report`, for the clients of a room that ends,
-/// - `Sessions`: `acknowledge` and `on_loaded`, for the clients of a room that was loaded,
-/// - `Delivery`: `forget`, `queue_awareness` and `send_lifts`, to send awareness,
+/// - `Delivery`: `acknowledge`, `forget`, `queue_awareness` and `send_lifts`, to send,
 /// - `Scheduler`: `begin_load`, `begin_loads`, `begin_requested_save`, `begin_save`,
 ///   `end_requested_save`, `forget`, `queue_save`, `repeat_requests`, `take_load`,
 ///   `take_next_save`, `take_requests`, `take_save` and `takes_request`, to load and save,
@@ -43,9 +42,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class Parts>
 class RoomRegistry {
     using Document = typename Parts::Document;
-    using Closer = typename Parts::Closer;
     using Delivery = typename Parts::Delivery;
-    using Sessions = typename Parts::Sessions;
     using Scheduler = typename Parts::Scheduler;
     using Replication = typename Parts::Replication;
     using Admin = typename Parts::Admin;
@@ -60,9 +57,7 @@ public:
 
     /// The parts that this one calls.
     struct Dependencies {
-        Closer& closer;
         Delivery& delivery;
-        Sessions& sessions;
         Scheduler& scheduler;
         Replication& replication;
         Admin& admin;
@@ -71,9 +66,7 @@ public:
 
     RoomRegistry(TurnContext& context, const Dependencies& parts, const Document& empty)
         : context_{context},
-          closer_{parts.closer},
           delivery_{parts.delivery},
-          sessions_{parts.sessions},
           scheduler_{parts.scheduler},
           replication_{parts.replication},
           admin_{parts.admin},
@@ -88,7 +81,11 @@ public:
     [[nodiscard]] Instant deadline() const noexcept {
         return lists_.evicted.empty() ? machines_.deadline() : always;
     }
-    void turn() { static_cast<void>(machines_.advance(context_.now)); }
+    /// Runs the turns of the rooms.   Returns: those that were loaded, also again.
+    [[nodiscard]] std::vector<Room*> turn() {
+        static_cast<void>(machines_.advance(context_.now));
+        return std::exchange(lists_.loaded, {});
+    }
     /// Begins the loads and saves that are queued, and those that the storage requests.
     void begin_loads_and_saves() {
         // It copies the empty document, which may throw. The next turn tries it again.
@@ -148,8 +145,8 @@ public:
         if (todo.evict) {
             auto joined = evict(room, is_idle(todo) ? std::error_code{} : why_ended());
             if (todo.close_clients)
-                each_of(room, std::move(joined), [&](RoomClient& client) {
-                    closer_.close_and_report(client, make_error_code(RoomErrc::not_loaded));
+                each_of(room, std::move(joined), [&](const RoomClient& client) {
+                    context_.ended_clients.push_back({client.id, RoomErrc::not_loaded});
                 });
         }
         if (!room.evicted) keep_held(room), note_idle(room);
@@ -167,15 +164,14 @@ public:
         delivery_.queue_awareness(room);
         step(room, Event::left);
     }
-    /// Ends a history: closes the clients that have seen it, and drops changes that are not stored.
-    /// Complexity: that of closing the clients of the room.
+    /// Ends a history: closes the clients that have seen it, later in the turn, and drops changes
+    /// that are not stored.   Complexity: O(clients of the room).
     void end_history(Room& room, const std::error_code& why) {
-        each_of(room, evict(room, why), [&](RoomClient& client) {
+        each_of(room, evict(room, why), [&](const RoomClient& client) {
             // Only clients that have seen the old history get the code for a reset.
             const bool has_seen = why == RoomErrc::room_erased || client.core.joined();
-            const auto shown = has_seen ? why : make_error_code(RoomErrc::not_loaded);
-            context_.count_close(shown);
-            closer_.close(client, shown);
+            context_.ended_clients.push_back(
+                {client.id, has_seen ? why : RoomErrc::not_loaded, {}, false});
         });
     }
     // ---- for the machine group ------------------------------------------------------------------
@@ -201,12 +197,14 @@ public:
 
 private:
     /// Lists of rooms.
+    /// - Those that were loaded in this turn, whose clients do not know it yet.
     /// - Those that are destroyed at the end of the turn.
     /// - Those that would be destroyed if they were not held, the longest first.
     /// - Those that can be evicted: first the saved ones, then those whose saves fail, and then
     ///   those whose save has not begun, the longest idle first.
     struct Lists {
         std::multimap<std::string, driver::GroupedMachine<Machine>, std::less<>> evicted{};
+        std::vector<Room*> loaded{};
         std::vector<Room*> held{};
         std::set<Account::IdleRoom> idle{};
     };
@@ -312,7 +310,10 @@ private:
     /// A shared storage has all changes of a room: answers those who wait for that.
     void acknowledge(Room& room) {
         imports_.answer_known(room, {});
-        sessions_.acknowledge(room);
+        for (RoomClient* const client : room.clients) {
+            const std::uint32_t held = std::exchange(client->backlog.statuses_held, 0);
+            if (held != 0) delivery_.acknowledge(*client, held);
+        }
     }
     /// Fills the document of a room from what is stored.   Returns: whether it is a document.
     [[nodiscard]] bool take_stored(Room& room, std::optional<StoredRoom>& found) {
@@ -364,8 +365,8 @@ private:
         // A save that has failed waits for its retry.
         if (!room.evicted && !room.core.saving()) scheduler_.end_requested_save(room.id);
         replication_.on_loaded(room);
-        sessions_.on_loaded(room);
-        if (!room.evicted) imports_.on_loaded(room);
+        lists_.loaded.push_back(&room);
+        imports_.on_loaded(room);
     }
     /// A save has ended, with or without an error.
     void on_save(Room& room, const PersistenceError& error) {
@@ -508,9 +509,7 @@ private:
     }
 
     TurnContext& context_;
-    Closer& closer_;
     Delivery& delivery_;
-    Sessions& sessions_;
     Scheduler& scheduler_;
     Replication& replication_;
     Admin& admin_;

@@ -55,11 +55,12 @@ using PendingEvent =
                  PendingAnswer<Result<std::optional<StoredRoom>, PersistenceError>>,
                  PendingAnswer<Result<std::vector<std::string>, PersistenceError>>>;
 
-/// A client that is closed later in the turn, because of an error that is reported.
-struct FailedClient {
+/// A client that ClientCloser closes later in the turn. The parts below the clients close none.
+struct EndedClient {
     std::uint64_t id;  ///< of the client, or of a connection
     std::error_code why;
     std::string_view limit{};  ///< the option that it has reached, if there is one
+    bool reported = true;      ///< to the observer, as a rejection; or only counted
 };
 
 /// Whether a RoomManager runs, and how it stops.
@@ -175,17 +176,17 @@ struct TurnContext {
 
     /// Sends nothing more on a connection, which is closed later in the turn. `id` is that of the
     /// client that cannot receive, or of the connection.
-    void fail_output(ClientConnection& connection, const FailedClient& failed) {
+    void fail_output(ClientConnection& connection, const EndedClient& failed) {
         if (!connection.output.fail()) return;
         for (RoomClient* const client : connection.clients) connection.drop_output(*client);
-        failed_clients.push_back(failed);
+        ended_clients.push_back(failed);
     }
 
     const RoomOptions options;
     Waker waker{};  ///< of the manager
     RoomCounters counters{};
     std::list<PendingEvent> pending_events{};
-    std::vector<FailedClient> failed_clients{};  ///< for ClientCloser
+    std::vector<EndedClient> ended_clients{};
     Random bits{};
     Instant now = always;
     Accounts accounts{now};  ///< of the users
