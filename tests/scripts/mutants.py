@@ -320,7 +320,7 @@ DROPS_DEAD_LETTERS = (LEASING,
                       "return items_.finish(table().place_of(lease.slot)), items_.failed();")
 FLUSH_NO_MORE = (ROOM_SCHEDULER,
                  "        for (RoomBase* const room : ended.later) static_cast<void>(room->pending.unqueue());\n", "")
-COVERS_NO_OWN_EDITS = (REPLICATION, "        if (!state.covers_entries()) return;",
+COVERS_NO_OWN_EDITS = (EDITS, "        if (!state.covers_entries()) return;",
                        "        if (!state.covers_entries() || ours) return;")
 
 
@@ -771,9 +771,8 @@ WORLD_MUTANTS = (
            "        broadcast_and_apply(room, bytes, {author});\n        return {};")),
     # a subscription that has failed is never begun again
     rooms("subscribes_no_more", 'require "all are in step 120 s after the faults"',
-          (REPLICATION, "            report_failure(room, error);\n            return retry_later(room, error.code);\n        }\n"
-                        "        part::FanoutBatch",
-           "            report_failure(room, error);\n            return;\n        }\n        part::FanoutBatch")),
+          (REPLICATION, "            report_failure(room, error);\n            retry_later(room, error.code);\n            return {};",
+           "            report_failure(room, error);\n            return {};")),
     # a room whose flush has failed is never flushed again
     rooms("flushes_no_more_after_a_failure", 'require "edits are stored and shown"', FLUSH_NO_MORE),
     # the echo of an edit of this server does not raise the position that its snapshots cover
@@ -784,12 +783,12 @@ WORLD_MUTANTS = (
            Test("tests/room/held_rooms.test.cpp", "*")),
     # a save began before the entry of an edit arrived, and no later one covers the edit
     Mutant("rooms_ignores_what_a_save_lacks",
-           (Change(REPLICATION, "        if (ours) rooms_.step(room, timeline::RoomCore::Event::uncovered);", ""),),
+           (Change(EDITS, "        if (ours) rooms_.step(room, Event::uncovered);", ""),),
            Test("tests/room/several_servers.test.cpp", "servers: a save covers an edit with an unknown result after it is read back")),
     # no save covers an edit whose flush was not answered in time, and that is read back
     Mutant("rooms_forgets_an_edit_without_an_answer",
-           (Change(REPLICATION, "        if (ours) rooms_.step(room, timeline::RoomCore::Event::uncovered);",
-                   "        if (ours && state.own.has(entry.change.sequence)) rooms_.step(room, timeline::RoomCore::Event::uncovered);"),),
+           (Change(EDITS, "        if (ours) rooms_.step(room, Event::uncovered);",
+                   "        if (ours && state.own.has(entry.change.sequence)) rooms_.step(room, Event::uncovered);"),),
            Test("tests/worlds/rooms.test.cpp",
                 "Rooms of several servers lose no shown edit under kills, pauses and slow links", 500),
            'require "a snapshot covers all edits"'),
@@ -913,8 +912,7 @@ WORLD_MUTANTS = (
            (Change("belay/room/detail/admin_answers.hpp", "if (std::uncaught_exceptions() > before_) --answers_.waiting_;", ""),),
            Test("tests/room/room_exceptions.test.cpp", "RoomManager: a document that throws in a call on a whole room, keeps no place of a call")),
     restored("restores_nothing", 'require "all are in step 120 s after the faults"',
-             (REPLICATION, "const std::vector<Bytes> ours = lacking(room.document, theirs);",
-              "const std::vector<Bytes> ours;")),
+             (REPLICATION, "        difference.ours = lacking(room.document, theirs);\n", "")),
     # of two servers that begin a lost history again, one ends it
     restored("ends_a_missing_history", 'always "no edit that was shown is lost"',
              (REPLICATION, "return room.replication->begin == HistoryBegin::known ? room.history.epoch : no_id;",

@@ -18,6 +18,7 @@
 #include <belay/core/machine_group.hpp>
 #include <belay/core/order.hpp>
 #include <belay/room/detail/admin_answers.hpp>
+#include <belay/room/detail/persistence_scheduler.hpp>
 #include <belay/room/document_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

@@ -6,10 +6,13 @@
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
 #include <list>          // std::list
+#include <optional>      // std::optional
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 
+#include <belay/room/detail/persistence_scheduler.hpp>
+#include <belay/room/detail/room_replication.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/room_errc.hpp>
@@ -21,9 +24,10 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Scheduler`: `append` and `unqueue`, to store an edit,
-/// - `Rooms`: `step`, `process` and `end_history`,
+/// - `Rooms`: `empty_document`, `end_history`, `process` and `step`,
 /// - `Delivery`: `acknowledge` and `send_update`, to send edits,
-/// - `Replication`: `on_durable` and `on_lost`, for the edits of other servers,
+/// - `Replication`: `on_durable`, `on_lost`, `on_reloaded`, `run` and `subscribe`, for the edits of
+///   other servers,
 /// - `Imports`: `answer_known`, `answer_or_hold`, `fail_change` and `hold`, for the edits of an
 ///   import.
 ///
@@ -90,22 +94,37 @@ public:
                 rooms_.process(*room, [&] { take(static_cast<Room&>(*room), flush); });
     }
 
-    // ---- for replication ------------------------------------------------------------------------
+    // ---- changes of other servers ---------------------------------------------------------------
 
-    /// The first pending change of a room is durable.
-    void first_is_durable(Room& room, std::uint64_t position) {
-        PendingUpdate change = room.pending.take_first();
-        replication_.on_durable(room, change, position);
-        apply_durable(room, change);
+    /// A room's turn: applies the changes that have arrived from other servers.
+    void receive(Room& room) {
+        std::optional<ReceivedChanges> changes = replication_.run(room);
+        if (!changes) return;
+        if (changes->saved) rooms_.step(room, Event::saved_elsewhere);
+        if (room.evicted) return;
+        if (changes->ended)
+            return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
+        for (const part::FanoutBatch::Entry& entry : changes->entries) take(room, entry);
+        if (changes->go_on) replication_.subscribe(room);
     }
-    /// Sends an update to all clients except its author, and applies it to the document.
-    void broadcast_and_apply(Room& room, BytesView update, const UpdateOrigin& origin) {
-        delivery_.send_update(room, update, origin);
-        const std::error_code error{room.document.apply(update)};
-        BELAY_INVARIANT(!error,
-                        "RoomManager: the document must apply a change that it has checked");
-        room.notifications.change_waits = true;
-        ++context_.counters.updates;
+    /// A room was loaded again after a loss, and was in use meanwhile: merges the document and the
+    /// stored room.
+    void merge(Room& room, const PersistenceError& error, std::optional<StoredRoom>& stored) {
+        std::optional<LoadDifference> difference =
+            replication_.on_reloaded(room, error, stored, rooms_.empty_document());
+        if (!difference) return;
+        ReplicationState& state = *room.replication;
+        for (const Bytes& update : difference->theirs) enter(room, update);
+        room.history.position = state.covers_entries() ? state.progress.read : 0;
+        if (difference->uncovered) rooms_.step(room, Event::uncovered);
+        for (const Bytes& update : difference->ours) {
+            if (scheduler_.append(room, {.update = update, .known = true})) {
+                replication_.on_lost(room, true);
+                break;
+            }
+            rooms_.step(room, Event::appended);
+        }
+        if (state.restore != Restore::waiting) replication_.subscribe(room);
     }
 
 private:
@@ -153,6 +172,12 @@ private:
         replication_.on_lost(room, known);
         rooms_.step(room, Replication::is_single_server ? Event::lost : Event::dropped);
     }
+    /// The first pending change of a room is durable.
+    void first_is_durable(Room& room, std::uint64_t position) {
+        PendingUpdate change = room.pending.take_first();
+        replication_.on_durable(room, change, position);
+        apply_durable(room, change);
+    }
     /// Applies a change that is durable, and acknowledges it to its author.
     void apply_durable(Room& room, PendingUpdate& change) {
         const bool is_import = imports_.hold(room, change);
@@ -162,6 +187,53 @@ private:
         if (is_import) imports_.answer_or_hold(room);
         delivery_.acknowledge(change);
         rooms_.step(room, Event::applied);
+    }
+
+    /// Sends an update to all clients except its author, and applies it to the document.
+    void broadcast_and_apply(Room& room, BytesView update, const UpdateOrigin& origin) {
+        delivery_.send_update(room, update, origin);
+        const std::error_code error{room.document.apply(update)};
+        BELAY_INVARIANT(!error,
+                        "RoomManager: the document must apply a change that it has checked");
+        room.notifications.change_waits = true;
+        ++context_.counters.updates;
+    }
+    /// Processes a stored change, of this server or another one.
+    void take(Room& room, const part::FanoutBatch::Entry& entry) {
+        ReplicationState& state = *room.replication;
+        if (entry.position <= state.progress.read) return;
+        state.progress.read = entry.position;
+        const bool ours = entry.change.server == context_.last_change.server;
+        if (ours && room.pending.begins_with(entry.change.sequence)) {
+            // The entry has arrived before the answer of the flush.
+            first_is_durable(room, entry.position);
+        } else if (!ours || !state.own.has(entry.change.sequence)) {
+            enter(room, entry.update);
+        }
+        if (!state.covers_entries()) return;
+        room.history.position = entry.position;
+        // A save that began before the entry arrived has not covered the change. A change whose
+        // flush was not answered is this server's, too: no other one saves for it.
+        if (ours) rooms_.step(room, Event::uncovered);
+    }
+    /// Applies a stored change, also if it exceeds a limit here: the server that stored it has
+    /// decided. A malformed one is skipped. One that this server cannot read stays stored: no
+    /// snapshot of this server covers it.
+    void enter(Room& room, BytesView update) {
+        const auto adds = room.document.check(update);
+        if (adds.has_value() && !*adds) return;
+        if (!adds.has_value()) {
+            const auto exceeded = static_cast<std::error_code>(adds.error());
+            Document trial{rooms_.empty_document()};
+            const auto error = static_cast<std::error_code>(trial.apply(update));
+            if (error && !is_malformed_update(error)) room.replication->frozen = true;
+            // When another server compacted its document is no failure.
+            if (error || !is_document_full(exceeded))
+                context_.report_failure(
+                    room.id, {error ? error : exceeded, {}, "a change from another server"});
+            if (error) return;
+        }
+        broadcast_and_apply(room, update, {});
     }
 
     TurnContext& context_;

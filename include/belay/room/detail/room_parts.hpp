@@ -20,9 +20,6 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-// Each part includes the state that it works with, mostly by turn_context.hpp. Only this header
-// includes the parts.
-
 /// The types of the parts. A part that calls others has this as its parameter.
 template <PersistenceLike P, AuthorizerLike A, DocumentLike D>
 struct RoomPartTypes {
@@ -38,7 +35,7 @@ struct RoomPartTypes {
     using Edits = RoomEdits<RoomPartTypes>;
     using Rooms = RoomRegistry<RoomPartTypes>;
     using Scheduler = PersistenceScheduler<P>;
-    using Replication = RoomReplication<RoomPartTypes>;
+    using Replication = RoomReplication<P, D>;
     using Imports = RoomImports<RoomPartTypes>;
     using Admin = RoomAdmin<RoomPartTypes>;
 };
@@ -58,9 +55,9 @@ struct RoomParts {
           imports{context, answers, rooms, scheduler, replication},
           admin{context, answers, {rooms, scheduler, imports, replication}},
           scheduler{context, std::move(persistence)},
-          replication{context, delivery, rooms, edits, scheduler},
+          replication{context, scheduler},
           edits{context, {rooms, delivery, scheduler, replication, imports}},
-          rooms{context, {delivery, scheduler, replication, admin, imports}, empty} {}
+          rooms{context, {delivery, edits, scheduler, replication, admin, imports}, empty} {}
     RoomParts(const RoomParts&) = delete;
     RoomParts& operator=(const RoomParts&) = delete;
 

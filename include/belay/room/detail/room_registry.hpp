@@ -31,9 +31,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// - `Scheduler`: `begin_load`, `begin_loads`, `begin_requested_save`, `begin_save`,
 ///   `end_requested_save`, `forget`, `queue_save`, `repeat_requests`, `take_load`,
 ///   `take_next_save`, `take_requests`, `take_save` and `takes_request`, to load and save,
-/// - `Replication`: `on_created`, `on_evicted`, `on_held_back`, `on_loaded`, `on_loaded_uncovered`,
-///   `on_reloaded`, `on_saved`, `publish_left`, `publish_state`, `run` and `take_parts`, for other
-///   servers,
+/// - `Edits`: `merge` and `receive`, for the edits of other servers,
+/// - `Replication`: `on_created`, `on_evicted`, `on_held_back`, `on_loaded`, `on_saved`,
+///   `publish_left`, `publish_state` and `take_parts`, for other servers,
 /// - `Admin`: `awaits` and `wait_for_history_change`, for erases and resets,
 /// - `Imports`: `answer_known`, `fail_all`, `on_compared` and `on_loaded`, for the imports of a
 ///   room.
@@ -43,6 +43,7 @@ template <class Parts>
 class RoomRegistry {
     using Document = typename Parts::Document;
     using Delivery = typename Parts::Delivery;
+    using Edits = typename Parts::Edits;
     using Scheduler = typename Parts::Scheduler;
     using Replication = typename Parts::Replication;
     using Admin = typename Parts::Admin;
@@ -58,6 +59,7 @@ public:
     /// The parts that this one calls.
     struct Dependencies {
         Delivery& delivery;
+        Edits& edits;
         Scheduler& scheduler;
         Replication& replication;
         Admin& admin;
@@ -67,6 +69,7 @@ public:
     RoomRegistry(TurnContext& context, const Dependencies& parts, const Document& empty)
         : context_{context},
           delivery_{parts.delivery},
+          edits_{parts.edits},
           scheduler_{parts.scheduler},
           replication_{parts.replication},
           admin_{parts.admin},
@@ -290,7 +293,7 @@ private:
             if (!error) context_.report(RoomEvent::Kind::saved, room);
             on_save(room, error);
         }
-        if (!room.evicted) replication_.run(room);
+        if (!room.evicted) edits_.receive(room);
         if (room.evicted) return;
         if (room.replication && room.replication->loss.take_held_statuses()) acknowledge(room);
         room.awareness.expire(context_.now);
@@ -341,7 +344,7 @@ private:
     }
     void on_load(Room& room, PersistenceError& error, std::optional<StoredRoom>& found) {
         if (room.core.live()) {
-            replication_.on_reloaded(room, error, found);
+            edits_.merge(room, error, found);
             return imports_.on_compared(room, error);
         }
         const std::optional<Event> uncovered = uncovered_of(found);
@@ -358,13 +361,12 @@ private:
         step(room, Event::loaded);
         if (room.evicted) return;
         if (uncovered) step(room, *uncovered);
-        if (uncovered == Event::loaded_uncovered) replication_.on_loaded_uncovered(room);
         // A history that was erased meanwhile has nothing to save.
         if (std::exchange(room.after_load.save, false) && room.history.epoch != no_id)
             step(room, Event::save_requested);
         // A save that has failed waits for its retry.
         if (!room.evicted && !room.core.saving()) scheduler_.end_requested_save(room.id);
-        replication_.on_loaded(room);
+        replication_.on_loaded(room, uncovered == Event::loaded_uncovered);
         lists_.loaded.push_back(&room);
         imports_.on_loaded(room);
     }
@@ -510,6 +512,7 @@ private:
 
     TurnContext& context_;
     Delivery& delivery_;
+    Edits& edits_;
     Scheduler& scheduler_;
     Replication& replication_;
     Admin& admin_;
