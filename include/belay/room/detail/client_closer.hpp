@@ -18,8 +18,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Owns the clients of a manager, and carries out the decisions of their cores. It closes a client
-/// with a reason, removes it from its room, and destroys it at the end of the turn.
+/// Carries out the decisions of the cores of clients. It closes a client with a reason, removes it
+/// from its room, and destroys it at the end of the turn.
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Rooms`: `leave`, for the room of a client.
@@ -30,15 +30,18 @@ class ClientCloser {
     using Rooms = typename Parts::Rooms;
 
 public:
-    ClientCloser(TurnContext& context, Rooms& rooms) noexcept
-        : limits{context.options, context.accounts}, context_{context}, rooms_{rooms} {}
+    ClientCloser(TurnContext& context, ClientTable& table, Rooms& rooms) noexcept
+        : limits{context.options, context.accounts},
+          clients{table},
+          context_{context},
+          rooms_{rooms} {}
     ClientCloser(const ClientCloser&) = delete;
     ClientCloser& operator=(const ClientCloser&) = delete;
 
     /// The counts of clients that limit the admission; the clients refer to them.
     AdmissionLimits limits;
     /// The connections and their clients, by their ids.
-    ClientTable clients;
+    ClientTable& clients;
 
     /// Processes an event of a client's life, and updates the counts that depend on its state.
     [[nodiscard]] ClientCore::Actions advance(RoomClient& client, ClientCore::Event event,

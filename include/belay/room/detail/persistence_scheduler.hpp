@@ -194,8 +194,8 @@ struct EndedFlush {
     }
 
     part::FlushedRooms answer;       ///< sorted by rooms
-    std::vector<RoomBase*> rooms{};  ///< whose changes were flushed
-    /// Whose changes were appended since it began, if it has failed: they depend on lost ones.
+    std::vector<RoomBase*> rooms{};  ///< the rooms with changes in the flush
+    /// If the flush has failed, the rooms with later changes, which depend on lost ones.
     std::vector<RoomBase*> later{};
     std::vector<PendingAdmin> admin{};
 };

@@ -116,8 +116,8 @@ private:
 /// sends the difference in parts, each one when the outbox is empty. Awareness never waits in an
 /// outbox: the client receives the current states in pieces when its connection accepts them.
 ///
-/// A connection that does not accept a frame, or is too slow, has failed: nothing more is sent on
-/// it, and TurnContext::ended_clients names it, to be closed later in the turn.
+/// A connection that rejects a frame, or is too slow, has failed. Nothing more is sent on it, and
+/// it is closed later in the turn (TurnContext::ended_clients).
 ///
 /// Thread safety: the manager's home thread.
 template <DocumentLike Document>

@@ -57,7 +57,7 @@ template <DocumentLike D, DocumentLike Other>
     return true;
 }
 
-/// What a room has received from other servers, in the order in which it is processed.
+/// The changes that a room has received from other servers, in the order of their processing.
 struct ReceivedChanges {
     bool saved = false;  ///< another server has saved all that was loaded here
     bool ended = false;  ///< the history of the room is over
