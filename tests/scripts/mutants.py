@@ -869,7 +869,7 @@ WORLD_MUTANTS = (
            'require "all editors have all, and know it, 120 s after the faults"'),
     # a client that reads its answer slowly keeps its memory, although others wait for it
     Mutant("rooms_keep_the_memory_of_slow_answers",
-           (Change("belay/room/detail/reply_budget.hpp", "if (first && !fits(bytes, which)) free_space(bytes, which);", ""),),
+           (Change("belay/room/detail/room_delivery.hpp", "if (first && !fits(bytes, which)) free_space(bytes, which);", ""),),
            Test("tests/room/room_large.test.cpp",
                 "RoomManager: a client that reads its answer slowly yields to clients that wait")),
     # one room takes the checks of all others

@@ -19,7 +19,7 @@
 #include <belay/core/order.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/served_link.hpp>
-#include <belay/room/detail/room_channel.hpp>
+#include <belay/room/detail/client_table.hpp>
 #include <belay/room/detail/room_close.hpp>
 #include <belay/room/detail/turn_context.hpp>
 
