@@ -319,7 +319,7 @@ DROPS_DEAD_LETTERS = (LEASING,
                       "                                          true);",
                       "return items_.finish(table().place_of(lease.slot)), items_.failed();")
 FLUSH_NO_MORE = (ROOM_SCHEDULER,
-                 "        for (RoomBase* const room : ended.later) static_cast<void>(room->pending.unqueue());\n", "")
+                 "        for (RoomBase* const room : ended_.later) static_cast<void>(room->pending.unqueue());\n", "")
 COVERS_NO_OWN_EDITS = (EDITS, "        if (!state.covers_entries()) return;",
                        "        if (!state.covers_entries() || ours) return;")
 

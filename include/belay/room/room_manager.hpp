@@ -421,8 +421,8 @@ private:
     }
     /// Hands on what a flush has stored, and what it has not.
     void take_flush() {
-        std::optional<detail::EndedFlush> ended = storage_.take_flush();
-        if (!ended) return;
+        detail::EndedFlush* const ended = storage_.take_flush();
+        if (ended == nullptr) return;
         room_.edits.take(*ended);
         room_.admin.take(*ended);
     }

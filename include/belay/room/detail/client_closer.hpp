@@ -125,9 +125,7 @@ public:
     }
     /// Closes the clients that the rooms and the delivery have ended.
     void close_ended() {
-        while (!context_.ended_clients.empty())
-            for (const EndedClient& ended : std::exchange(context_.ended_clients, {}))
-                close_ended(ended);
+        if (!context_.ended_clients.empty()) close_all_ended();
     }
     /// Closes the connection with this id.   Returns: whether there was one.
     bool remove(std::uint64_t id) {
@@ -169,6 +167,11 @@ public:
     }
 
 private:
+    void close_all_ended() {
+        while (!context_.ended_clients.empty())
+            for (const EndedClient& ended : std::exchange(context_.ended_clients, {}))
+                close_ended(ended);
+    }
     void close_ended(const EndedClient& ended) {
         RoomClient* const client = clients.find_client(ended.id);
         if (client != nullptr && ended.reported) {
@@ -180,7 +183,7 @@ private:
         ClientConnection* const connection = clients.find_connection(ended.id);
         if (connection == nullptr) return;
         // Nothing more is sent on it, so it also ends if the client was closed for another reason.
-        if (client == nullptr || connection->output.failed())
+        if (client == nullptr || connection->end.failed)
             close_connection_and_report(*connection, ended.why, ended.limit);
     }
     /// Closes a connection, and counts each of its clients that is not closing yet, or else the

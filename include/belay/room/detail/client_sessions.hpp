@@ -63,9 +63,7 @@ public:
     /// Processes a load, also a repeated one.
     void on_loaded(Room& room) {
         const std::optional<Bytes> had = std::exchange(room.after_load.vector_before, std::nullopt);
-        for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
-            // A failed client ends the other clients of its connection, too.
-            if (!client->core.joined()) continue;
+        for (RoomClient* const client : room.clients) {
             // The storage may have kept a change whose flush has failed. The client receives it as
             // one that lags.
             if (had && !client->backlog.lag_from) client->backlog.lag_from = *had;
@@ -73,7 +71,7 @@ public:
             client->waker.touch();
             send_initial_state(*client);
             // A state vector that came due during the load was not answered.
-            if (client->core.joined()) delivery_.catch_up(*client->connection);
+            delivery_.catch_up(*client->connection);
         }
         // They stay in the list until they have joined. One that is closed leaves it.
         for (RoomClient* const client : std::vector<RoomClient*>{room.after_load.clients}) {
@@ -187,7 +185,6 @@ private:
         delivery_.send_control(*client.connection, client.address, client.write(message));
     }
     void send_initial_state(RoomClient& client) {
-        if (!client.core.joined()) return;
         // A client with an address requests the state first, and counts the requests.
         const bool requests_state = std::exchange(client.backlog.requests_state, false);
         if (client.rights.may_edit() && (!client.connection->has_addresses() || requests_state))

@@ -223,14 +223,6 @@ public:
         *all_ -= answers_;
         counted_ = answers_ = own_ = 0;
     }
-    /// Drops all of it: the connection accepts nothing more, and is closed in this turn.
-    /// Returns: false if it has failed before.
-    bool fail() noexcept {
-        if (std::exchange(failed_, true)) return false;
-        clear();
-        return true;
-    }
-    [[nodiscard]] bool failed() const noexcept { return failed_; }
     [[nodiscard]] const Waiting& front() const noexcept { return frames_.front(); }
     [[nodiscard]] bool empty() const noexcept { return frames_.empty(); }
     [[nodiscard]] std::size_t counted() const noexcept { return counted_; }
@@ -253,7 +245,6 @@ private:
     std::size_t counted_ = 0;
     std::size_t answers_ = 0;
     std::size_t own_ = 0;
-    bool failed_ = false;
 };
 
 }}}  // namespace belay::detail

@@ -173,6 +173,10 @@ template <class V>
 /// The rooms with changes, and the erases and resets, of one flush.
 struct FlushBatch {
     [[nodiscard]] bool empty() const noexcept { return rooms.empty() && admin.empty(); }
+    void clear() noexcept {
+        rooms.clear();
+        admin.clear();
+    }
 
     std::vector<RoomBase*> rooms{};
     std::vector<PendingAdmin> admin{};
@@ -182,6 +186,10 @@ struct EndedFlush {
     /// Whether nothing of it is durable. Then `later` are lost, too.
     [[nodiscard]] bool has_failed() const noexcept {
         return answer.error && answer.error.rooms.empty();
+    }
+    /// Whether all of it is durable.
+    [[nodiscard]] bool has_succeeded() const noexcept {
+        return !answer.error && answer.error.rooms.empty();
     }
     /// Returns why the changes, the erase or the reset of a room are not durable; no error if they
     /// are.   Complexity: O(log n).
@@ -193,11 +201,10 @@ struct EndedFlush {
         return {value_of_room(answer.epochs, id), value_of_room(answer.positions, id)};
     }
 
-    part::FlushedRooms answer;       ///< sorted by rooms
-    std::vector<RoomBase*> rooms{};  ///< the rooms with changes in the flush
+    part::FlushedRooms answer{};  ///< sorted by rooms
+    FlushBatch of{};
     /// If the flush has failed, the rooms with later changes, which depend on lost ones.
     std::vector<RoomBase*> later{};
-    std::vector<PendingAdmin> admin{};
 };
 
 /// A change of a room, which is appended to the storage.
@@ -382,7 +389,7 @@ public:
                      "the load waited for loads_max for twice answer_within",
                      "find out why the storage loads slowly, or raise these limits of RoomOptions"};
             ++context_.counters.loads_rejected;
-            report_failure(room.id, error);
+            context_.report_failure(room.id, error);
             return true;
         }
         if (!room.calls.load) return false;
@@ -395,9 +402,9 @@ public:
             error = answer->error();
         } else {
             found = std::move(**answer);
-            if (found && found->loss) report_failure(room.id, found->loss);
+            if (found && found->loss) context_.report_failure(room.id, found->loss);
         }
-        if (error) report_failure(room.id, error);
+        if (error) context_.report_failure(room.id, error);
         return true;
     }
 
@@ -468,28 +475,30 @@ public:
         persistence_.flush(std::move(done));
         flush_.note_exception(persistence_.take_exception_text());
     }
-    /// Returns the flush that has ended, if there is one. Reports its failure.
-    [[nodiscard]] std::optional<EndedFlush> take_flush() {
+    /// Returns the flush that has ended, until the next call; null if there is none. Reports its
+    /// failure.
+    [[nodiscard]] EndedFlush* take_flush() {
         std::optional<part::FlushedRooms> answer = flush_.take(context_.now, "flush");
-        if (!answer) return std::nullopt;
+        if (!answer) return nullptr;
         context_.counters.flushing.add(elapsed(flush_.begun(), context_.now));
         sort_errors(answer->error.rooms);
         const auto by_room = [](const auto& a, const auto& b) { return a.first < b.first; };
         sort_stably(answer->positions, by_room);
         sort_stably(answer->epochs, by_room);
-        EndedFlush ended{std::move(*answer)};
-        ended.rooms = std::exchange(flushing_.rooms, {});
-        ended.admin = std::exchange(flushing_.admin, {});
-        if (!ended.has_failed()) {
+        ended_.answer = *std::move(answer);
+        ended_.later.clear();
+        std::swap(ended_.of, flushing_);
+        flushing_.clear();
+        if (!ended_.has_failed()) {
             requested_.note_change();
-            return ended;
+            return &ended_;
         }
-        report_failure({}, ended.answer.error);
-        ended.later = std::exchange(next_.rooms, {});
-        for (RoomBase* const room : ended.later) static_cast<void>(room->pending.unqueue());
+        context_.report_failure({}, ended_.answer.error);
+        std::swap(ended_.later, next_.rooms);
+        for (RoomBase* const room : ended_.later) static_cast<void>(room->pending.unqueue());
         for (PendingAdmin& pending : std::exchange(next_.admin, {}))
-            ended.admin.push_back(std::move(pending));
-        return ended;
+            ended_.of.admin.push_back(std::move(pending));
+        return &ended_;
     }
 
     // ---- histories ------------------------------------------------------------------------------
@@ -497,12 +506,14 @@ public:
     /// Errors: the storage's; nothing has changed then.
     [[nodiscard]] std::error_code erase(const std::string& room_id) {
         const std::error_code error = persistence_.erase(room_id);
-        if (error) report_failure(room_id, {error, {}, persistence_.take_exception_text()});
+        if (error)
+            context_.report_failure(room_id, {error, {}, persistence_.take_exception_text()});
         return error;
     }
     [[nodiscard]] std::error_code reset(const std::string& room_id, const Id& epoch) {
         const std::error_code error = persistence_.reset(room_id, epoch);
-        if (error) report_failure(room_id, {error, {}, persistence_.take_exception_text()});
+        if (error)
+            context_.report_failure(room_id, {error, {}, persistence_.take_exception_text()});
         return error;
     }
     /// Registers an erase or a reset for the next flush.
@@ -553,7 +564,7 @@ public:
         --saves_.of_rooms;
         const bool fails = error && error.code != RoomErrc::stale_snapshot;
         if (fails)
-            report_failure(room.id, error);
+            context_.report_failure(room.id, error);
         else
             requested_.note_change();
         end_requested_save(room.id);
@@ -637,18 +648,15 @@ private:
     }
     [[nodiscard]] std::error_code report_not_durable(const RoomBase& room,
                                                      const std::error_code& error) {
-        report_failure(room.id, {error, {}, persistence_.take_exception_text()});
+        context_.report_failure(room.id, {error, {}, persistence_.take_exception_text()});
         return RoomErrc::not_durable;
     }
-    void report_failure(const std::string& room_id, const PersistenceError& error) {
-        context_.report_failure(room_id, error);
-    }
-
     TurnContext& context_;
     GuardedPersistence<Persistence> persistence_;
     StorageCall<part::FlushedRooms> flush_;
     FlushBatch next_;      // waits for a flush
     FlushBatch flushing_;  // waits for the flush that is under way
+    EndedFlush ended_;     // its memory is used again
     LimitedLoads loads_;   // within loads_max
     LimitedSaves saves_;   // within saves_max
     RequestedSaves requested_;

@@ -140,7 +140,7 @@ public:
     }
     /// Ends the erases and resets of a flush.
     void take(EndedFlush& flush) {
-        for (PendingAdmin& pending : flush.admin) end(pending, flush.error_of(pending.room_id));
+        for (PendingAdmin& pending : flush.of.admin) end(pending, flush.error_of(pending.room_id));
         // Earlier failed changes are stored, too.
         if (!flush.answer.error) changes_.unsettled.clear();
     }

@@ -378,8 +378,9 @@ public:
         std::optional<Bytes> before;
         Ref<RoomFrame> frame;
         const ConnectionOps* frame_of = nullptr;
-        for (std::size_t left = room.clients.size(); left-- != 0;) {
-            RoomClient& client = *room.clients[left];
+        const std::span<RoomClient* const> clients = room.clients;
+        for (std::size_t left = clients.size(); left-- != 0;) {
+            RoomClient& client = *clients[left];
             if (!takes_updates(client, origin)) continue;
             if (std::exchange(frame_of, client.connection->ops) != client.connection->ops)
                 frame = frames_.of(client, message);
@@ -790,7 +791,7 @@ private:
     }
     [[nodiscard]] static SendResult send(ClientConnection& connection, const RoomFrame* address,
                                          const Bytes& frame) {
-        if (connection.output.failed()) return SendResult::down;
+        if (connection.end.failed) return SendResult::down;
         return connection.ops->send(connection, address, frame);
     }
     [[nodiscard]] static SendResult send(RoomClient& client, const Bytes& frame) {
@@ -849,7 +850,7 @@ private:
                 if (const std::error_code e = send_difference(client, room, std::move(had)))
                     return fail(client, e);
             }
-            if (client.connection->output.failed()) return;
+            if (client.connection->end.failed) return;
             if (!client.backlog.lag_from) ++context_.counters.resyncs;
         }
     }

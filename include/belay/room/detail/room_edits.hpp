@@ -86,7 +86,7 @@ public:
 
     /// Sends and applies what a flush has made durable, and drops what it has not.
     void take(const EndedFlush& flush) {
-        for (RoomBase* const room : flush.rooms)
+        for (RoomBase* const room : flush.of.rooms)
             rooms_.process(*room, [&] { take(static_cast<Room&>(*room), flush); });
         // The changes of those that were flushed are dropped already.
         for (RoomBase* const room : flush.later)
@@ -131,12 +131,14 @@ private:
     /// The pending changes of a room that were in a flush are durable, or all of them are lost,
     /// because later ones depend on the rejected one.
     void take(Room& room, const EndedFlush& flush) {
-        if (const PersistenceError why = flush.error_of(room.id)) {
-            scheduler_.unqueue(room);
-            // An ended history is not a failure.
-            if (!flush.has_failed() && why.code != RoomErrc::history_reset)
-                context_.report_failure(room.id, why);
-            return not_durable(room, why);
+        if (!flush.has_succeeded()) {
+            if (const PersistenceError why = flush.error_of(room.id)) {
+                scheduler_.unqueue(room);
+                // An ended history is not a failure.
+                if (!flush.has_failed() && why.code != RoomErrc::history_reset)
+                    context_.report_failure(room.id, why);
+                return not_durable(room, why);
+            }
         }
         const RoomHistory flushed = flush.history_of(room.id);
         if (!take_epoch(room, flushed.epoch))

@@ -177,7 +177,8 @@ struct TurnContext {
     /// Sends nothing more on a connection, which is closed later in the turn. `id` is that of the
     /// client that cannot receive, or of the connection.
     void fail_output(ClientConnection& connection, const EndedClient& failed) {
-        if (!connection.output.fail()) return;
+        if (std::exchange(connection.end.failed, true)) return;
+        connection.output.clear();
         for (RoomClient* const client : connection.clients) connection.drop_output(*client);
         ended_clients.push_back(failed);
     }
