@@ -864,7 +864,7 @@ WORLD_MUTANTS = (
     Mutant("rooms_send_no_change_between_the_parts_of_an_answer",
            (Change(DELIVERY, "return !(client.is(origin.author) || client.core.draining() || client.backlog.lag_from);",
                    "return !(client.is(origin.author) || client.core.draining() || client.backlog.lag_from ||\n"
-                   "                 client.connection->answer.chunks);"),),
+                   "                 client.connection->output.answer.chunks);"),),
            Test("tests/room/room_large.test.cpp", "RoomManager: no change is lost between the parts of an answer"),
            'require "all editors have all, and know it, 120 s after the faults"'),
     # a client that reads its answer slowly keeps its memory, although others wait for it
