@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: RoomDelivery and ReplyBudget close exactly the clients that cannot receive, and no other
-// one. Method: the parts alone, with a part in the place of ClientCloser that records its calls.
+// Goal: RoomDelivery and ReplyBudget fail exactly the clients that cannot receive, and no other
+// one. Method: the parts alone. The failed clients are those that ClientCloser would close.
 #include <belay/room/detail/room_delivery.hpp>
 
 #include "support/catch.hpp"
@@ -13,39 +13,6 @@ using belay_test::typed;
 using part::RoomMessage;
 
 namespace {
-
-/// Takes the place of the ClientCloser.
-struct RecordedCloses {
-    void close_and_report(detail::RoomClient& client, const std::error_code& why,
-                          std::string_view limit = {}) {
-        last_limit = limit;
-        clients.emplace_back(client.id, why);
-        for (detail::RoomClient* const left : ending)
-            std::erase(std::exchange(left->room, nullptr)->clients, left);
-    }
-    void close_connection_and_report(detail::ClientConnection& connection,
-                                     const std::error_code& why, std::string_view limit = {}) {
-        last_limit = limit;
-        connections.emplace_back(connection.clients.front()->id, why);
-        connection.output.clear();
-        connection.output.answer.since = never;
-    }
-    using Calls = std::vector<std::pair<std::uint64_t, std::error_code>>;
-    Calls clients{};
-    Calls connections{};
-    std::string_view last_limit{};
-    std::vector<detail::RoomClient*> ending{};  ///< the clients that leave their rooms
-};
-static_assert(detail::ClosesClients<RecordedCloses>);
-struct OnlyFails {
-    void close_and_report(detail::RoomClient&, const std::error_code&, std::string_view) {}
-};
-static_assert(!detail::ClosesClients<OnlyFails>);
-
-template <class Document>
-using DeliveryOf = detail::RoomDelivery<RecordedCloses, Document>;
-static_assert(std::is_constructible_v<DeliveryOf<belay_test::WordsDocument>, detail::TurnContext&,
-                                      RecordedCloses&, const detail::ClientTable&>);
 
 constexpr detail::ConnectionOps ops_of_fakes() {
     detail::ConnectionOps ops{};
@@ -114,10 +81,17 @@ struct OneRoomOf {
         Turn turn{Instant{}, context.bits};
         static_cast<void>(room.core.step(timeline::RoomCore::Event::loaded, turn));
     }
+    using Failed = std::vector<std::pair<std::uint64_t, std::error_code>>;
+    [[nodiscard]] Failed failed() const {
+        Failed all;
+        for (const detail::EndedClient& one : context.ended_clients)
+            all.emplace_back(one.id, one.why);
+        return all;
+    }
+    [[nodiscard]] std::string_view last_limit() const { return context.ended_clients.back().limit; }
     detail::TurnContext context;
-    RecordedCloses closes{};
     detail::ClientTable table{};
-    DeliveryOf<Document> delivery{context, closes, table};
+    detail::RoomDelivery<Document> delivery{context, table};
     detail::RoomState<Document> room{"board", Document{}, always, context.options, always};
     std::vector<std::unique_ptr<FakeConnection>> connections{};
     std::vector<std::unique_ptr<detail::RoomClient>> clients{};
@@ -125,8 +99,8 @@ struct OneRoomOf {
 
 using OneRoom = OneRoomOf<belay_test::WordsDocument>;
 
-const RecordedCloses::Calls no_closes{};
-RecordedCloses::Calls one_close(std::uint64_t client, RoomErrc why) {
+const OneRoom::Failed no_failure{};
+OneRoom::Failed one_failure(std::uint64_t client, RoomErrc why) {
     return {{client, make_error_code(why)}};
 }
 
@@ -137,7 +111,7 @@ TEST_CASE("RoomDelivery::send_update fails a client whose connection refuses the
     OneRoom one{{}, 3};
     one.connections[1]->result = SendResult::rejected;
     one.delivery.send_update(one.room, as_bytes("edit"), {1});
-    CHECK(one.closes.clients == one_close(2, RoomErrc::frame_too_large));
+    CHECK(one.failed() == one_failure(2, RoomErrc::frame_too_large));
     CHECK(one.connections[0]->sent.empty());
     CHECK(one.connections[2]->sent == std::vector<Bytes>{to_bytes(as_bytes("edit"))});
 }
@@ -214,18 +188,29 @@ TEST_CASE("RoomDelivery forgets the evicted rooms in one pass, before they are d
     CHECK(one.connections[0]->sent.size() == 1);
 }
 
-TEST_CASE("RoomDelivery sends to each client once, although others leave meanwhile",
+TEST_CASE("RoomDelivery sends nothing more on a connection that has failed",
           "[room][room_delivery][unit]") {
     OneRoom one{{}, 4};
-    // If one client fails, the other clients of its connection end, too.
+    // Two clients of one connection.
+    detail::RoomClient* pair[] = {one.clients[0].get(), one.clients[2].get()};
+    one.clients[0]->connection = one.connections[2].get();
+    one.connections[2]->clients = pair;
     one.connections[2]->result = SendResult::rejected;
-    one.closes.ending = {one.clients[0].get(), one.clients[2].get()};
+    one.clients[0]->backlog.lag_from.emplace();
     one.delivery.send_update(one.room, as_bytes("edit"), {});
-    const std::vector<Bytes> once{to_bytes(as_bytes("edit"))};
-    CHECK(one.closes.clients == one_close(3, RoomErrc::frame_too_large));
-    CHECK(one.connections[0]->sent.empty());
-    CHECK(one.connections[1]->sent == once);
-    CHECK(one.connections[3]->sent == once);
+    CHECK(one.failed() == one_failure(3, RoomErrc::frame_too_large));
+    CHECK_FALSE(one.clients[0]->backlog.lag_from);
+    one.connections[2]->result = SendResult::sent;
+    one.delivery.send_update(one.room, as_bytes("next"), {});
+    one.delivery.send_control(*one.connections[2], {}, Bytes{std::byte{0}});
+    one.delivery.broadcast(one.room, as_bytes("all"), 0);
+    one.delivery.catch_up(*one.connections[2]);
+    const std::vector<Bytes> each{to_bytes(as_bytes("edit")), to_bytes(as_bytes("next")),
+                                  to_bytes(as_bytes("all"))};
+    CHECK(one.failed().size() == 1);
+    CHECK(one.connections[2]->sent.empty());
+    CHECK(one.connections[1]->sent == each);
+    CHECK(one.connections[3]->sent == each);
 }
 
 TEST_CASE("RoomDelivery::send_update measures an edit until its last client has it",
@@ -268,7 +253,7 @@ TEST_CASE("RoomDelivery::send_update closes no client that is only slow",
     one.connections[0]->result = SendResult::busy;
     const Bytes update(300, std::byte{1});
     for (int i = 0; i < 10; ++i) one.delivery.send_update(one.room, update, {});
-    CHECK(one.closes.clients == no_closes);
+    CHECK(one.failed() == no_failure);
     CHECK(one.connections[0]->output.counted() <= 500);
     CHECK(one.clients[0]->backlog.lag_from.has_value());
     CHECK(one.connections[0]->output.pace.deadline() ==
@@ -307,7 +292,7 @@ TEST_CASE("RoomDelivery::catch_up holds at most the budget of a client that lags
     CHECK_FALSE(one.clients[0]->backlog.lag_from.has_value());
     for (const Bytes& update : slow.sent) REQUIRE_FALSE(received.apply(update));
     CHECK(received.state_vector() == one.room.document.state_vector());
-    CHECK(one.closes.clients == no_closes);
+    CHECK(one.failed() == no_failure);
 }
 
 TEST_CASE("RoomDelivery::answer holds a state vector that is valid, and never copies it again",
@@ -372,7 +357,7 @@ TEST_CASE("RoomDelivery::request_state sends a long state vector within the budg
         for (auto& connection : one.connections) one.delivery.catch_up(*connection);
         CHECK(one.connections[i]->sent == std::vector<Bytes>{one.room.document.state_vector()});
     }
-    CHECK(one.closes.clients == no_closes);
+    CHECK(one.failed() == no_failure);
 }
 
 TEST_CASE("RoomDelivery::send_control closes a connection with 256 frames of its own",
@@ -381,9 +366,9 @@ TEST_CASE("RoomDelivery::send_control closes a connection with 256 frames of its
     one.connections[0]->result = SendResult::busy;
     for (int i = 0; i < 256; ++i)
         one.delivery.send_control(*one.connections[0], {}, Bytes{std::byte{0}});
-    CHECK(one.closes.connections == no_closes);
+    CHECK(one.failed() == no_failure);
     one.delivery.send_control(*one.connections[0], {}, Bytes{std::byte{0}});
-    CHECK(one.closes.connections == one_close(1, RoomErrc::too_slow));
+    CHECK(one.failed() == one_failure(1, RoomErrc::too_slow));
 }
 
 TEST_CASE("RoomDelivery::broadcast fails a client whose budget the frame exceeds, and no other one",
@@ -394,10 +379,10 @@ TEST_CASE("RoomDelivery::broadcast fails a client whose budget the frame exceeds
     one.connections[0]->result = SendResult::busy;
     const Bytes frame(300, std::byte{1});
     one.delivery.broadcast(one.room, frame, 0);
-    CHECK(one.closes.clients == no_closes);
+    CHECK(one.failed() == no_failure);
     one.delivery.broadcast(one.room, frame, 0);
-    CHECK(one.closes.clients == one_close(1, RoomErrc::too_slow));
-    CHECK(one.closes.last_limit == "client_bytes_max");
+    CHECK(one.failed() == one_failure(1, RoomErrc::too_slow));
+    CHECK(one.last_limit() == "client_bytes_max");
     CHECK(one.connections[1]->sent.size() == 2);
 }
 
@@ -406,7 +391,7 @@ TEST_CASE("ReplyBudget::try_begin closes the oldest overdue answer, and no more 
     RoomOptions options;
     options.answers_bytes_max = 100;
     OneRoom one{options, 4};
-    detail::ReplyBudget<RecordedCloses> budget{one.closes, one.table, one.context};
+    detail::ReplyBudget budget{one.table, one.context};
     std::vector<std::unique_ptr<FakeConnection>> held;
     for (std::size_t i = 0; i < 3; ++i) {
         const detail::SharedLimits shared{one.context.options, budget.waiting};
@@ -421,12 +406,12 @@ TEST_CASE("ReplyBudget::try_begin closes the oldest overdue answer, and no more 
     };
     one.context.at(Instant{options.heartbeat.dead_after});
     CHECK_FALSE(has_space());
-    CHECK(one.closes.connections == no_closes);
+    CHECK(one.failed() == no_failure);
     // A search is made at most once a second.
     one.context.at(Instant{options.heartbeat.dead_after + 2s});
     CHECK(has_space());
-    CHECK(one.closes.connections == one_close(3, RoomErrc::too_slow));
-    CHECK(one.closes.last_limit == "answers_bytes_max");
+    CHECK(one.failed() == one_failure(3, RoomErrc::too_slow));
+    CHECK(one.last_limit() == "answers_bytes_max");
 }
 
 TEST_CASE("ReplyBudget: one greedy user among 100 leaves a first answer to each other user",
@@ -434,7 +419,7 @@ TEST_CASE("ReplyBudget: one greedy user among 100 leaves a first answer to each 
     RoomOptions options;
     options.answers_bytes_max = 1000;
     OneRoom one{options, 100};
-    detail::ReplyBudget<RecordedCloses> budget{one.closes, one.table, one.context};
+    detail::ReplyBudget budget{one.table, one.context};
     std::vector<detail::Holding> answers;
     const auto begin = [&](std::size_t client, std::size_t bytes) {
         detail::RoomClient& of = *one.clients[client];
@@ -449,7 +434,7 @@ TEST_CASE("ReplyBudget: one greedy user among 100 leaves a first answer to each 
     CHECK(one.clients[0]->backlog.queue == detail::ReplyQueue::none);
     for (std::size_t i = 1; i < 100; ++i) REQUIRE(begin(i, 2));
     CHECK_FALSE(begin(0, 10));
-    CHECK(one.closes.connections == no_closes);
+    CHECK(one.failed() == no_failure);
     // When its answers have ended, it has as much again.
     answers.erase(answers.begin(), answers.begin() + 75);
     budget.uncut -= 750;

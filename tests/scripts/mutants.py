@@ -319,8 +319,8 @@ DROPS_DEAD_LETTERS = (LEASING,
                       "                                          true);",
                       "return items_.finish(table().place_of(lease.slot)), items_.failed();")
 FLUSH_NO_MORE = (ROOM_SCHEDULER,
-                 "        for (RoomBase* const room : later) static_cast<void>(room->pending.unqueue());\n", "")
-COVERS_NO_OWN_EDITS = (REPLICATION, "        if (!state.covers_entries()) return;",
+                 "        for (RoomBase* const room : ended_.later) static_cast<void>(room->pending.unqueue());\n", "")
+COVERS_NO_OWN_EDITS = (EDITS, "        if (!state.covers_entries()) return;",
                        "        if (!state.covers_entries() || ours) return;")
 
 
@@ -771,9 +771,8 @@ WORLD_MUTANTS = (
            "        broadcast_and_apply(room, bytes, {author});\n        return {};")),
     # a subscription that has failed is never begun again
     rooms("subscribes_no_more", 'require "all are in step 120 s after the faults"',
-          (REPLICATION, "            report_failure(room, error);\n            return retry_later(room, error.code);\n        }\n"
-                        "        part::FanoutBatch",
-           "            report_failure(room, error);\n            return;\n        }\n        part::FanoutBatch")),
+          (REPLICATION, "            report_failure(room, error);\n            retry_later(room, error.code);\n            return {};",
+           "            report_failure(room, error);\n            return {};")),
     # a room whose flush has failed is never flushed again
     rooms("flushes_no_more_after_a_failure", 'require "edits are stored and shown"', FLUSH_NO_MORE),
     # the echo of an edit of this server does not raise the position that its snapshots cover
@@ -784,12 +783,12 @@ WORLD_MUTANTS = (
            Test("tests/room/held_rooms.test.cpp", "*")),
     # a save began before the entry of an edit arrived, and no later one covers the edit
     Mutant("rooms_ignores_what_a_save_lacks",
-           (Change(REPLICATION, "        if (ours) rooms_.step(room, timeline::RoomCore::Event::uncovered);", ""),),
+           (Change(EDITS, "        if (ours) rooms_.step(room, Event::uncovered);", ""),),
            Test("tests/room/several_servers.test.cpp", "servers: a save covers an edit with an unknown result after it is read back")),
     # no save covers an edit whose flush was not answered in time, and that is read back
     Mutant("rooms_forgets_an_edit_without_an_answer",
-           (Change(REPLICATION, "        if (ours) rooms_.step(room, timeline::RoomCore::Event::uncovered);",
-                   "        if (ours && state.own.has(entry.change.sequence)) rooms_.step(room, timeline::RoomCore::Event::uncovered);"),),
+           (Change(EDITS, "        if (ours) rooms_.step(room, Event::uncovered);",
+                   "        if (ours && state.own.has(entry.change.sequence)) rooms_.step(room, Event::uncovered);"),),
            Test("tests/worlds/rooms.test.cpp",
                 "Rooms of several servers lose no shown edit under kills, pauses and slow links", 500),
            'require "a snapshot covers all edits"'),
@@ -851,7 +850,7 @@ WORLD_MUTANTS = (
                 "DropOldest over a Journal whose files cannot be deleted drops no more than usual")),
     # a client whose history has ended is told why, and no counter has that reason
     Mutant("rooms_operators_counts_no_client_of_an_ended_history",
-           (Change("belay/room/detail/room_registry.hpp", "            context_.count_close(shown);\n", ""),),
+           (Change("belay/room/detail/client_closer.hpp", "            context_.count_close(ended.why);\n", ""),),
            Test("tests/worlds/rooms_operators.test.cpp", "*", 200),
            'require "calls end, no acknowledged edit is lost, and all are in step"'),
     # a turn prepares the whole answer to a client that joins a large document
@@ -865,12 +864,12 @@ WORLD_MUTANTS = (
     Mutant("rooms_send_no_change_between_the_parts_of_an_answer",
            (Change(DELIVERY, "return !(client.is(origin.author) || client.core.draining() || client.backlog.lag_from);",
                    "return !(client.is(origin.author) || client.core.draining() || client.backlog.lag_from ||\n"
-                   "                 client.connection->answer.chunks);"),),
+                   "                 client.connection->output.answer.chunks);"),),
            Test("tests/room/room_large.test.cpp", "RoomManager: no change is lost between the parts of an answer"),
            'require "all editors have all, and know it, 120 s after the faults"'),
     # a client that reads its answer slowly keeps its memory, although others wait for it
     Mutant("rooms_keep_the_memory_of_slow_answers",
-           (Change("belay/room/detail/reply_budget.hpp", "if (first && !fits(bytes, which)) free_space(bytes, which);", ""),),
+           (Change("belay/room/detail/room_delivery.hpp", "if (first && !fits(bytes, which)) free_space(bytes, which);", ""),),
            Test("tests/room/room_large.test.cpp",
                 "RoomManager: a client that reads its answer slowly yields to clients that wait")),
     # one room takes the checks of all others
@@ -913,8 +912,7 @@ WORLD_MUTANTS = (
            (Change("belay/room/detail/admin_answers.hpp", "if (std::uncaught_exceptions() > before_) --answers_.waiting_;", ""),),
            Test("tests/room/room_exceptions.test.cpp", "RoomManager: a document that throws in a call on a whole room, keeps no place of a call")),
     restored("restores_nothing", 'require "all are in step 120 s after the faults"',
-             (REPLICATION, "const std::vector<Bytes> ours = lacking(room.document, theirs);",
-              "const std::vector<Bytes> ours;")),
+             (REPLICATION, "        difference.ours = lacking(room.document, theirs);\n", "")),
     # of two servers that begin a lost history again, one ends it
     restored("ends_a_missing_history", 'always "no edit that was shown is lost"',
              (REPLICATION, "return room.replication->begin == HistoryBegin::known ? room.history.epoch : no_id;",

@@ -15,7 +15,7 @@
 #include <vector>        // std::vector
 
 #include <belay/core/detail/expect_options.hpp>
-#include <belay/room/detail/room_parts.hpp>
+#include <belay/room/detail/client_module.hpp>
 #include <belay/yjs/yjs_document.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -87,7 +87,7 @@ class RoomManager {
     static_assert(explain::persistence_like<Persistence>());
     static_assert(explain::authorizer_like<Authorizer>());
     static_assert(explain::document_like<Document>());
-    using Types = detail::RoomPartTypes<Persistence, Authorizer, Document>;
+    using Types = detail::ClientTypes<Persistence, Authorizer, Document>;
     using Phase = detail::RunState::Phase;
 
 public:
@@ -102,8 +102,11 @@ public:
                 Observer observer = {}, Document empty = Document{})
         : observer_{std::move(observer)},
           context_{checked(options)},
-          parts_{context_, Persistence{std::forward<P>(persistence)}, std::move(authorizer),
-                 empty} {
+          storage_{context_, Persistence{std::forward<P>(persistence)}},
+          delivery_{context_, table_},
+          peers_{context_, storage_},
+          room_{context_, storage_, delivery_, peers_, empty},
+          clients_{context_, table_, std::move(authorizer), room_, delivery_, peers_} {
         static_assert(!std::is_lvalue_reference_v<P>,
                       "RoomManager: the persistence must be moved in: std::move(persistence)");
         static_assert(detail::explain_observer<Hooks, Observer>());
@@ -124,28 +127,27 @@ public:
     RoomManager& operator=(const RoomManager&) = delete;
     /// Ends without saving anything, and without a close code for any client. Everything that
     /// clients have seen was durable when they saw it.
-    ~RoomManager() { parts_.closer.end_all(); }
+    ~RoomManager() { clients_.closer.end_all(); }
 
     // ---- for the driver -------------------------------------------------------------------------
 
     void attach(Waker waker) {
         context_.waker = std::move(waker);
         context_.bits = Random{context_.waker.seed()};
-        parts_.closer.clients.attach(context_.waker.nested(0));
-        parts_.replication.attach();
-        parts_.rooms.attach(context_.waker.nested(1));
-        parts_.scheduler.attach(context_.waker);
-        parts_.admin.attach(context_.waker.nested(2));
+        table_.attach(context_.waker.nested(0));
+        peers_.attach();
+        room_.rooms.attach(context_.waker.nested(1));
+        storage_.attach(context_.waker);
+        room_.admin.attach(context_.waker.nested(2));
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        if (!context_.pending_events.empty() || parts_.delivery.has_awareness()) return always;
+        if (!context_.pending_events.empty() || !context_.ended_clients.empty()) return always;
+        if (delivery_.has_awareness()) return always;
         if (context_.run.phase == Phase::stopping && all_done()) return always;
-        const Instant rooms = detail::smaller(parts_.rooms.deadline(), parts_.admin.deadline());
-        const Instant clients =
-            detail::smaller(parts_.closer.clients.deadline(), parts_.admission.deadline());
-        return detail::smaller(
-            detail::smaller(clients, rooms),
-            detail::smaller(parts_.scheduler.deadline(), context_.run.stop_ends));
+        const Instant rooms = detail::smaller(room_.rooms.deadline(), room_.admin.deadline());
+        const Instant clients = detail::smaller(table_.deadline(), clients_.admission.deadline());
+        return detail::smaller(detail::smaller(clients, rooms),
+                               detail::smaller(storage_.deadline(), context_.run.stop_ends));
     }
     void advance(Instant now) {
         BELAY_PRECONDITION(!lifetime_.in_turn(), "RoomManager::advance: a hook must not call it");
@@ -199,15 +201,15 @@ public:
         static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
                       "RoomManager: the transport must carry belay::Bytes");
         context_.at_call();
-        return {parts_.connections.accept(std::move(transport), std::move(protocol),
-                                          std::move(request))};
+        return {clients_.connections.accept(std::move(transport), std::move(protocol),
+                                            std::move(request))};
     }
     /// Closes a client with code 1000. If its connection has several documents, all of them end,
     /// because they share the id.   Returns: whether there was one that was not closed yet.
     /// Errors: none.   Complexity: O(log n), and the documents of the connection.
     bool remove_client(RoomClientId client) {
         context_.at_call();
-        const bool found = parts_.closer.remove(client.value);
+        const bool found = clients_.closer.remove(client.value);
         context_.waker.touch();
         return found;
     }
@@ -219,9 +221,9 @@ public:
     /// Complexity: a message for each client of the room.
     bool broadcast(std::string_view room_id, BytesView frame, RoomClientId exclude = {}) {
         context_.at_call();
-        const auto* const room = parts_.rooms.find(room_id);
-        if (room != nullptr) parts_.delivery.broadcast(*room, frame, exclude.value);
-        context_.waker.touch();
+        const auto* const room = room_.rooms.find(room_id);
+        if (room != nullptr) delivery_.broadcast(*room, frame, exclude.value);
+        end_call();
         return room != nullptr;
     }
     /// Sends a text that is no part of the document to all clients of a room except `exclude`. Only
@@ -234,10 +236,10 @@ public:
     bool broadcast_stateless(std::string_view room_id, std::string_view payload,
                              RoomClientId exclude = {}) {
         context_.at_call();
-        const auto* const room = parts_.rooms.find(room_id);
+        const auto* const room = room_.rooms.find(room_id);
         const part::RoomMessage message{part::RoomMessage::Kind::stateless, as_bytes(payload), {}};
-        if (room != nullptr) parts_.delivery.broadcast(*room, message, exclude.value);
-        context_.waker.touch();
+        if (room != nullptr) delivery_.broadcast(*room, message, exclude.value);
+        end_call();
         return room != nullptr;
     }
     /// Changes a document, like the edit of a client. The change is made durable first, and then
@@ -252,9 +254,9 @@ public:
     [[nodiscard]] std::error_code apply_update(std::string_view room_id, BytesView update,
                                                RoomClientId source = {}) {
         context_.at_call();
-        auto* const room = parts_.rooms.find(room_id);
+        auto* const room = room_.rooms.find(room_id);
         if (room == nullptr) return RoomErrc::unknown_room;
-        const std::error_code error = parts_.edits.update(*room, update, source.value);
+        const std::error_code error = room_.edits.update(*room, update, source.value);
         context_.waker.touch();
         return error;
     }
@@ -263,7 +265,7 @@ public:
     /// Errors: none.   Complexity: that of merging and copying the document.
     [[nodiscard]] std::optional<std::vector<Bytes>> get_state(std::string_view room_id) {
         context_.at_call();
-        auto* const room = parts_.rooms.find(room_id);
+        auto* const room = room_.rooms.find(room_id);
         if (room == nullptr || !room->core.live()) return std::nullopt;
         const std::span<const Bytes> parts = room->document.snapshot();
         return std::vector<Bytes>(parts.begin(), parts.end());
@@ -276,9 +278,9 @@ public:
     [[nodiscard]] Result<RoomStats> get_or_create_room(std::string_view room_id) {
         std::error_code error;
         context_.at_call();
-        auto* const room = parts_.rooms.find_or_make(room_id, error);
+        auto* const room = room_.rooms.find_or_make(room_id, error);
         if (room == nullptr) return error;
-        parts_.rooms.step(*room, timeline::RoomCore::Event::used);
+        room_.rooms.step(*room, timeline::RoomCore::Event::used);
         context_.waker.touch();
         return *stats(room_id);
     }
@@ -289,7 +291,7 @@ public:
     /// Complexity: O(n log n) for the n clients of all rooms.
     std::size_t reauthorize(std::string_view room_id) {
         context_.at_call();
-        const std::size_t checked = parts_.admission.reauthorize(room_id);
+        const std::size_t checked = clients_.admission.reauthorize(room_id);
         context_.waker.touch();
         return checked;
     }
@@ -308,8 +310,8 @@ public:
     /// Complexity: O(log n), and that of closing the clients of the room.
     void erase(std::string_view room_id, Completion<PersistenceError> done) {
         context_.at_call();
-        parts_.admin.erase(std::string{room_id}, std::move(done));
-        context_.waker.touch();
+        room_.admin.erase(std::string{room_id}, std::move(done));
+        end_call();
     }
     /// Begins a room's history anew, empty, with a new epoch. The room need not exist. Its clients
     /// are closed with 4409. Clients that were not admitted yet are closed with 1013, and connect
@@ -317,8 +319,8 @@ public:
     /// Errors, complexity: as erase.
     void reset(std::string_view room_id, Completion<PersistenceError> done) {
         context_.at_call();
-        parts_.admin.reset(std::string{room_id}, std::move(done));
-        context_.waker.touch();
+        room_.admin.reset(std::string{room_id}, std::move(done));
+        end_call();
     }
     /// Lists stored rooms after `after`, in the order of their bytes. It lists at most `count`
     /// rooms, which must be 1 to 1,000. A room is listed until its erase is stored.
@@ -326,7 +328,7 @@ public:
     /// Complexity: that of the storage's list.
     void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
         context_.at_call();
-        parts_.admin.list(after, count, std::move(done));
+        room_.admin.list(after, count, std::move(done));
         context_.waker.touch();
     }
     /// Exports a room as it is stored, with all of it in `snapshot`; nothing if there is no such
@@ -337,7 +339,7 @@ public:
     /// Complexity: that of merging the document.
     void export_room(std::string_view room_id, Completion<part::LoadedRoom> done) {
         context_.at_call();
-        parts_.admin.export_room(std::string{room_id}, std::move(done));
+        room_.admin.export_room(std::string{room_id}, std::move(done));
         context_.waker.touch();
     }
     /// Adds updates to a room, like edits of the server, and loads the room first. All updates are
@@ -353,7 +355,7 @@ public:
     void import_room(std::string_view room_id, StoredRoom content,
                      Completion<PersistenceError> done) {
         context_.at_call();
-        parts_.imports.import_room(std::string{room_id}, std::move(content), std::move(done));
+        room_.imports.import_room(std::string{room_id}, std::move(content), std::move(done));
         context_.waker.touch();
     }
 
@@ -361,22 +363,18 @@ public:
 
     /// Returns the current state of a room; none if the room is not in memory.   Errors: none.
     [[nodiscard]] std::optional<RoomStats> stats(std::string_view room_id) const {
-        const auto* const room = parts_.rooms.find(room_id);
+        const auto* const room = room_.rooms.find(room_id);
         if (room == nullptr) return std::nullopt;
         return detail::stats_of(*room);
     }
     /// Returns what the manager has done since it was made.
     [[nodiscard]] const RoomCounters& counters() const noexcept { return context_.counters; }
     /// Returns the number of rooms in memory.
-    [[nodiscard]] std::size_t rooms() const noexcept { return parts_.rooms.size(); }
+    [[nodiscard]] std::size_t rooms() const noexcept { return room_.rooms.size(); }
     /// Returns the number of clients, including those that are not admitted yet.
-    [[nodiscard]] std::size_t clients() const noexcept {
-        return parts_.closer.clients.client_count();
-    }
+    [[nodiscard]] std::size_t clients() const noexcept { return table_.client_count(); }
     /// Returns the persistence that the manager owns.
-    [[nodiscard]] Persistence& persistence() noexcept {
-        return parts_.scheduler.persistence().inner();
-    }
+    [[nodiscard]] Persistence& persistence() noexcept { return storage_.persistence().inner(); }
     /// Returns the observer that the manager owns, or refers to.
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
 
@@ -390,40 +388,68 @@ private:
     void run_turn(Instant now) {
         context_.at(now);
         // Clients: answers of the authorizer, frames and timers. The storage receives their edits.
-        parts_.closer.clients.turn(context_.now);
-        parts_.admission.begin_rechecks();
+        table_.turn(context_.now);
+        clients_.admission.begin_rechecks();
         // A load that was answered after a flush shows whether the storage still has its changes.
-        parts_.scheduler.take_answer();
-        // Rooms: loads and saves that were answered, changes of other servers, and timers.
-        parts_.rooms.turn();
+        if (storage_.has_answer()) take_flush();
+        // Rooms: loads and saves that were answered, changes of other servers, and timers. The
+        // clients of a room that was loaded join it.
+        for (auto* const room : room_.rooms.turn()) {
+            room_.rooms.process(*room, [&] {
+                if (!room->evicted) clients_.sessions.on_loaded(*room);
+            });
+        }
         // Lists and exports that were answered.
-        parts_.admin.turn();
+        room_.admin.turn();
         // One flush for all appended edits. Durable edits are sent to the clients and applied.
-        parts_.scheduler.begin_queued();
-        parts_.delivery.send_awareness();
+        flush();
+        // Clients whose edits are lost, whose room has ended, or that cannot receive.
+        clients_.closer.close_ended();
+        room_.rooms.begin_loads_and_saves();
+        delivery_.send_awareness();
+        clients_.closer.close_ended();
         // Nothing refers to the clients and the rooms that have ended any more.
-        parts_.closer.reap();
+        clients_.closer.reap();
         finish_stop();
-        parts_.rooms.destroy_evicted();
+        room_.rooms.destroy_evicted();
         context_.errors.rethrow();
+    }
+    /// A command may have ended clients.
+    void end_call() {
+        clients_.closer.close_ended();
+        context_.waker.touch();
+    }
+    /// Hands on what a flush has stored, and what it has not.
+    void take_flush() {
+        detail::EndedFlush* const ended = storage_.take_flush();
+        if (ended == nullptr) return;
+        room_.edits.take(*ended);
+        room_.admin.take(*ended);
+    }
+    /// Takes a flush that has ended, and begins the next one, until there is something to wait for.
+    void flush() {
+        do {
+            take_flush();
+            storage_.begin_flush();
+        } while (storage_.has_answer());
     }
     void begin_stop() {
         context_.at_call();
         context_.run.phase = Phase::stopping;
         context_.run.stop_error.clear();
         context_.run.stop_ends = after(context_.now, context_.options.stop_within);
-        parts_.closer.close_all(make_error_code(RoomErrc::manager_stopped));
-        parts_.rooms.stop_all();
+        clients_.closer.close_all(make_error_code(RoomErrc::manager_stopped));
+        room_.rooms.stop_all();
     }
     void finish_stop() {
         if (context_.run.phase != Phase::stopping) return;
         if (context_.run.stop_ends <= context_.now) {
             // A client that accepts no close code leaves nothing unsaved.
-            if (parts_.rooms.size() != 0)
+            if (room_.rooms.size() != 0)
                 context_.run.stop_error = make_error_code(RoomErrc::no_answer);
-            parts_.closer.end_all();
-            parts_.rooms.stop_all(make_error_code(RoomErrc::no_answer));
-            parts_.admin.end_all();
+            clients_.closer.end_all();
+            room_.rooms.stop_all(make_error_code(RoomErrc::no_answer));
+            room_.admin.end_all();
         }
         if (!all_done()) return;
         context_.pending_events.push_back(context_.run.stop_error);
@@ -431,7 +457,7 @@ private:
         context_.run.stop_ends = never;
     }
     [[nodiscard]] bool all_done() const noexcept {
-        return parts_.rooms.size() == 0 && parts_.closer.clients.empty() && parts_.answers.empty();
+        return room_.rooms.size() == 0 && table_.empty() && room_.answers.empty();
     }
     // ---- options and events ---------------------------------------------------------------------
 
@@ -483,7 +509,14 @@ private:
     [[no_unique_address]] Observer observer_;
     driver::LifetimeFlag lifetime_;
     detail::TurnContext context_;
-    detail::RoomParts<Types> parts_;
+
+    // The modules, the lowest first. A module refers to lower ones only.
+    detail::ClientTable table_{};  // the connections and the clients
+    typename Types::Scheduler storage_;
+    typename Types::Delivery delivery_;
+    typename Types::Replication peers_;
+    detail::RoomModule<Types> room_;
+    detail::ClientModule<Types> clients_;
 };
 
 template <class P, class A>

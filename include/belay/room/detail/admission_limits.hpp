@@ -14,8 +14,8 @@
 #include <utility>       // std::exchange, std::move
 
 #include <belay/room/detail/account.hpp>
+#include <belay/room/detail/client_table.hpp>
 #include <belay/room/detail/fair_queue.hpp>
-#include <belay/room/detail/room_channel.hpp>
 #include <belay/room/detail/room_client.hpp>
 #include <belay/room/room_errc.hpp>
 #include <belay/room/room_options.hpp>

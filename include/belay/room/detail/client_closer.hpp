@@ -7,6 +7,7 @@
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
+#include <utility>       // std::exchange
 #include <vector>        // std::erase
 
 #include <belay/core/assert.hpp>
@@ -17,8 +18,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Owns the clients of a manager, and carries out the decisions of their cores. It closes a client
-/// with a reason, removes it from its room, and destroys it at the end of the turn.
+/// Carries out the decisions of the cores of clients. It closes a client with a reason, removes it
+/// from its room, and destroys it at the end of the turn.
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Rooms`: `leave`, for the room of a client.
@@ -29,15 +30,18 @@ class ClientCloser {
     using Rooms = typename Parts::Rooms;
 
 public:
-    ClientCloser(TurnContext& context, Rooms& rooms) noexcept
-        : limits{context.options, context.accounts}, context_{context}, rooms_{rooms} {}
+    ClientCloser(TurnContext& context, ClientTable& table, Rooms& rooms) noexcept
+        : limits{context.options, context.accounts},
+          clients{table},
+          context_{context},
+          rooms_{rooms} {}
     ClientCloser(const ClientCloser&) = delete;
     ClientCloser& operator=(const ClientCloser&) = delete;
 
     /// The counts of clients that limit the admission; the clients refer to them.
     AdmissionLimits limits;
     /// The connections and their clients, by their ids.
-    ClientTable clients;
+    ClientTable& clients;
 
     /// Processes an event of a client's life, and updates the counts that depend on its state.
     [[nodiscard]] ClientCore::Actions advance(RoomClient& client, ClientCore::Event event,
@@ -119,12 +123,9 @@ public:
         client.end_reason = RoomErrc::client_silent;
         context_.count_close(client.end_reason);
     }
-    /// Closes the author of a change, and reports it. The id may be of a client or a connection.
-    void close_author_and_report(std::uint64_t author, const std::error_code& why) {
-        if (RoomClient* const found = clients.find_client(author))
-            return close_and_report(*found, why);
-        ClientConnection* const found = clients.find_connection(author);
-        if (found != nullptr) close_connection_and_report(*found, why);
+    /// Closes the clients that the rooms and the delivery have ended.
+    void close_ended() {
+        if (!context_.ended_clients.empty()) close_all_ended();
     }
     /// Closes the connection with this id.   Returns: whether there was one.
     bool remove(std::uint64_t id) {
@@ -166,6 +167,25 @@ public:
     }
 
 private:
+    void close_all_ended() {
+        while (!context_.ended_clients.empty())
+            for (const EndedClient& ended : std::exchange(context_.ended_clients, {}))
+                close_ended(ended);
+    }
+    void close_ended(const EndedClient& ended) {
+        RoomClient* const client = clients.find_client(ended.id);
+        if (client != nullptr && ended.reported) {
+            close_and_report(*client, ended.why, ended.limit);
+        } else if (client != nullptr && !client->core.ending()) {
+            context_.count_close(ended.why);
+            close(*client, ended.why);
+        }
+        ClientConnection* const connection = clients.find_connection(ended.id);
+        if (connection == nullptr) return;
+        // Nothing more is sent on it, so it also ends if the client was closed for another reason.
+        if (client == nullptr || connection->end.failed)
+            close_connection_and_report(*connection, ended.why, ended.limit);
+    }
     /// Closes a connection, and counts each of its clients that is not closing yet, or else the
     /// connection.   Returns: whether it was open.
     bool close_counted(ClientConnection& connection, const std::error_code& why) {

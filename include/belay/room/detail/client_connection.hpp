@@ -75,6 +75,7 @@ struct ConnectionEnd {
     std::error_code why{};          ///< the reason of the close code
     std::uint64_t close_order = 0;  ///< its place among those that the manager has closed; 0: none
     bool arrived = false;           ///< it arrived, after frames that are not read yet
+    bool failed = false;            ///< nothing more is sent on it; it is closed in this turn
     bool reaped = false;            ///< the connection is destroyed at the end of the turn
 };
 

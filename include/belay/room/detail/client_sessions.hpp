@@ -19,7 +19,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Admission`: `open`, for a client whose room is loaded,
-/// - `Closer`: `advance`, `clients` and `close_and_report`, to find and close clients,
+/// - `Closer`: `advance` and `close_and_report`, to close clients,
 /// - `Delivery`: `acknowledge`, `answer`, `catch_up`, `queue_awareness`, `request_state`,
 ///   `send_all_awareness`, `send_control` and `send_message`, to send,
 /// - `Edits`: `update`, for an edit,
@@ -58,14 +58,12 @@ public:
     ClientSessions(const ClientSessions&) = delete;
     ClientSessions& operator=(const ClientSessions&) = delete;
 
-    // ---- for the rooms --------------------------------------------------------------------------
+    // ---- for the manager ------------------------------------------------------------------------
 
     /// Processes a load, also a repeated one.
     void on_loaded(Room& room) {
         const std::optional<Bytes> had = std::exchange(room.after_load.vector_before, std::nullopt);
-        for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
-            // A failed client ends the other clients of its connection, too.
-            if (!client->core.joined()) continue;
+        for (RoomClient* const client : room.clients) {
             // The storage may have kept a change whose flush has failed. The client receives it as
             // one that lags.
             if (had && !client->backlog.lag_from) client->backlog.lag_from = *had;
@@ -73,34 +71,11 @@ public:
             client->waker.touch();
             send_initial_state(*client);
             // A state vector that came due during the load was not answered.
-            if (client->core.joined()) delivery_.catch_up(*client->connection);
+            delivery_.catch_up(*client->connection);
         }
         // They stay in the list until they have joined. One that is closed leaves it.
         for (RoomClient* const client : std::vector<RoomClient*>{room.after_load.clients}) {
             if (client->core.state() == ClientCore::State::loading) admission_.open(*client);
-        }
-    }
-    /// Reads nothing from the clients of a room until it is loaded.
-    static void pause_reading(RoomBase& room) noexcept {
-        for (RoomClient* const client : room.clients) pause_reading(*client);
-    }
-    /// If its frames have addresses, they are read and held.
-    static void pause_reading(RoomClient& client) noexcept {
-        if (!client.connection->has_addresses()) client.connection->rate.read_at = never;
-    }
-    /// Acknowledges a durable change to its author.
-    void acknowledge(const PendingUpdate& change) {
-        RoomClient* const author =
-            change.statuses != 0 ? closer_.clients.find_client(change.author) : nullptr;
-        if (author != nullptr && author->core.joined())
-            delivery_.acknowledge(*author, change.statuses);
-    }
-
-    /// The storage has all changes of a room: acknowledges those that it might have lost.
-    void acknowledge(const RoomBase& room) {
-        for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
-            const std::uint32_t held = std::exchange(client->backlog.statuses_held, 0);
-            if (held != 0 && client->core.joined()) delivery_.acknowledge(*client, held);
         }
     }
 
@@ -142,7 +117,6 @@ public:
         context_.counters.joins.add(elapsed(client.rights.since, context_.now));
         context_.report(RoomEvent::Kind::joined, *client.room, &client);
         send_grant(client);
-        if (!client.core.joined()) return;
         if (!client.room->core.live()) {
             pause_reading(client);
         } else {
@@ -211,12 +185,10 @@ private:
         delivery_.send_control(*client.connection, client.address, client.write(message));
     }
     void send_initial_state(RoomClient& client) {
-        if (!client.core.joined()) return;
         // A client with an address requests the state first, and counts the requests.
         const bool requests_state = std::exchange(client.backlog.requests_state, false);
         if (client.rights.may_edit() && (!client.connection->has_addresses() || requests_state))
             request_state(client);
-        if (!client.core.joined()) return;
         delivery_.send_all_awareness(client, false);
         client.backlog.awareness.returned = true;
         if (client.room->awareness.size() != 0)

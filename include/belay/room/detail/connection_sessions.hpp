@@ -19,7 +19,7 @@
 #include <belay/core/order.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/served_link.hpp>
-#include <belay/room/detail/room_channel.hpp>
+#include <belay/room/detail/client_table.hpp>
 #include <belay/room/detail/room_close.hpp>
 #include <belay/room/detail/turn_context.hpp>
 
@@ -239,7 +239,7 @@ constinit const ConnectionOps RoomConnection<Handler, Transport, Protocol>::tabl
 /// - `Admission`: `admit_channel`, `ask_authorizer`, `begin`, `drop_if_full`,
 ///   `make_space_for_another` and `on_grant`, to check the access of a client,
 /// - `Closer`: `abort`, `advance`, `clients`, `close_and_report`, `close_connection_and_report`,
-///   `note_silent`, `release` and `release_all`, to find and close clients,
+///   `close_ended`, `note_silent`, `release` and `release_all`, to find and close clients,
 /// - `Sessions`: `join`, `on_message`, `pay` and `watch`, to process the messages of a client,
 /// - `Delivery`: `catch_up`, `limits`, `send_control` and `send_message`, to send.
 ///
@@ -289,11 +289,13 @@ public:
         context_.errors.contain(
             [&] { serve_connection(connection); },
             [&] { closer_.close_connection_and_report(connection, RoomErrc::not_loaded); });
+        closer_.close_ended();
     }
     template <class C>
     void serve(C& connection, RoomChannel& channel) {
         context_.errors.contain([&] { serve_channel(connection, channel); },
                                 [&] { closer_.close_and_report(channel, RoomErrc::not_loaded); });
+        closer_.close_ended();
     }
     /// Runs `f`, which opens the transport of a connection. If it throws, the connection ends
     /// without a close code.   Returns: whether it did not throw.

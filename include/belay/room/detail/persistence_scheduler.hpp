@@ -173,9 +173,38 @@ template <class V>
 /// The rooms with changes, and the erases and resets, of one flush.
 struct FlushBatch {
     [[nodiscard]] bool empty() const noexcept { return rooms.empty() && admin.empty(); }
+    void clear() noexcept {
+        rooms.clear();
+        admin.clear();
+    }
 
     std::vector<RoomBase*> rooms{};
     std::vector<PendingAdmin> admin{};
+};
+/// A flush that has ended: what the storage has answered, and for what.
+struct EndedFlush {
+    /// Whether nothing of it is durable. Then `later` are lost, too.
+    [[nodiscard]] bool has_failed() const noexcept {
+        return answer.error && answer.error.rooms.empty();
+    }
+    /// Whether all of it is durable.
+    [[nodiscard]] bool has_succeeded() const noexcept {
+        return !answer.error && answer.error.rooms.empty();
+    }
+    /// Returns why the changes, the erase or the reset of a room are not durable; no error if they
+    /// are.   Complexity: O(log n).
+    [[nodiscard]] PersistenceError error_of(std::string_view id) const {
+        return has_failed() ? answer.error : error_of_room(answer.error, id);
+    }
+    /// Returns the history of a room whose changes are durable, and the position of the last one.
+    [[nodiscard]] RoomHistory history_of(std::string_view id) const {
+        return {value_of_room(answer.epochs, id), value_of_room(answer.positions, id)};
+    }
+
+    part::FlushedRooms answer{};  ///< sorted by rooms
+    FlushBatch of{};
+    /// If the flush has failed, the rooms with later changes, which depend on lost ones.
+    std::vector<RoomBase*> later{};
 };
 
 /// A change of a room, which is appended to the storage.
@@ -299,28 +328,15 @@ private:
 /// later changes wait for the next one. At most `saves_max` saves and RoomOptions::loads_max loads
 /// run at a time, so that they do not delay a flush, and each one can end before its deadline.
 ///
-/// `Parts` names the parts of the manager. This part calls
-/// - `Edits`: `durable` and `not_durable`, for the pending changes of a room,
-/// - `Rooms`: `save_requested`, for a room that the storage has requested; `find` and `process`,
-/// - `Admin`: `admin_stored` and `all_stored`, for erases and resets.
+/// It calls no part of the rooms: RoomManager::run_turn hands on what a flush has stored.
 ///
 /// Thread safety: the manager's home thread.
-template <class Parts>
+template <PersistenceLike Persistence>
 class PersistenceScheduler {
-    using Persistence = typename Parts::Persistence;
-    using Room = RoomState<typename Parts::Document>;
-    using Edits = typename Parts::Edits;
-    using Rooms = typename Parts::Rooms;
-    using Admin = typename Parts::Admin;
-
 public:
-    PersistenceScheduler(TurnContext& context, Persistence persistence, Edits& edits, Rooms& rooms,
-                         Admin& admin)
+    PersistenceScheduler(TurnContext& context, Persistence persistence)
         : context_{context},
           persistence_{context, std::move(persistence)},
-          edits_{edits},
-          rooms_{rooms},
-          admin_calls_{admin},
           loads_{context.options.loads_max} {}
     PersistenceScheduler(const PersistenceScheduler&) = delete;
     PersistenceScheduler& operator=(const PersistenceScheduler&) = delete;
@@ -373,7 +389,7 @@ public:
                      "the load waited for loads_max for twice answer_within",
                      "find out why the storage loads slowly, or raise these limits of RoomOptions"};
             ++context_.counters.loads_rejected;
-            report_failure(room.id, error);
+            context_.report_failure(room.id, error);
             return true;
         }
         if (!room.calls.load) return false;
@@ -386,10 +402,22 @@ public:
             error = answer->error();
         } else {
             found = std::move(**answer);
-            if (found && found->loss) report_failure(room.id, found->loss);
+            if (found && found->loss) context_.report_failure(room.id, found->loss);
         }
-        if (error) report_failure(room.id, error);
+        if (error) context_.report_failure(room.id, error);
         return true;
+    }
+
+    /// Begins queued loads, up to loads_max. After a failed flush, many rooms are loaded again.
+    void begin_loads() {
+        loads_.remove_ended(context_.now);
+        while (loads_.queue.has_next()) load(*loads_.queue.take_next().room);
+        while (!loads_.queue.empty() && loads_.queue.oldest()->ends <= context_.now) {
+            RoomBase& oldest = *loads_.queue.oldest()->room;
+            loads_.queue.remove(std::exchange(oldest.calls.load_number, 0));
+            oldest.calls.load_rejected = true;
+            oldest.waker.touch();
+        }
     }
 
     // ---- changes --------------------------------------------------------------------------------
@@ -431,17 +459,46 @@ public:
         return {};
     }
 
-    /// Takes the answer to a flush that has come, before a load that came after it.
-    void take_answer() {
-        if (flush_.answered()) static_cast<void>(take_flush());
+    /// Removes a room, whose changes are lost, from the next flush.
+    void unqueue(RoomBase& room) {
+        if (room.pending.unqueue()) std::erase(next_.rooms, &room);
     }
-    /// Takes the answer to a flush, and begins what is queued: a flush, loads and saves.
-    void begin_queued() {
-        flush();
-        // It copies the empty document, which may throw. The next turn tries it again.
-        if (!context_.errors.attempt([&] { begin_requested_saves(); })) requested_.note_change();
-        begin_loads();
-        begin_saves();
+    /// Whether a flush is answered.
+    [[nodiscard]] bool has_answer() const noexcept { return flush_.answered(); }
+    /// Begins a flush of all that was appended since the last one, if none is under way.
+    void begin_flush() {
+        if (flush_.waits() || next_.empty()) return;
+        Completion<part::FlushedRooms> done = flush_.begin(context_.now, answer_ends());
+        std::swap(flushing_, next_);
+        for (RoomBase* const room : flushing_.rooms) room->pending.begin_flush();
+        ++context_.counters.flushes;
+        persistence_.flush(std::move(done));
+        flush_.note_exception(persistence_.take_exception_text());
+    }
+    /// Returns the flush that has ended, until the next call; null if there is none. Reports its
+    /// failure.
+    [[nodiscard]] EndedFlush* take_flush() {
+        std::optional<part::FlushedRooms> answer = flush_.take(context_.now, "flush");
+        if (!answer) return nullptr;
+        context_.counters.flushing.add(elapsed(flush_.begun(), context_.now));
+        sort_errors(answer->error.rooms);
+        const auto by_room = [](const auto& a, const auto& b) { return a.first < b.first; };
+        sort_stably(answer->positions, by_room);
+        sort_stably(answer->epochs, by_room);
+        ended_.answer = *std::move(answer);
+        ended_.later.clear();
+        std::swap(ended_.of, flushing_);
+        flushing_.clear();
+        if (!ended_.has_failed()) {
+            requested_.note_change();
+            return &ended_;
+        }
+        context_.report_failure({}, ended_.answer.error);
+        std::swap(ended_.later, next_.rooms);
+        for (RoomBase* const room : ended_.later) static_cast<void>(room->pending.unqueue());
+        for (PendingAdmin& pending : std::exchange(next_.admin, {}))
+            ended_.of.admin.push_back(std::move(pending));
+        return &ended_;
     }
 
     // ---- histories ------------------------------------------------------------------------------
@@ -449,12 +506,14 @@ public:
     /// Errors: the storage's; nothing has changed then.
     [[nodiscard]] std::error_code erase(const std::string& room_id) {
         const std::error_code error = persistence_.erase(room_id);
-        if (error) report_failure(room_id, {error, {}, persistence_.take_exception_text()});
+        if (error)
+            context_.report_failure(room_id, {error, {}, persistence_.take_exception_text()});
         return error;
     }
     [[nodiscard]] std::error_code reset(const std::string& room_id, const Id& epoch) {
         const std::error_code error = persistence_.reset(room_id, epoch);
-        if (error) report_failure(room_id, {error, {}, persistence_.take_exception_text()});
+        if (error)
+            context_.report_failure(room_id, {error, {}, persistence_.take_exception_text()});
         return error;
     }
     /// Registers an erase or a reset for the next flush.
@@ -470,6 +529,29 @@ public:
 
     /// Queues a save, of the room as it is when the save begins.
     void queue_save(RoomBase& room) { saves_.queue.push_back(&room); }
+    /// Returns the next room whose save may begin now: null if there is none. At most `saves_max`
+    /// are under way. A storage may reject more at a time, also in a stop.
+    [[nodiscard]] RoomBase* take_next_save() {
+        std::erase_if(saves_.of_evicted,
+                      [&](const auto& one) { return one->call.has_ended(context_.now); });
+        const auto next = may_save() ? saves_.next() : saves_.queue.end();
+        if (next == saves_.queue.end()) return nullptr;
+        RoomBase* const room = *next;
+        saves_.queue.erase(next);
+        return room;
+    }
+    void begin_save(RoomBase& room, std::span<const Bytes> snapshot) {
+        auto save = std::make_unique<SaveCall>(room.id);
+        save->call.attach(room.waker);
+        Completion<PersistenceError> done = save->call.begin(context_.now, answer_ends());
+        room.calls.save = std::move(save);
+        ++saves_.of_rooms;
+        ++context_.counters.saves;
+        if (room.replication) room.replication->progress.saving = room.history;
+        persistence_.save(room.id, snapshot, room.history.position, std::move(done));
+        room.calls.save->call.note_exception(persistence_.take_exception_text());
+        room.waker.touch();
+    }
     /// Whether the save is over. Sets `error`, also to stale_snapshot.
     bool take_save(RoomBase& room, PersistenceError& error) {
         if (!room.calls.save) return false;
@@ -482,12 +564,28 @@ public:
         --saves_.of_rooms;
         const bool fails = error && error.code != RoomErrc::stale_snapshot;
         if (fails)
-            report_failure(room.id, error);
+            context_.report_failure(room.id, error);
         else
             requested_.note_change();
         end_requested_save(room.id);
         return true;
     }
+    /// Returns the rooms that the storage requests to be saved, in their order, if that may have
+    /// changed.
+    [[nodiscard]] std::vector<std::string> take_requests() {
+        if constexpr (HasRoomsToSave<Persistence>) {
+            if (requested_.take_change() && context_.runs())
+                return requested_.prune_and_order(persistence_.rooms_to_save(), context_.now);
+        }
+        return {};
+    }
+    /// The rooms that the storage requests are taken again in the next turn.
+    void repeat_requests() noexcept { requested_.note_change(); }
+    /// Whether another requested room may be loaded and saved.
+    [[nodiscard]] bool takes_request() const noexcept {
+        return requested_.takes_another(context_.options);
+    }
+    void begin_requested_save(const std::string& id) { requested_.add(id); }
     /// Neither the load nor the save of a room, which the storage may have requested, is queued or
     /// under way.
     void end_requested_save(const std::string& id) noexcept {
@@ -531,31 +629,6 @@ private:
         return {own != 0 ? RoomErrc::too_many_of_user : RoomErrc::not_durable,
                 "unflushed_bytes_max"};
     }
-    /// Takes the answer to a flush, and begins the next one, until there is something to wait for.
-    void flush() {
-        while (true) {
-            if (flush_.waits() && !take_flush()) return;
-            if (next_.empty()) return;
-            Completion<part::FlushedRooms> done = flush_.begin(context_.now, answer_ends());
-            std::swap(flushing_, next_);
-            for (RoomBase* const room : flushing_.rooms) room->pending.begin_flush();
-            ++context_.counters.flushes;
-            persistence_.flush(std::move(done));
-            flush_.note_exception(persistence_.take_exception_text());
-            if (!flush_.answered()) return;
-        }
-    }
-    /// Begins queued loads, up to loads_max. After a failed flush, many rooms are loaded again.
-    void begin_loads() {
-        loads_.remove_ended(context_.now);
-        while (loads_.queue.has_next()) load(*loads_.queue.take_next().room);
-        while (!loads_.queue.empty() && loads_.queue.oldest()->ends <= context_.now) {
-            RoomBase& oldest = *loads_.queue.oldest()->room;
-            loads_.queue.remove(std::exchange(oldest.calls.load_number, 0));
-            oldest.calls.load_rejected = true;
-            oldest.waker.touch();
-        }
-    }
     void load(RoomBase& room) {
         if (!room.calls.load) {
             room.calls.load = std::make_unique<LoadCall>();
@@ -567,129 +640,23 @@ private:
         call.note_exception(persistence_.take_exception_text());
         room.waker.touch();
     }
-    /// Begins queued saves, up to saves_max. A storage may reject more at a time, also in a stop.
-    void begin_saves() {
-        std::erase_if(saves_.of_evicted,
-                      [&](const auto& one) { return one->call.has_ended(context_.now); });
-        while (may_save()) {
-            const auto next = saves_.next();
-            if (next == saves_.queue.end()) return;
-            RoomBase& room = **next;
-            saves_.queue.erase(next);
-            rooms_.process(room, [&] { begin_save(static_cast<Room&>(room)); });
-        }
-    }
-    void begin_save(Room& room) {
-        const std::span<const Bytes> snapshot = room.document.snapshot();
-        auto save = std::make_unique<SaveCall>(room.id);
-        save->call.attach(room.waker);
-        Completion<PersistenceError> done = save->call.begin(context_.now, answer_ends());
-        room.calls.save = std::move(save);
-        ++saves_.of_rooms;
-        ++context_.counters.saves;
-        if (room.replication) room.replication->progress.saving = room.history;
-        persistence_.save(room.id, snapshot, room.history.position, std::move(done));
-        room.calls.save->call.note_exception(persistence_.take_exception_text());
-        room.waker.touch();
-    }
     [[nodiscard]] bool may_save() const noexcept {
         return saves_.under_way() < saves_max(context_.options);
     }
     [[nodiscard]] Instant answer_ends() const noexcept {
         return after(context_.now, context_.options.answer_within);
     }
-    /// Returns: false if there is no answer yet.
-    bool take_flush() {
-        std::optional<part::FlushedRooms> answer = flush_.take(context_.now, "flush");
-        if (!answer) return false;
-        context_.counters.flushing.add(elapsed(flush_.begun(), context_.now));
-        PersistenceError& error = answer->error;
-        sort_errors(error.rooms);
-        const auto by_room = [](const auto& a, const auto& b) { return a.first < b.first; };
-        sort_stably(answer->positions, by_room);
-        sort_stably(answer->epochs, by_room);
-        if (error && error.rooms.empty()) {
-            report_failure({}, error);
-            drop_all_changes(error);
-            return true;
-        }
-        for (RoomBase* const room : std::exchange(flushing_.rooms, {})) {
-            rooms_.process(*room, [&] {
-                const PersistenceError why = error_of_room(error, room->id);
-                why ? drop_changes(*room, why)
-                    : edits_.durable(*room, {value_of_room(answer->epochs, room->id),
-                                             value_of_room(answer->positions, room->id)});
-            });
-        }
-        for (PendingAdmin& pending : std::exchange(flushing_.admin, {})) {
-            admin_calls_.admin_stored(pending, error_of_room(error, pending.room_id));
-        }
-        if (!error) admin_calls_.all_stored();
-        requested_.note_change();
-        return true;
-    }
-    /// Drops all pending changes, because later ones depend on the rejected one.
-    void drop_changes(RoomBase& room, const PersistenceError& why) {
-        if (room.pending.unqueue()) std::erase(next_.rooms, &room);
-        // An ended history is not a failure.
-        if (why.code != RoomErrc::history_reset) report_failure(room.id, why);
-        edits_.not_durable(room, why);
-    }
-    /// Drops also changes that were appended since the flush began: they depend on lost ones.
-    void drop_all_changes(const PersistenceError& error) {
-        const std::vector<RoomBase*> flushed = std::exchange(flushing_.rooms, {});
-        const std::vector<RoomBase*> later = std::exchange(next_.rooms, {});
-        for (RoomBase* const room : later) static_cast<void>(room->pending.unqueue());
-        const auto drop = [&](RoomBase& room) {
-            rooms_.process(room, [&] { edits_.not_durable(room, error); });
-        };
-        for (RoomBase* const room : flushed) drop(*room);
-        // The changes of those that were flushed are dropped already.
-        for (RoomBase* const room : later)
-            if (room->pending.size() != 0) drop(*room);
-        for (FlushBatch* const batch : {&flushing_, &next_})
-            for (PendingAdmin& pending : std::exchange(batch->admin, {}))
-                admin_calls_.admin_stored(pending, error);
-    }
-    /// Whether a flush has not answered yet for an erase or a reset of this room.
-    [[nodiscard]] bool is_changing(const std::string& id) {
-        bool is = false;
-        each_awaited([&](const PendingAdmin& pending) { is = is || pending.room_id == id; });
-        return is;
-    }
-    /// Saves the rooms that the storage requests.
-    void begin_requested_saves() {
-        if constexpr (HasRoomsToSave<Persistence>) {
-            if (!requested_.take_change() || !context_.runs()) return;
-            for (const std::string& id :
-                 requested_.prune_and_order(persistence_.rooms_to_save(), context_.now)) {
-                if (!requested_.takes_another(context_.options)) return;
-                if (is_changing(id) || !rooms_.save_requested(id)) continue;
-                requested_.add(id);
-                // A save that has failed waits for its retry, which the request does not hasten.
-                const auto* const room = rooms_.find(id);
-                if (room == nullptr || (room->core.live() && !room->core.saving()))
-                    end_requested_save(id);
-            }
-        }
-    }
     [[nodiscard]] std::error_code report_not_durable(const RoomBase& room,
                                                      const std::error_code& error) {
-        report_failure(room.id, {error, {}, persistence_.take_exception_text()});
+        context_.report_failure(room.id, {error, {}, persistence_.take_exception_text()});
         return RoomErrc::not_durable;
     }
-    void report_failure(const std::string& room_id, const PersistenceError& error) {
-        context_.report_failure(room_id, error);
-    }
-
     TurnContext& context_;
     GuardedPersistence<Persistence> persistence_;
-    Edits& edits_;
-    Rooms& rooms_;
-    Admin& admin_calls_;
     StorageCall<part::FlushedRooms> flush_;
     FlushBatch next_;      // waits for a flush
     FlushBatch flushing_;  // waits for the flush that is under way
+    EndedFlush ended_;     // its memory is used again
     LimitedLoads loads_;   // within loads_max
     LimitedSaves saves_;   // within saves_max
     RequestedSaves requested_;

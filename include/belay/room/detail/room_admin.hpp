@@ -18,6 +18,7 @@
 #include <belay/core/machine_group.hpp>
 #include <belay/core/order.hpp>
 #include <belay/room/detail/admin_answers.hpp>
+#include <belay/room/detail/persistence_scheduler.hpp>
 #include <belay/room/document_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -118,7 +119,7 @@ public:
     /// the flush. After a failed flush, this requests the next one.
     /// Returns: whether the client waits.
     [[nodiscard]] bool wait_for_history_change(const std::string& room_id) {
-        if (changes_.awaited.contains(room_id)) return true;
+        if (awaits(room_id)) return true;
         if (!changes_.unsettled.contains(room_id)) return false;
         await({.room_id = room_id});
         return true;
@@ -137,27 +138,16 @@ public:
             std::move(room_id), std::move(done), make_error_code(RoomErrc::history_reset),
             [this](const std::string& id) { return scheduler_.reset(id, make_id(context_.bits)); });
     }
-    /// Called by the scheduler: the change is stored, or its result is unknown.
-    void admin_stored(PendingAdmin& pending, const PersistenceError& error) {
-        changes_.settling = false;
-        if (pending.done) answers_.answer_error(*pending.done, error);
-        if (error)
-            changes_.unsettled.insert(pending.room_id);
-        else  // what an earlier flush left uncertain is certain now
-            changes_.unsettled.erase(pending.room_id);
-        const auto found = changes_.awaited.find(pending.room_id);
-        if (--found->second != 0) return;
-        changes_.awaited.erase(found);
-        begin_exports(pending.room_id, error);
-        auto* const room = rooms_.find(pending.room_id);
-        if (room == nullptr) return;
-        if (!error) return scheduler_.begin_load(*room);
-        // A load would find a history that the next flush may end.
-        imports_.fail_all(*room, error);
-        rooms_.process(*room, [&] { rooms_.step(*room, timeline::RoomCore::Event::load_failed); });
+    /// Ends the erases and resets of a flush.
+    void take(EndedFlush& flush) {
+        for (PendingAdmin& pending : flush.of.admin) end(pending, flush.error_of(pending.room_id));
+        // Earlier failed changes are stored, too.
+        if (!flush.answer.error) changes_.unsettled.clear();
     }
-    /// A flush succeeded completely, so earlier failed changes are stored, too.
-    void all_stored() noexcept { changes_.unsettled.clear(); }
+    /// Whether an erase or a reset of this room waits for a flush.
+    [[nodiscard]] bool awaits(const std::string& room_id) const {
+        return changes_.awaited.contains(room_id);
+    }
 
     // ---- what is stored -------------------------------------------------------------------------
 
@@ -217,6 +207,25 @@ public:
     }
 
 private:
+    /// A change is stored, or its result is unknown.
+    void end(PendingAdmin& pending, const PersistenceError& error) {
+        changes_.settling = false;
+        if (pending.done) answers_.answer_error(*pending.done, error);
+        if (error)
+            changes_.unsettled.insert(pending.room_id);
+        else  // what an earlier flush left uncertain is certain now
+            changes_.unsettled.erase(pending.room_id);
+        const auto found = changes_.awaited.find(pending.room_id);
+        if (--found->second != 0) return;
+        changes_.awaited.erase(found);
+        begin_exports(pending.room_id, error);
+        auto* const room = rooms_.find(pending.room_id);
+        if (room == nullptr) return;
+        if (!error) return scheduler_.begin_load(*room);
+        // A load would find a history that the next flush may end.
+        imports_.fail_all(*room, error);
+        rooms_.process(*room, [&] { rooms_.step(*room, timeline::RoomCore::Event::load_failed); });
+    }
     /// Ends the room's history in memory, and closes its clients with `why`.
     template <class Change>
     void change_history(std::string room_id, Completion<PersistenceError> done,

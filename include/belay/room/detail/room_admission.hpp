@@ -13,7 +13,7 @@
 #include <utility>       // std::move
 
 #include <belay/room/authorizer_like.hpp>
-#include <belay/room/detail/room_channel.hpp>
+#include <belay/room/detail/client_table.hpp>
 #include <belay/room/detail/turn_context.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

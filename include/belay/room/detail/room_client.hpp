@@ -173,6 +173,10 @@ private:
     void count_held(std::size_t bytes) noexcept;
 };
 
+/// Reads nothing from a client until its room is loaded. Frames with addresses are read and held.
+inline void pause_reading(RoomClient& client) noexcept {
+    if (!client.connection->has_addresses()) client.connection->rate.read_at = never;
+}
 /// Returns the user of a connection; empty if it is not known, or has no name.
 [[nodiscard]] inline const std::string& user_of(const ClientConnection& connection) noexcept {
     static const std::string none{};

@@ -3,26 +3,257 @@
 /// RoomDelivery: sends updates, answers and awareness to clients, fast or slow.
 #pragma once
 
-#include <algorithm>  // std::find, std::find_if, std::rotate
-#include <concepts>   // std::derived_from
-#include <cstddef>    // std::size_t
-#include <memory>     // std::make_unique
-#include <span>       // std::span
-#include <utility>    // std::exchange, std::move
-#include <vector>     // std::vector
+#include <algorithm>     // std::equal, std::find, std::find_if, std::rotate, std::sort
+#include <array>         // std::array
+#include <chrono>        // std::chrono::seconds
+#include <concepts>      // std::derived_from
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint64_t
+#include <deque>         // std::deque
+#include <map>           // std::map
+#include <memory>        // std::make_unique
+#include <optional>      // std::optional
+#include <span>          // std::span
+#include <system_error>  // std::error_code
+#include <utility>       // std::exchange, std::move
+#include <vector>        // std::vector
 
+#include <belay/core/bytes.hpp>
 #include <belay/core/order.hpp>
+#include <belay/core/result.hpp>
 #include <belay/queue/storage_like.hpp>
-#include <belay/room/detail/lag_difference.hpp>
+#include <belay/room/detail/client_table.hpp>
 #include <belay/room/detail/read_rate.hpp>
-#include <belay/room/detail/reply_budget.hpp>
 #include <belay/room/detail/room_client.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/document_like.hpp>
+#include <belay/room/room_errc.hpp>
+#include <belay/yjs/detail/yjs_diff.hpp>
+#include <belay/yjs/detail/yjs_split.hpp>
 #include <belay/yjs/yjs_document.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Shares `answers_bytes_max` among all clients. A client whose answer exceeds the remaining budget
+/// is queued. An answer keeps its share while no other client needs it. For the first client of the
+/// queue, clients whose answers take longer than `heartbeat.dead_after` are closed: they dial
+/// again, and continue from what they have.
+///
+/// Answers that are sent in pieces have a queue and a budget of their own. So a client that joins a
+/// small document does not wait for them.
+///
+/// Thread safety: the manager's home thread.
+class ReplyBudget {
+public:
+    ReplyBudget(const ClientTable& clients, TurnContext& context) noexcept
+        : clients_{clients}, context_{context} {}
+    ReplyBudget(const ReplyBudget&) = delete;
+    ReplyBudget& operator=(const ReplyBudget&) = delete;
+
+    /// Begins an answer of so many bytes, or queues its client. It may close clients whose answers
+    /// are overdue.   Returns: whether the answer begins now.
+    ///
+    /// Pre: its client has no answer under way.   Complexity: O(1); above the budget
+    /// O(clients), once a second and for each client that is closed.
+    [[nodiscard]] bool try_begin(RoomClient& client, std::size_t bytes, ReplyQueue which) {
+        // The user's own answers must end first. In the queue, this client would delay other users.
+        if (which == ReplyQueue::chunked && !fits_user(client, bytes)) {
+            client.backlog.queue = ReplyQueue::none;
+            return false;
+        }
+        std::deque<std::uint64_t>& queue = queues_[index(which)];
+        while (!queue.empty() && !waits(queue.front(), client, which)) leave(queue, which);
+        const bool first = queue.empty() || queue.front() == client.id;
+        if (first && !fits(bytes, which)) free_space(bytes, which);
+        if (first && fits(bytes, which)) {
+            if (!queue.empty()) leave(queue, which);
+            return true;
+        }
+        if (std::exchange(client.backlog.queue, which) != which) queue.push_back(client.id);
+        return false;
+    }
+
+    /// Whether so many bytes may wait to be sent as an answer.
+    [[nodiscard]] bool has_space(std::size_t bytes) const noexcept {
+        return fits(bytes, ReplyQueue::whole);
+    }
+    /// Whether other clients precede it in its queue.
+    [[nodiscard]] bool has_others_before(const RoomClient& client) const noexcept {
+        if (client.backlog.queue == ReplyQueue::none) return false;
+        const std::deque<std::uint64_t>& queue = queues_[index(client.backlog.queue)];
+        return !queue.empty() && queue.front() != client.id;
+    }
+
+    std::size_t waiting = 0;  ///< bytes of answers that wait to be sent
+    std::size_t uncut = 0;    ///< whole bytes of answers that are cut as they are sent
+
+private:
+    [[nodiscard]] static constexpr std::size_t index(ReplyQueue which) noexcept {
+        return which == ReplyQueue::chunked ? 1 : 0;
+    }
+    [[nodiscard]] bool fits(std::size_t bytes, ReplyQueue which) const noexcept {
+        const std::size_t held = which == ReplyQueue::chunked ? uncut : waiting;
+        const std::size_t most = context_.options.answers_bytes_max;
+        return held == 0 || (held <= most && bytes <= most - held);
+    }
+    [[nodiscard]] bool fits_user(const RoomClient& client, std::size_t bytes) const {
+        const std::size_t own = client.rights.account->user.held.answer_bytes;
+        return own == 0 || may_take({context_.options.answers_bytes_max, uncut}, own, bytes);
+    }
+    /// Whether that client could receive its answer now. A client that must first accept other
+    /// output loses its place, because all others would wait for it.
+    [[nodiscard]] bool waits(std::uint64_t id, const RoomClient& next, ReplyQueue which) const {
+        const RoomClient* const client = clients_.find_client(id);
+        if (client == nullptr || client->backlog.queue != which) return false;
+        if (client == &next) return true;
+        return client->core.joined() && client->backlog.state_vector &&
+               client->backlog.retry_at != never && client->connection->output.empty() &&
+               !client->connection->output.answer.chunks && client->room->core.live();
+    }
+    void leave(std::deque<std::uint64_t>& queue, ReplyQueue which) {
+        RoomClient* const client = clients_.find_client(queue.front());
+        if (client != nullptr && client->backlog.queue == which)
+            client->backlog.queue = ReplyQueue::none;
+        queue.pop_front();
+    }
+    /// Closes clients whose answers are overdue, the oldest first, and no more than necessary.
+    void free_space(std::size_t bytes, ReplyQueue which) {
+        Instant& look_at = look_at_[index(which)];
+        if (look_at > context_.now) return;
+        const auto due = [&](const RoomClient* client) {
+            const ClientConnection& connection = *client->connection;
+            const bool holds = which == ReplyQueue::chunked
+                                   ? static_cast<bool>(connection.output.answer.chunks)
+                                   : connection.output.answers() != 0;
+            return holds ? after(connection.output.answer.since,
+                                 context_.options.heartbeat.dead_after)
+                         : never;
+        };
+        std::vector<const RoomClient*> clients;
+        clients_.each_client([&](const RoomClient& client) {
+            if (due(&client) <= context_.now) clients.push_back(&client);
+        });
+        std::sort(clients.begin(), clients.end(), [](const RoomClient* a, const RoomClient* b) {
+            return a->connection->output.answer.since < b->connection->output.answer.since;
+        });
+        for (const RoomClient* const client : clients) {
+            if (fits(bytes, which)) return;
+            ClientConnection& connection = *client->connection;
+            context_.fail_output(connection, {connection.id, make_error_code(RoomErrc::too_slow),
+                                              "answers_bytes_max"});
+        }
+        // The search costs time.
+        if (!fits(bytes, which)) look_at = after(context_.now, std::chrono::seconds{1});
+    }
+
+    const ClientTable& clients_;
+    TurnContext& context_;
+    std::array<std::deque<std::uint64_t>, 2> queues_{};
+    std::array<Instant, 2> look_at_{always, always};
+};
+
+/// Returns the state vector of a client that had `vector` and has received an update; none if that
+/// is the same one. Only content that follows what the client had without a gap counts.
+///
+/// Pre: both were checked.   Complexity: O(n log m) for n structs and m clients.
+[[nodiscard]] inline std::optional<Bytes> advanced_vector(BytesView vector, const Bytes& received) {
+    const BytesView update{received};
+    std::map<std::uint64_t, std::uint64_t> clocks;
+    yjs::Lib0Reader in{vector};
+    for (std::uint64_t left = in.varuint(); left != 0 && !in.failed(); --left) {
+        const std::uint64_t client = in.varuint();
+        clocks[client] = in.varuint();
+    }
+    yjs::detail::Sources sources{{&update, 1}};
+    const auto error = yjs::detail::read_sources<false>(yjs::Limits::none(), sources);
+    BELAY_INVARIANT(!in.failed() && !error, "advanced_vector: the bytes must have been checked");
+    sources.sort_blocks();
+    bool advances = false;
+    for (yjs::detail::Block block : sources.blocks) {
+        const auto found = clocks.find(block.client);
+        std::uint64_t known = found == clocks.end() ? 0 : found->second;
+        const std::uint64_t before = known;
+        while (block.structs > 0) {
+            const yjs::detail::Struct s = sources.take(block);
+            if (s.kind() == yjs::detail::ref::skip || s.clock > known) break;
+            if (s.clock_end() > known) known = s.clock_end();
+        }
+        if (known == before) continue;
+        clocks[block.client] = known;
+        advances = true;
+    }
+    if (!advances) return std::nullopt;
+    Bytes out;
+    yjs::append_varuint(out, clocks.size());
+    for (const auto& [client, clock] : clocks) {
+        yjs::append_varuint(out, client);
+        yjs::append_varuint(out, clock);
+    }
+    return out;
+}
+
+/// Computes the difference between a document and a client, one part at a time. The client's state
+/// vector is the only memory between two parts: the difference is computed again for the next one.
+/// Clients of one room that lag from the same state share one computation: after a burst, those are
+/// all of its readers.
+///
+/// Thread safety: the manager's home thread.
+class LagDifference {
+public:
+    /// A part of a difference.
+    struct Part {
+        Bytes update;
+        std::optional<Bytes> vector;  ///< the state vector after it; none: this is the last part
+    };
+
+    /// Returns the first part of what a client with the state vector `had` lacks. A part has at
+    /// most `bytes_max` bytes, or one value that cannot be cut. Returns no part if no state vector
+    /// could show how far the client is: only deletions are left, or content after a gap.
+    ///
+    /// Pre:    `bytes_max` is the same for all clients of a room.
+    /// Errors: those of the document.
+    template <class Document>
+    [[nodiscard]] Result<std::optional<Part>> next(const void* room, Document& document,
+                                                   BytesView had, std::size_t bytes_max) {
+        if (room == room_ && std::equal(had.begin(), had.end(), from_.begin(), from_.end())) {
+            work_ = kept_ ? kept_->update.size() / 8 : 0;
+            return std::optional<Part>{kept_};
+        }
+        forget();
+        work_ = document.bytes();
+        auto diff = document.diff(had);
+        if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
+        if (diff->size() <= bytes_max) {
+            kept_ = Part{std::move(*diff), std::nullopt};
+        } else if (auto first = yjs::detail::Splitter{*diff, bytes_max}.next()) {
+            auto vector = advanced_vector(had, *first);
+            if (vector) kept_ = Part{std::move(*first), std::move(vector)};
+        }
+        from_ = to_bytes(had);
+        room_ = room;
+        return std::optional<Part>{kept_};
+    }
+    /// Returns the bytes that the last call of `next` compared. For a part that was kept, an eighth
+    /// of its bytes, which are copied only. It limits how many clients receive a part in one turn.
+    [[nodiscard]] std::size_t work() const noexcept { return work_; }
+    /// Drops the part that is kept for other clients.
+    void forget() noexcept {
+        room_ = nullptr;
+        from_ = Bytes{};
+        kept_.reset();
+    }
+    /// Drops it if it is of this room, because the document changes.
+    void forget(const void* room) noexcept {
+        if (room == room_) forget();
+    }
+
+private:
+    const void* room_ = nullptr;
+    Bytes from_{};                ///< the state vector that `kept_` follows
+    std::optional<Part> kept_{};  ///< none: there is no part from there
+    std::size_t work_ = 0;
+};
 
 /// The frames of one message: one for each protocol, written when its first client needs it.
 ///
@@ -116,18 +347,18 @@ private:
 /// sends the difference in parts, each one when the outbox is empty. Awareness never waits in an
 /// outbox: the client receives the current states in pieces when its connection accepts them.
 ///
-/// `Closer` closes the clients that are too slow: the ClientCloser, or that of a test.
+/// A connection that rejects a frame, or is too slow, has failed. Nothing more is sent on it, and
+/// it is closed later in the turn (TurnContext::ended_clients).
 ///
 /// Thread safety: the manager's home thread.
-template <class Closer, DocumentLike Document>
+template <DocumentLike Document>
 class RoomDelivery {
 public:
     using Room = RoomState<Document>;
     using Kind = part::RoomMessage::Kind;
 
-    RoomDelivery(TurnContext& context, Closer& closer, const ClientTable& clients) noexcept
-        requires ClosesClients<Closer>
-        : context_{context}, closer_{closer}, reply_budget_{closer, clients, context} {}
+    RoomDelivery(TurnContext& context, const ClientTable& clients) noexcept
+        : context_{context}, clients_{clients}, reply_budget_{clients, context} {}
     RoomDelivery(const RoomDelivery&) = delete;
     RoomDelivery& operator=(const RoomDelivery&) = delete;
 
@@ -147,11 +378,9 @@ public:
         std::optional<Bytes> before;
         Ref<RoomFrame> frame;
         const ConnectionOps* frame_of = nullptr;
-        recipients_ = room.clients;
-        for (std::size_t left = recipients_.size(); left-- != 0;) {
-            RoomClient& client = *recipients_[left];
-            // A failed client ends the other clients of its connection, too.
-            if (client.room != &room) continue;
+        const std::span<RoomClient* const> clients = room.clients;
+        for (std::size_t left = clients.size(); left-- != 0;) {
+            RoomClient& client = *clients[left];
             if (!takes_updates(client, origin)) continue;
             if (std::exchange(frame_of, client.connection->ops) != client.connection->ops)
                 frame = frames_.of(client, message);
@@ -194,16 +423,12 @@ public:
     /// Sends a frame that belongs to no document. A connection with too many of them is closed.
     void send_control(ClientConnection& connection, const Ref<RoomFrame>& address, Bytes frame) {
         if (connection.output.empty()) {
-            const SendResult sent = connection.ops->send(connection, address.get(), frame);
-            if (sent == SendResult::rejected)
-                return closer_.close_connection_and_report(
-                    connection, make_error_code(RoomErrc::frame_too_large));
+            const SendResult sent = send(connection, address.get(), frame);
+            if (sent == SendResult::rejected) return fail(connection, RoomErrc::frame_too_large);
             if (sent != SendResult::busy) return connection.note_sent(frame.size(), context_.now);
             wait(connection);
         }
-        if (connection.output.own() >= own_max)
-            return closer_.close_connection_and_report(connection,
-                                                       make_error_code(RoomErrc::too_slow));
+        if (connection.output.own() >= own_max) return fail(connection, RoomErrc::too_slow);
         connection.output.push({address, Ref<RoomFrame>::make(std::move(frame)), 0, false});
     }
     /// Acknowledges durable changes to their author, when its connection accepts the frames.
@@ -211,17 +436,23 @@ public:
         client.backlog.statuses += changes;
         if (client.connection->output.empty()) send_statuses(client);
     }
+    /// Acknowledges a durable change to its author.
+    void acknowledge(const PendingUpdate& change) {
+        RoomClient* const author =
+            change.statuses != 0 ? clients_.find_client(change.author) : nullptr;
+        if (author != nullptr && author->core.joined()) acknowledge(*author, change.statuses);
+    }
     /// Sends a frame as it is to all clients of a room except one.
     void broadcast(const RoomBase& room, BytesView frame, std::uint64_t except) {
         const auto shared = Ref<RoomFrame>::make(to_bytes(frame));
-        for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
+        for (RoomClient* const client : room.clients) {
             if (client->core.joined() && !client->is(except)) send_raw(*client, shared);
         }
     }
     /// Sends a message to all clients of a room except one, if their frames have addresses.
     void broadcast(const RoomBase& room, const part::RoomMessage& message, std::uint64_t except) {
         const MessageFrames::Scope frames{frames_};
-        for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
+        for (RoomClient* const client : room.clients) {
             if (!client->connection->has_addresses() || client->is(except)) continue;
             if (client->core.joined()) send_raw(*client, frames_.of(*client, message));
         }
@@ -235,14 +466,12 @@ public:
     /// The clocks of a room have risen. Sends all states to the clients that have returned,
     /// and to the others what raises their own clocks.
     void send_lifts(Room& room) {
-        recipients_ = room.clients;
         std::vector<std::uint64_t> ids;
-        for (const RoomClient* const client : recipients_) ids.push_back(client->id);
+        for (const RoomClient* const client : room.clients) ids.push_back(client->id);
         const std::vector<Bytes> own = room.awareness.states_of(ids, no_limit, true);
         for (std::size_t i = 0; i < own.size(); ++i) {
-            RoomClient& client = *recipients_[i];
-            // A failed client ends the other clients of its connection, too.
-            if (client.room != &room || client.core.draining()) continue;
+            RoomClient& client = *room.clients[i];
+            if (client.core.draining()) continue;
             if (std::exchange(client.backlog.awareness.returned, false))
                 send_all_awareness(client, false);
             else if (!own[i].empty())
@@ -275,14 +504,11 @@ public:
     void catch_up(ClientConnection& connection) {
         while (!connection.output.empty()) {
             const ConnectionOutbox::Waiting& next = connection.output.front();
-            const SendResult sent =
-                connection.ops->send(connection, next.address.get(), next.frame->bytes);
+            const SendResult sent = send(connection, next.address.get(), next.frame->bytes);
             if (sent == SendResult::busy) return wait(connection);
             const std::size_t size = next.size();
             connection.output.pop();
-            if (sent == SendResult::rejected)
-                return closer_.close_connection_and_report(
-                    connection, make_error_code(RoomErrc::frame_too_large));
+            if (sent == SendResult::rejected) return fail(connection, RoomErrc::frame_too_large);
             connection.note_sent(size, context_.now);
             // A peer may have nothing to send, and a query waits behind its output.
             connection.alive.pulse.output_left(context_.now);
@@ -325,10 +551,7 @@ private:
         const Bytes missing = *std::move(diff);
         // Cutting it would delay all clients, for nothing.
         if (missing.size() > most) return RoomErrc::too_slow;
-        for (RoomClient* const client : to) {
-            // A failed client ends the other clients of its connection, too.
-            if (client->core.joined()) send_pieces(*client, missing, last, counts);
-        }
+        for (RoomClient* const client : to) send_pieces(*client, missing, last, counts);
         return {};
     }
     /// Whether the answer to a client's state vector may begin now. If not, it is tried again at
@@ -417,10 +640,9 @@ private:
     void send_long_update(Room& room, BytesView update, const UpdateOrigin& origin) {
         std::optional<Bytes> before;
         std::vector<PiecesOf> written;
-        recipients_ = room.clients;
-        for (std::size_t left = recipients_.size(); left-- != 0;) {
-            RoomClient& client = *recipients_[left];
-            if (client.room != &room || !takes_updates(client, origin)) continue;
+        for (std::size_t left = room.clients.size(); left-- != 0;) {
+            RoomClient& client = *room.clients[left];
+            if (!takes_updates(client, origin)) continue;
             if (client.connection->output.counted() != 0) {
                 if (!before) before = room.document.state_vector();
                 client.backlog.lag_from = *before;
@@ -431,8 +653,7 @@ private:
             });
             if (own == written.end())
                 own = written.insert(own, {client.connection->ops, write_pieces(client, update)});
-            for (std::size_t i = 0; i < own->pieces.size() && client.core.joined(); ++i)
-                give(client, own->pieces[i], true);
+            for (const Ref<RoomFrame>& piece : own->pieces) give(client, piece, true);
         }
         frames_.measure(context_, origin.since);
     }
@@ -453,8 +674,7 @@ private:
     void send_raw(RoomClient& client, const Ref<RoomFrame>& frame) {
         const ConnectionOutbox& output = client.connection->output;
         if (!output.empty() && output.counted() + frame->bytes.size() > waiting_max())
-            return closer_.close_and_report(client, make_error_code(RoomErrc::too_slow),
-                                            "client_bytes_max");
+            return fail(client, RoomErrc::too_slow, "client_bytes_max");
         give(client, frame, true);
     }
     /// Sends the changed awareness states of a room to all its clients.
@@ -466,11 +686,9 @@ private:
             if (piece.empty()) break;
             const part::RoomMessage message{Kind::awareness, piece};
             const MessageFrames::Scope frames{frames_};
-            recipients_ = room.clients;
-            for (std::size_t left = recipients_.size(); left-- != 0;) {
-                RoomClient& client = *recipients_[left];
-                // A failed client ends the other clients of its connection, too.
-                if (client.room != &room || client.core.draining()) continue;
+            for (std::size_t left = room.clients.size(); left-- != 0;) {
+                RoomClient& client = *room.clients[left];
+                if (client.core.draining()) continue;
                 if (std::find(behind_.begin(), behind_.end(), client.id) == behind_.end())
                     give_awareness(client, frames_.of(client, message), before);
                 else
@@ -498,7 +716,7 @@ private:
             const bool ends = !connection.output.answer.chunks->has_more();
             if (ends) connection.output.answer.chunks.reset();
             send_pieces(client, part, ends ? Kind::state : Kind::update, false);
-            if (ends && client.core.joined() && connection.has_addresses()) request_state(client);
+            if (ends && connection.has_addresses()) request_state(client);
         }
         note_taken(connection);
     }
@@ -528,7 +746,7 @@ private:
             return false;
         }
         if (sent == SendResult::rejected) {
-            closer_.close_and_report(client, make_error_code(RoomErrc::frame_too_large));
+            fail(client, RoomErrc::frame_too_large);
         } else {
             client.connection->note_sent(frame.size(), context_.now);
         }
@@ -564,23 +782,31 @@ private:
                 const Bytes frame = client.write({Kind::awareness, piece});
                 const SendResult sent = send(client, frame);
                 if (sent == SendResult::busy) return wait(*client.connection);
-                if (sent == SendResult::rejected)
-                    return closer_.close_and_report(client,
-                                                    make_error_code(RoomErrc::frame_too_large));
+                if (sent == SendResult::rejected) return fail(client, RoomErrc::frame_too_large);
                 client.connection->note_sent(frame.size(), context_.now);
             }
             client.backlog.awareness.from = walk;
             if (ends) client.backlog.awareness.from.reset();
         }
     }
+    [[nodiscard]] static SendResult send(ClientConnection& connection, const RoomFrame* address,
+                                         const Bytes& frame) {
+        if (connection.end.failed) return SendResult::down;
+        return connection.ops->send(connection, address, frame);
+    }
     [[nodiscard]] static SendResult send(RoomClient& client, const Bytes& frame) {
-        return client.connection->ops->send(*client.connection, client.address.get(), frame);
+        return send(*client.connection, client.address.get(), frame);
+    }
+    void fail(const RoomClient& client, const std::error_code& why, std::string_view limit = {}) {
+        context_.fail_output(*client.connection, {client.id, why, limit});
+    }
+    void fail(ClientConnection& connection, const std::error_code& why) {
+        context_.fail_output(connection, {connection.id, why});
     }
     void give(RoomClient& client, const Ref<RoomFrame>& frame, bool counts) {
         if (client.connection->output.empty()) {
             const SendResult sent = send(client, frame->bytes);
-            if (sent == SendResult::rejected)
-                return closer_.close_and_report(client, make_error_code(RoomErrc::frame_too_large));
+            if (sent == SendResult::rejected) return fail(client, RoomErrc::frame_too_large);
             if (sent != SendResult::busy)
                 return client.connection->note_sent(frame->bytes.size(), context_.now);
             wait(*client.connection);
@@ -597,11 +823,10 @@ private:
         send_statuses(client);
         if (client.backlog.lag_from && client.room->core.live()) resync(client);
         // A client with output comes back here later; nothing else continues an empty outbox.
-        if (!client.core.joined() || !client.connection->output.empty()) return;
+        if (!client.connection->output.empty()) return;
         if (client.backlog.awareness.from)
             continue_awareness(client, client.backlog.awareness.from->until == 0);
-        if (client.backlog.state_vector && client.core.joined() && client.room->core.live())
-            retry_answer(client);
+        if (client.backlog.state_vector && client.room->core.live()) retry_answer(client);
         continue_request(client);
     }
     void send_statuses(RoomClient& client) {
@@ -623,9 +848,9 @@ private:
             // An answer that waits has all that it lacks.
             if (!client.backlog.state_vector) {
                 if (const std::error_code e = send_difference(client, room, std::move(had)))
-                    return closer_.close_and_report(client, e);
+                    return fail(client, e);
             }
-            if (!client.core.joined()) return;
+            if (client.connection->end.failed) return;
             if (!client.backlog.lag_from) ++context_.counters.resyncs;
         }
     }
@@ -663,22 +888,20 @@ private:
     void retry_answer(RoomClient& client) {
         if (!may_answer(client)) return;
         const Bytes theirs = *client.take_state_vector();
-        if (const std::error_code e = begin_answer(client, theirs, false))
-            closer_.close_and_report(client, e);
+        if (const std::error_code e = begin_answer(client, theirs, false)) fail(client, e);
     }
 
     /// The most frames of a connection that may wait; more are an abuse.
     static constexpr std::size_t own_max = 256;
 
     TurnContext& context_;
-    Closer& closer_;
-    ReplyBudget<Closer> reply_budget_;
+    const ClientTable& clients_;
+    ReplyBudget reply_budget_;
     LagDifference difference_{};
     Instant turn_ = always;
     std::size_t done_ = 0;  ///< bytes that were compared and cut in this turn
     MessageFrames frames_{};
-    std::vector<RoomClient*> recipients_;  ///< of one message: some may leave as it is sent
-    std::vector<std::uint64_t> behind_;    ///< of one piece of awareness
+    std::vector<std::uint64_t> behind_;  ///< of one piece of awareness
     AwareRooms aware_{};
 };
 

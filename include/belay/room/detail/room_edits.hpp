@@ -6,10 +6,13 @@
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
 #include <list>          // std::list
+#include <optional>      // std::optional
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 
+#include <belay/room/detail/persistence_scheduler.hpp>
+#include <belay/room/detail/room_replication.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/room_errc.hpp>
@@ -17,17 +20,14 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The edits of rooms. An edit is checked and appended to the storage (`update`). When the storage
-/// has flushed it, it is sent to the clients and applied (`durable`), or its author is closed
-/// (`not_durable`).
+/// has flushed it (`take`), it is sent to the clients and applied, or its author is closed.
 ///
 /// `Parts` names the parts of the manager. This part calls
-/// - `Scheduler`: `append`, to store an edit,
-/// - `Rooms`: `step` and `end_history`,
-/// - `Delivery`: `send_update`, to send edits,
-/// - `Sessions`: `acknowledge` and `pause_reading`, to acknowledge edits, and to limit their
-///   author,
-/// - `Closer`: `close_author_and_report`, to close the author of an edit that was not stored,
-/// - `Replication`: `on_durable` and `on_lost`, for the edits of other servers,
+/// - `Scheduler`: `append` and `unqueue`, to store an edit,
+/// - `Rooms`: `empty_document`, `end_history`, `process` and `step`,
+/// - `Delivery`: `acknowledge` and `send_update`, to send edits,
+/// - `Replication`: `on_durable`, `on_lost`, `on_reloaded`, `run` and `subscribe`, for the edits of
+///   other servers,
 /// - `Imports`: `answer_known`, `answer_or_hold`, `fail_change` and `hold`, for the edits of an
 ///   import.
 ///
@@ -35,9 +35,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class Parts>
 class RoomEdits {
     using Document = typename Parts::Document;
-    using Closer = typename Parts::Closer;
     using Delivery = typename Parts::Delivery;
-    using Sessions = typename Parts::Sessions;
     using Scheduler = typename Parts::Scheduler;
     using Replication = typename Parts::Replication;
     using Imports = typename Parts::Imports;
@@ -50,9 +48,7 @@ public:
     /// The parts that this one calls.
     struct Dependencies {
         Rooms& rooms;
-        Closer& closer;
         Delivery& delivery;
-        Sessions& sessions;
         Scheduler& scheduler;
         Replication& replication;
         Imports& imports;
@@ -61,9 +57,7 @@ public:
     RoomEdits(TurnContext& context, const Dependencies& parts) noexcept
         : context_{context},
           rooms_{parts.rooms},
-          closer_{parts.closer},
           delivery_{parts.delivery},
-          sessions_{parts.sessions},
           scheduler_{parts.scheduler},
           replication_{parts.replication},
           imports_{parts.imports} {}
@@ -88,25 +82,71 @@ public:
         return {};
     }
 
-    // ---- for the scheduler ----------------------------------------------------------------------
+    // ---- for the manager ------------------------------------------------------------------------
 
-    /// The pending changes of a room that were in the last flush are durable, in the history
-    /// `flushed.epoch`. `flushed.position` is that of the last one.
-    void durable(RoomBase& base, const RoomHistory& flushed) {
-        auto& room = static_cast<Room&>(base);
+    /// Sends and applies what a flush has made durable, and drops what it has not.
+    void take(const EndedFlush& flush) {
+        for (RoomBase* const room : flush.of.rooms)
+            rooms_.process(*room, [&] { take(static_cast<Room&>(*room), flush); });
+        // The changes of those that were flushed are dropped already.
+        for (RoomBase* const room : flush.later)
+            if (room->pending.size() != 0)
+                rooms_.process(*room, [&] { take(static_cast<Room&>(*room), flush); });
+    }
+
+    // ---- changes of other servers ---------------------------------------------------------------
+
+    /// A room's turn: applies the changes that have arrived from other servers.
+    void receive(Room& room) {
+        std::optional<ReceivedChanges> changes = replication_.run(room);
+        if (!changes) return;
+        if (changes->saved) rooms_.step(room, Event::saved_elsewhere);
+        if (room.evicted) return;
+        if (changes->ended)
+            return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
+        for (const part::FanoutBatch::Entry& entry : changes->entries) take(room, entry);
+        if (changes->go_on) replication_.subscribe(room);
+    }
+    /// A room was loaded again after a loss, and was in use meanwhile: merges the document and the
+    /// stored room.
+    void merge(Room& room, const PersistenceError& error, std::optional<StoredRoom>& stored) {
+        std::optional<LoadDifference> difference =
+            replication_.on_reloaded(room, error, stored, rooms_.empty_document());
+        if (!difference) return;
+        ReplicationState& state = *room.replication;
+        for (const Bytes& update : difference->theirs) enter(room, update);
+        room.history.position = state.covers_entries() ? state.progress.read : 0;
+        if (difference->uncovered) rooms_.step(room, Event::uncovered);
+        for (const Bytes& update : difference->ours) {
+            if (scheduler_.append(room, {.update = update, .known = true})) {
+                replication_.on_lost(room, true);
+                break;
+            }
+            rooms_.step(room, Event::appended);
+        }
+        if (state.restore != Restore::waiting) replication_.subscribe(room);
+    }
+
+private:
+    /// The pending changes of a room that were in a flush are durable, or all of them are lost,
+    /// because later ones depend on the rejected one.
+    void take(Room& room, const EndedFlush& flush) {
+        if (!flush.has_succeeded()) {
+            if (const PersistenceError why = flush.error_of(room.id)) {
+                scheduler_.unqueue(room);
+                // An ended history is not a failure.
+                if (!flush.has_failed() && why.code != RoomErrc::history_reset)
+                    context_.report_failure(room.id, why);
+                return not_durable(room, why);
+            }
+        }
+        const RoomHistory flushed = flush.history_of(room.id);
         if (!take_epoch(room, flushed.epoch))
             return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
         while (room.pending.flushing() != 0) first_is_durable(room, flushed.position);
     }
-    /// The first pending change of a room is durable.
-    void first_is_durable(Room& room, std::uint64_t position) {
-        PendingUpdate change = room.pending.take_first();
-        replication_.on_durable(room, change, position);
-        apply_durable(room, change);
-    }
     /// None of the pending changes of a room is durable.
-    void not_durable(RoomBase& base, const PersistenceError& why) {
-        auto& room = static_cast<Room&>(base);
+    void not_durable(Room& room, const PersistenceError& why) {
         if (room.evicted) return;
         context_.counters.lost_updates += room.pending.size();
         if (why.code == RoomErrc::history_reset) {
@@ -116,18 +156,17 @@ public:
         // clients read the document as it is.
         if constexpr (Replication::is_single_server) {
             room.after_load.vector_before = room.document.state_vector();
-            sessions_.pause_reading(room);
+            for (RoomClient* const client : room.clients) pause_reading(*client);
         }
         bool known = false;
         bool edited = false;
         std::list<PendingUpdate> lost = room.pending.take_all();
-        // All are answered before a client is closed, which may throw.
         for (PendingUpdate& change : lost) imports_.fail_change(change, why);
         imports_.answer_known(room, why);
         for (const PendingUpdate& change : lost) {
             known = known || change.in_document;
             edited = edited || !change.in_document;
-            closer_.close_author_and_report(change.author, make_error_code(RoomErrc::not_durable));
+            context_.ended_clients.push_back({change.author, RoomErrc::not_durable});
         }
         // Changes of the document are tried again, and the room is held until they are stored.
         if (context_.run.phase == Phase::stopping && edited)
@@ -135,8 +174,22 @@ public:
         replication_.on_lost(room, known);
         rooms_.step(room, Replication::is_single_server ? Event::lost : Event::dropped);
     }
-
-    // ---- for replication ------------------------------------------------------------------------
+    /// The first pending change of a room is durable.
+    void first_is_durable(Room& room, std::uint64_t position) {
+        PendingUpdate change = room.pending.take_first();
+        replication_.on_durable(room, change, position);
+        apply_durable(room, change);
+    }
+    /// Applies a change that is durable, and acknowledges it to its author.
+    void apply_durable(Room& room, PendingUpdate& change) {
+        const bool is_import = imports_.hold(room, change);
+        context_.counters.durable.add(elapsed(change.since, context_.now));
+        if (!change.in_document)
+            broadcast_and_apply(room, change.update, {change.author, change.since});
+        if (is_import) imports_.answer_or_hold(room);
+        delivery_.acknowledge(change);
+        rooms_.step(room, Event::applied);
+    }
 
     /// Sends an update to all clients except its author, and applies it to the document.
     void broadcast_and_apply(Room& room, BytesView update, const UpdateOrigin& origin) {
@@ -147,24 +200,47 @@ public:
         room.notifications.change_waits = true;
         ++context_.counters.updates;
     }
-
-private:
-    /// Applies a change that is durable, and acknowledges it to its author.
-    void apply_durable(Room& room, PendingUpdate& change) {
-        const bool is_import = imports_.hold(room, change);
-        context_.counters.durable.add(elapsed(change.since, context_.now));
-        if (!change.in_document)
-            broadcast_and_apply(room, change.update, {change.author, change.since});
-        if (is_import) imports_.answer_or_hold(room);
-        sessions_.acknowledge(change);
-        rooms_.step(room, Event::applied);
+    /// Processes a stored change, of this server or another one.
+    void take(Room& room, const part::FanoutBatch::Entry& entry) {
+        ReplicationState& state = *room.replication;
+        if (entry.position <= state.progress.read) return;
+        state.progress.read = entry.position;
+        const bool ours = entry.change.server == context_.last_change.server;
+        if (ours && room.pending.begins_with(entry.change.sequence)) {
+            // The entry has arrived before the answer of the flush.
+            first_is_durable(room, entry.position);
+        } else if (!ours || !state.own.has(entry.change.sequence)) {
+            enter(room, entry.update);
+        }
+        if (!state.covers_entries()) return;
+        room.history.position = entry.position;
+        // A save that began before the entry arrived has not covered the change. A change whose
+        // flush was not answered is this server's, too: no other one saves for it.
+        if (ours) rooms_.step(room, Event::uncovered);
+    }
+    /// Applies a stored change, also if it exceeds a limit here: the server that stored it has
+    /// decided. A malformed one is skipped. One that this server cannot read stays stored: no
+    /// snapshot of this server covers it.
+    void enter(Room& room, BytesView update) {
+        const auto adds = room.document.check(update);
+        if (adds.has_value() && !*adds) return;
+        if (!adds.has_value()) {
+            const auto exceeded = static_cast<std::error_code>(adds.error());
+            Document trial{rooms_.empty_document()};
+            const auto error = static_cast<std::error_code>(trial.apply(update));
+            if (error && !is_malformed_update(error)) room.replication->frozen = true;
+            // When another server compacted its document is no failure.
+            if (error || !is_document_full(exceeded))
+                context_.report_failure(
+                    room.id, {error ? error : exceeded, {}, "a change from another server"});
+            if (error) return;
+        }
+        broadcast_and_apply(room, update, {});
     }
 
     TurnContext& context_;
     Rooms& rooms_;
-    Closer& closer_;
     Delivery& delivery_;
-    Sessions& sessions_;
     Scheduler& scheduler_;
     Replication& replication_;
     Imports& imports_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>     // std::any_of
 #include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint32_t
 #include <functional>    // std::less
 #include <map>           // std::map
 #include <optional>      // std::optional
@@ -26,15 +27,14 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// decide; this part does what they return.
 ///
 /// `Parts` names the parts of the manager. This part calls
-/// - `Closer`: `close` and `close_and_report`, for the clients of a room that ends,
-/// - `Sessions`: `acknowledge` and `on_loaded`, for the clients of a room that was loaded,
-/// - `Delivery`: `forget`, `queue_awareness` and `send_lifts`, to send awareness,
-/// - `Scheduler`: `begin_load`, `end_requested_save`, `forget`, `queue_save`,
-///   `take_load` and `take_save`, to load and save,
-/// - `Replication`: `on_created`, `on_evicted`, `on_held_back`, `on_loaded`, `on_loaded_uncovered`,
-///   `on_reloaded`, `on_saved`, `publish_left`, `publish_state`, `run` and `take_parts`, for other
-///   servers,
-/// - `Admin`: `wait_for_history_change`, for erases and resets,
+/// - `Delivery`: `acknowledge`, `forget`, `queue_awareness` and `send_lifts`, to send,
+/// - `Scheduler`: `begin_load`, `begin_loads`, `begin_requested_save`, `begin_save`,
+///   `end_requested_save`, `forget`, `queue_save`, `repeat_requests`, `take_load`,
+///   `take_next_save`, `take_requests`, `take_save` and `takes_request`, to load and save,
+/// - `Edits`: `merge` and `receive`, for the edits of other servers,
+/// - `Replication`: `on_created`, `on_evicted`, `on_held_back`, `on_loaded`, `on_saved`,
+///   `publish_left`, `publish_state` and `take_parts`, for other servers,
+/// - `Admin`: `awaits` and `wait_for_history_change`, for erases and resets,
 /// - `Imports`: `answer_known`, `fail_all`, `on_compared` and `on_loaded`, for the imports of a
 ///   room.
 ///
@@ -42,9 +42,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class Parts>
 class RoomRegistry {
     using Document = typename Parts::Document;
-    using Closer = typename Parts::Closer;
     using Delivery = typename Parts::Delivery;
-    using Sessions = typename Parts::Sessions;
+    using Edits = typename Parts::Edits;
     using Scheduler = typename Parts::Scheduler;
     using Replication = typename Parts::Replication;
     using Admin = typename Parts::Admin;
@@ -59,9 +58,8 @@ public:
 
     /// The parts that this one calls.
     struct Dependencies {
-        Closer& closer;
         Delivery& delivery;
-        Sessions& sessions;
+        Edits& edits;
         Scheduler& scheduler;
         Replication& replication;
         Admin& admin;
@@ -70,9 +68,8 @@ public:
 
     RoomRegistry(TurnContext& context, const Dependencies& parts, const Document& empty)
         : context_{context},
-          closer_{parts.closer},
           delivery_{parts.delivery},
-          sessions_{parts.sessions},
+          edits_{parts.edits},
           scheduler_{parts.scheduler},
           replication_{parts.replication},
           admin_{parts.admin},
@@ -87,7 +84,21 @@ public:
     [[nodiscard]] Instant deadline() const noexcept {
         return lists_.evicted.empty() ? machines_.deadline() : always;
     }
-    void turn() { static_cast<void>(machines_.advance(context_.now)); }
+    /// Runs the turns of the rooms.   Returns: those that were loaded, also again.
+    [[nodiscard]] std::vector<Room*> turn() {
+        static_cast<void>(machines_.advance(context_.now));
+        return std::exchange(lists_.loaded, {});
+    }
+    /// Begins the loads and saves that are queued, and those that the storage requests.
+    void begin_loads_and_saves() {
+        // It copies the empty document, which may throw. The next turn tries it again.
+        if (!context_.errors.attempt([&] { save_requested(); })) scheduler_.repeat_requests();
+        scheduler_.begin_loads();
+        while (RoomBase* const room = scheduler_.take_next_save())
+            process(*room, [&] {
+                scheduler_.begin_save(*room, static_cast<Room&>(*room).document.snapshot());
+            });
+    }
     /// Destroys the rooms that were evicted in this turn.
     void destroy_evicted() {
         if (lists_.evicted.empty()) return;
@@ -137,8 +148,8 @@ public:
         if (todo.evict) {
             auto joined = evict(room, is_idle(todo) ? std::error_code{} : why_ended());
             if (todo.close_clients)
-                each_of(room, std::move(joined), [&](RoomClient& client) {
-                    closer_.close_and_report(client, make_error_code(RoomErrc::not_loaded));
+                each_of(room, std::move(joined), [&](const RoomClient& client) {
+                    context_.ended_clients.push_back({client.id, RoomErrc::not_loaded});
                 });
         }
         if (!room.evicted) keep_held(room), note_idle(room);
@@ -156,15 +167,14 @@ public:
         delivery_.queue_awareness(room);
         step(room, Event::left);
     }
-    /// Ends a history: closes the clients that have seen it, and drops changes that are not stored.
-    /// Complexity: that of closing the clients of the room.
+    /// Ends a history: closes the clients that have seen it, later in the turn, and drops changes
+    /// that are not stored.   Complexity: O(clients of the room).
     void end_history(Room& room, const std::error_code& why) {
-        each_of(room, evict(room, why), [&](RoomClient& client) {
+        each_of(room, evict(room, why), [&](const RoomClient& client) {
             // Only clients that have seen the old history get the code for a reset.
             const bool has_seen = why == RoomErrc::room_erased || client.core.joined();
-            const auto shown = has_seen ? why : make_error_code(RoomErrc::not_loaded);
-            context_.count_close(shown);
-            closer_.close(client, shown);
+            context_.ended_clients.push_back(
+                {client.id, has_seen ? why : RoomErrc::not_loaded, {}, false});
         });
     }
     // ---- for the machine group ------------------------------------------------------------------
@@ -173,8 +183,6 @@ public:
     void run(Room& room) {
         process(room, [&] { run_room(room); });
     }
-
-    // ---- for the scheduler ----------------------------------------------------------------------
 
     /// Runs `f`, which changes a room. If it throws, the room and its clients are ended: they
     /// connect again, and the room is loaded as it is stored.
@@ -189,30 +197,17 @@ public:
             if (!base.evicted) end_history(static_cast<Room&>(base), RoomErrc::not_loaded);
         });
     }
-    /// Saves a room at once, because the storage needs the space of its changes.
-    /// Returns: false if the room cannot be in memory, or has no history.
-    [[nodiscard]] bool save_requested(const std::string& room_id) {
-        std::error_code error;
-        // Not in the turns of calls: loads of calls that hang would keep the storage full.
-        Room* const room = can_add_room() ? find_or_make(room_id, error, Opener{}) : find(room_id);
-        if (room == nullptr) return false;
-        if (!room->core.live())
-            room->after_load.save = true;
-        else if (room->history.epoch == no_id)
-            return false;
-        else
-            step(*room, Event::save_requested);
-        return true;
-    }
 
 private:
     /// Lists of rooms.
+    /// - Those that were loaded in this turn, whose clients do not know it yet.
     /// - Those that are destroyed at the end of the turn.
     /// - Those that would be destroyed if they were not held, the longest first.
     /// - Those that can be evicted: first the saved ones, then those whose saves fail, and then
     ///   those whose save has not begun, the longest idle first.
     struct Lists {
         std::multimap<std::string, driver::GroupedMachine<Machine>, std::less<>> evicted{};
+        std::vector<Room*> loaded{};
         std::vector<Room*> held{};
         std::set<Account::IdleRoom> idle{};
     };
@@ -254,6 +249,32 @@ private:
         if (!admin_.wait_for_history_change(room.id)) scheduler_.begin_load(room, by.turns);
         return &room;
     }
+    void save_requested() {
+        for (const std::string& id : scheduler_.take_requests()) {
+            if (!scheduler_.takes_request()) return;
+            if (admin_.awaits(id) || !save_requested(id)) continue;
+            scheduler_.begin_requested_save(id);
+            // A save that has failed waits for its retry, which the request does not hasten.
+            const Room* const room = find(id);
+            if (room == nullptr || (room->core.live() && !room->core.saving()))
+                scheduler_.end_requested_save(id);
+        }
+    }
+    /// Saves a room at once, because the storage needs the space of its changes.
+    /// Returns: false if the room cannot be in memory, or has no history.
+    [[nodiscard]] bool save_requested(const std::string& room_id) {
+        std::error_code error;
+        // Not in the turns of calls: loads of calls that hang would keep the storage full.
+        Room* const room = can_add_room() ? find_or_make(room_id, error, Opener{}) : find(room_id);
+        if (room == nullptr) return false;
+        if (!room->core.live())
+            room->after_load.save = true;
+        else if (room->history.epoch == no_id)
+            return false;
+        else
+            step(*room, Event::save_requested);
+        return true;
+    }
     void run_room(Room& room) {
         if (room.evicted) return;
         BELAY_INVARIANT(room.core.clients() == room.clients.size() + room.after_load.clients.size(),
@@ -272,7 +293,7 @@ private:
             if (!error) context_.report(RoomEvent::Kind::saved, room);
             on_save(room, error);
         }
-        if (!room.evicted) replication_.run(room);
+        if (!room.evicted) edits_.receive(room);
         if (room.evicted) return;
         if (room.replication && room.replication->loss.take_held_statuses()) acknowledge(room);
         room.awareness.expire(context_.now);
@@ -292,7 +313,10 @@ private:
     /// A shared storage has all changes of a room: answers those who wait for that.
     void acknowledge(Room& room) {
         imports_.answer_known(room, {});
-        sessions_.acknowledge(room);
+        for (RoomClient* const client : room.clients) {
+            const std::uint32_t held = std::exchange(client->backlog.statuses_held, 0);
+            if (held != 0) delivery_.acknowledge(*client, held);
+        }
     }
     /// Fills the document of a room from what is stored.   Returns: whether it is a document.
     [[nodiscard]] bool take_stored(Room& room, std::optional<StoredRoom>& found) {
@@ -320,7 +344,7 @@ private:
     }
     void on_load(Room& room, PersistenceError& error, std::optional<StoredRoom>& found) {
         if (room.core.live()) {
-            replication_.on_reloaded(room, error, found);
+            edits_.merge(room, error, found);
             return imports_.on_compared(room, error);
         }
         const std::optional<Event> uncovered = uncovered_of(found);
@@ -337,15 +361,14 @@ private:
         step(room, Event::loaded);
         if (room.evicted) return;
         if (uncovered) step(room, *uncovered);
-        if (uncovered == Event::loaded_uncovered) replication_.on_loaded_uncovered(room);
         // A history that was erased meanwhile has nothing to save.
         if (std::exchange(room.after_load.save, false) && room.history.epoch != no_id)
             step(room, Event::save_requested);
         // A save that has failed waits for its retry.
         if (!room.evicted && !room.core.saving()) scheduler_.end_requested_save(room.id);
-        replication_.on_loaded(room);
-        sessions_.on_loaded(room);
-        if (!room.evicted) imports_.on_loaded(room);
+        replication_.on_loaded(room, uncovered == Event::loaded_uncovered);
+        lists_.loaded.push_back(&room);
+        imports_.on_loaded(room);
     }
     /// A save has ended, with or without an error.
     void on_save(Room& room, const PersistenceError& error) {
@@ -488,9 +511,8 @@ private:
     }
 
     TurnContext& context_;
-    Closer& closer_;
     Delivery& delivery_;
-    Sessions& sessions_;
+    Edits& edits_;
     Scheduler& scheduler_;
     Replication& replication_;
     Admin& admin_;

@@ -13,8 +13,8 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
-#include <belay/room/detail/limited_error.hpp>
 #include <belay/room/detail/peer_message.hpp>
+#include <belay/room/detail/persistence_scheduler.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/room/fanout_like.hpp>
@@ -57,38 +57,39 @@ template <DocumentLike D, DocumentLike Other>
     return true;
 }
 
+/// The changes that a room has received from other servers, in the order of their processing.
+struct ReceivedChanges {
+    bool saved = false;  ///< another server has saved all that was loaded here
+    bool ended = false;  ///< the history of the room is over
+    bool go_on = false;  ///< subscribe again when the entries are processed
+    std::vector<part::FanoutBatch::Entry> entries{};
+};
+/// How the document and the stored room differ after a loss.
+struct LoadDifference {
+    std::vector<Bytes> theirs{};  ///< what the document lacks
+    std::vector<Bytes> ours{};    ///< what the storage lacks
+    bool uncovered = false;       ///< the storage has changes that no snapshot covers
+};
+
 /// Replicates rooms between servers. Each room subscribes to the changes after the last one that it
 /// read. It processes one answer in a turn, and then subscribes again. After a failure it continues
 /// with its document, subscribes later, and stores again what the storage has lost.
 ///
-/// `Parts` names the parts of the manager. This part calls
-/// - `Edits`: `first_is_durable` and `broadcast_and_apply`, for the changes of other servers,
-/// - `Rooms`: `step`, `end_history` and `empty_document`,
-/// - `Scheduler`: `append`, `begin_load` and `persistence`, for the calls of the storage,
-/// - `Delivery`: `queue_awareness`.
+/// It returns what was received: RoomEdits applies it.
 ///
 /// Thread safety: the manager's home thread.
-template <class Parts>
+template <PersistenceLike Persistence, DocumentLike Document>
 class RoomReplication {
-    using Document = typename Parts::Document;
-    using Fanout = FanoutOf<typename Parts::Persistence>;
-    using Delivery = typename Parts::Delivery;
-    using Rooms = typename Parts::Rooms;
-    using Edits = typename Parts::Edits;
-    using Scheduler = typename Parts::Scheduler;
+    using Fanout = FanoutOf<Persistence>;
+    using Scheduler = PersistenceScheduler<Persistence>;
 
 public:
     using Room = RoomState<Document>;
     using Kind = PeerMessage::Kind;
     static constexpr bool is_single_server = std::is_same_v<Fanout, NoFanout>;
 
-    RoomReplication(TurnContext& context, Delivery& delivery, Rooms& rooms, Edits& edits,
-                    Scheduler& scheduler) noexcept
-        : context_{context},
-          delivery_{delivery},
-          rooms_{rooms},
-          edits_{edits},
-          scheduler_{scheduler} {}
+    RoomReplication(TurnContext& context, Scheduler& scheduler) noexcept
+        : context_{context}, scheduler_{scheduler} {}
     RoomReplication(const RoomReplication&) = delete;
     RoomReplication& operator=(const RoomReplication&) = delete;
 
@@ -102,9 +103,11 @@ public:
             room.replication->subscription.attach(room.waker);
         }
     }
-    /// Called after the first load.
-    void on_loaded(RoomBase& room) {
+    /// Called after the first load. `announces`: other servers need not save the many changes that
+    /// no snapshot covers, because this one does.
+    void on_loaded(RoomBase& room, bool announces) {
         if constexpr (!is_single_server) {
+            room.notifications.save_waits = announces;
             RoomProgress& progress = room.replication->progress;
             progress.loaded = progress.read = room.history.position;
             forget_own(room);
@@ -112,8 +115,8 @@ public:
             subscribe(room);
         }
     }
-    /// A room's turn.
-    void run(Room& room) {
+    /// A room's turn.   Returns: what it has received, if something has arrived.
+    [[nodiscard]] std::optional<ReceivedChanges> run(Room& room) {
         if constexpr (!is_single_server) {
             ReplicationState& state = *room.replication;
             if (room.notifications.awareness.due <= context_.now) publish_awareness(room);
@@ -121,26 +124,38 @@ public:
                 state.again_at = never;
                 state.loss.needs_load ? load_again(room) : subscribe(room);
             }
-            if (state.subscription.answered()) take(room);
+            if (state.subscription.answered()) return take(room);
+        }
+        return std::nullopt;
+    }
+    void subscribe(RoomBase& room) {
+        if constexpr (!is_single_server) {
+            ReplicationState& state = *room.replication;
+            fanout().subscribe(room.id, known_epoch(room), state.progress.read,
+                               state.subscription.ask());
+            state.threw = fanout().take_exception_text();
+            room.waker.touch();
         }
     }
     /// Processes the load that a gap requested; the room was in use meanwhile.
-    void on_reloaded(Room& room, const PersistenceError& error, std::optional<StoredRoom>& stored) {
+    /// Returns: nothing if the load has failed; it is tried again.
+    [[nodiscard]] std::optional<LoadDifference> on_reloaded(Room& room,
+                                                            const PersistenceError& error,
+                                                            std::optional<StoredRoom>& stored,
+                                                            const Document& empty) {
         if constexpr (!is_single_server) {
-            Document theirs{rooms_.empty_document()};
+            Document theirs{empty};
             const std::error_code wrong = error ? error.code : take_parts(room.id, theirs, stored);
-            if (wrong) {
-                if (!error)
-                    report_failure(room, {wrong, {}, "the data that another server stored"});
-                // The fan-out may assume that the room was loaded, and report no gap again.
-                if (!error || wrong == RoomErrc::no_answer)
-                    room.replication->loss.needs_load = true;
-                return retry_later(room, wrong);
+            if (!wrong) {
+                room.replication->loss.needs_load = false;
+                return compare(room, theirs, stored);
             }
-            room.replication->loss.needs_load = false;
-            catch_up(room, theirs, stored);
-            if (room.replication->restore != Restore::waiting) subscribe(room);
+            if (!error) report_failure(room, {wrong, {}, "the data that another server stored"});
+            // The fan-out may assume that the room was loaded, and report no gap again.
+            if (!error || wrong == RoomErrc::no_answer) room.replication->loss.needs_load = true;
+            retry_later(room, wrong);
         }
+        return std::nullopt;
     }
 
     /// Fills an empty document with what is stored of a room. `room_id` is for reports.
@@ -210,10 +225,6 @@ public:
 
     // ---- saves and evictions --------------------------------------------------------------------
 
-    /// The room was loaded with many changes that no snapshot covers.
-    void on_loaded_uncovered(RoomBase& room) const noexcept {
-        if constexpr (!is_single_server) room.notifications.save_waits = true;
-    }
     /// A save has succeeded, or was rejected because the stored snapshot is newer. The second may
     /// also mean that the storage has lost what the snapshot covers.
     void on_saved(RoomBase& room, bool rejected) {
@@ -329,13 +340,6 @@ private:
     void forget_own(RoomBase& room) noexcept {
         room.replication->own.forget(context_.last_change.sequence);
     }
-    void subscribe(RoomBase& room) {
-        ReplicationState& state = *room.replication;
-        fanout().subscribe(room.id, known_epoch(room), state.progress.read,
-                           state.subscription.ask());
-        state.threw = fanout().take_exception_text();
-        room.waker.touch();
-    }
     /// Retries later. The delay grows for errors that do not end by themselves.
     void retry_later(RoomBase& room, const std::error_code& why) {
         const Cause cause = cause_of(why);
@@ -374,123 +378,82 @@ private:
 
     // ---- changes of other servers ---------------------------------------------------------------
 
-    void take(Room& room) {
+    [[nodiscard]] ReceivedChanges take(Room& room) {
+        ReplicationState& state = *room.replication;
         std::optional<Result<part::FanoutBatch, PersistenceError>> answer =
-            room.replication->subscription.take();
+            state.subscription.take();
         const bool received = answer && answer->has_value();
         if (!received) {
-            const std::string& threw = room.replication->threw;
+            const std::string& threw = state.threw;
             const PersistenceError error =
                 answer ? answer->error()
                        : PersistenceError{RoomErrc::no_answer,
                                           {},
                                           threw.empty() ? "the fan-out dropped the subscription"
                                                         : "the persistence threw: " + threw};
-            room.replication->loss.uncertain = true;
+            state.loss.uncertain = true;
             report_failure(room, error);
-            return retry_later(room, error.code);
+            retry_later(room, error.code);
+            return {};
         }
         part::FanoutBatch& batch = **answer;
-        receive_messages(room, batch.messages);
-        if (room.evicted) return;
-        if (batch.state == part::FanoutBatch::State::over)
-            return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
-        ReplicationState& known = *room.replication;
-        // A gap may end by itself, for example if the storage is restored from a copy.
-        if (batch.state == part::FanoutBatch::State::gap || known.loss.gap) {
-            known.loss.gap = true;
+        ReceivedChanges changes{.saved = receive_messages(room, batch.messages)};
+        if (batch.state == part::FanoutBatch::State::over) {
+            changes.ended = true;
+        } else if (batch.state == part::FanoutBatch::State::gap || state.loss.gap) {
+            // A gap may end by itself, for example if the storage is restored from a copy.
+            state.loss.gap = true;
             forbid_covering_saves(room);
-            return load_again(room);
-        }
-        if ((is_restoring(known.restore) || known.loss.needs_load) && batch.epoch != no_id &&
-            batch.epoch != room.history.epoch) {
+            load_again(room);
+        } else if ((is_restoring(state.restore) || state.loss.needs_load) && batch.epoch != no_id &&
+                   batch.epoch != room.history.epoch) {
             // The room is loaded after its changes are restored.
-            known.note(RestoreEvent::reported_other);
-            return;
+            state.note(RestoreEvent::reported_other);
+        } else if (!take_epoch(room, batch.epoch)) {
+            changes.ended = true;
+        } else {
+            if (batch.epoch != no_id) state.note(RestoreEvent::confirmed);
+            if (!batch.entries.empty()) state.loss.uncertain = false;
+            changes.entries = std::move(batch.entries);
+            changes.go_on = true;
         }
-        if (!take_epoch(room, batch.epoch))
-            return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
-        if (batch.epoch != no_id) known.note(RestoreEvent::confirmed);
-        if (!batch.entries.empty()) known.loss.uncertain = false;
-        for (part::FanoutBatch::Entry& entry : batch.entries) take(room, entry);
-        subscribe(room);
+        return changes;
     }
-    void take(Room& room, part::FanoutBatch::Entry& entry) {
-        ReplicationState& state = *room.replication;
-        if (entry.position <= state.progress.read) return;
-        state.progress.read = entry.position;
-        const bool ours = entry.change.server == context_.last_change.server;
-        if (ours && room.pending.begins_with(entry.change.sequence)) {
-            // The entry has arrived before the answer of the flush.
-            edits_.first_is_durable(room, entry.position);
-        } else if (!ours || !state.own.has(entry.change.sequence)) {
-            enter(room, entry.update);
-        }
-        if (!state.covers_entries()) return;
-        room.history.position = entry.position;
-        // A save that began before the entry arrived has not covered the change. A change whose
-        // flush was not answered is this server's, too: no other one saves for it.
-        if (ours) rooms_.step(room, timeline::RoomCore::Event::uncovered);
-    }
-    /// Applies a stored change, also if it exceeds a limit here: the server that stored it has
-    /// decided. A malformed one is skipped. One that this server cannot read stays stored: no
-    /// snapshot of this server covers it.
-    void enter(Room& room, BytesView update) {
-        const auto adds = room.document.check(update);
-        if (adds.has_value() && !*adds) return;
-        if (!adds.has_value()) {
-            const auto exceeded = static_cast<std::error_code>(adds.error());
-            Document trial{rooms_.empty_document()};
-            const auto error = static_cast<std::error_code>(trial.apply(update));
-            if (error && !is_malformed_update(error)) room.replication->frozen = true;
-            // When another server compacted its document is no failure.
-            if (error || !is_document_full(exceeded))
-                report_failure(room,
-                               {error ? error : exceeded, {}, "a change from another server"});
-            if (error) return;
-        }
-        edits_.broadcast_and_apply(room, update, {});
-    }
-    /// Merges the document and the stored room after a loss. If the storage has another history,
+    /// Compares the document and the stored room after a loss. If the storage has another history,
     /// this one may have been ended on purpose. Then nothing is mixed before the storage has
     /// accepted the restored changes.
-    void catch_up(Room& room, Document& theirs, const std::optional<StoredRoom>& stored) {
+    [[nodiscard]] LoadDifference compare(Room& room, Document& theirs,
+                                         const std::optional<StoredRoom>& stored) {
         ReplicationState& state = *room.replication;
-        const std::vector<Bytes> ours = lacking(room.document, theirs);
+        LoadDifference difference;
+        difference.ours = lacking(room.document, theirs);
+        const bool lost = !difference.ours.empty();
         const bool adopts_stored = state.restore == Restore::adopting;
         state.note(RestoreEvent::loaded);
         const bool other =
             stored && room.history.epoch != no_id && stored->epoch != room.history.epoch;
-        const bool waits = other && !adopts_stored && !ours.empty();
+        const bool waits = other && !adopts_stored && lost;
         const bool takes = stored && !waits;
         // Some of them may be this server's, without an answer to their flush.
-        const bool uncovered = takes && !stored->updates.empty();
+        difference.uncovered = takes && !stored->updates.empty();
         state.frozen = state.loss.gap = state.loss.uncertain = false;
-        state.loss.unstored = !ours.empty();
+        state.loss.unstored = lost;
         state.progress.loaded = state.progress.read = takes ? stored->position : 0;
         if (takes) {
             room.history.epoch = stored->epoch;
             state.begin = HistoryBegin::known;
-            for (const Bytes& update : lacking(theirs, room.document)) enter(room, update);
-        }
-        if (!takes && room.history.epoch != no_id) {
+            difference.theirs = lacking(theirs, room.document);
+        } else if (room.history.epoch != no_id) {
             state.begin = HistoryBegin::missing;
-            if (!ours.empty())
-                state.note(waits ? RestoreEvent::loaded_other : RestoreEvent::loaded_nothing);
+            if (lost) state.note(waits ? RestoreEvent::loaded_other : RestoreEvent::loaded_nothing);
         }
-        room.history.position = state.covers_entries() ? state.progress.read : 0;
-        if (uncovered) rooms_.step(room, timeline::RoomCore::Event::uncovered);
-        for (const Bytes& update : ours) {
-            const std::error_code error =
-                scheduler_.append(room, {.update = update, .known = true});
-            if (error) return on_lost(room, true);
-            rooms_.step(room, timeline::RoomCore::Event::appended);
-        }
+        return difference;
     }
 
     // ---- messages -------------------------------------------------------------------------------
 
-    void receive_messages(Room& room, const std::vector<Bytes>& messages) {
+    /// Returns: whether another server has saved all that was loaded here.
+    [[nodiscard]] bool receive_messages(Room& room, const std::vector<Bytes>& messages) {
         std::error_code wrong;
         bool queried = false;
         bool saved = false;
@@ -517,16 +480,11 @@ private:
         if (queried) {
             for (RoomClient* const client : room.clients) publish_state(room, *client);
         }
-        delivery_.queue_awareness(room);
-        if (!saved) return;
-        room.notifications.save_waits = false;
-        rooms_.step(room, timeline::RoomCore::Event::saved_elsewhere);
+        if (saved) room.notifications.save_waits = false;
+        return saved;
     }
 
     TurnContext& context_;
-    Delivery& delivery_;
-    Rooms& rooms_;
-    Edits& edits_;
     Scheduler& scheduler_;
 };
 

@@ -13,6 +13,7 @@
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move, std::forward
 #include <variant>       // std::variant
+#include <vector>        // std::vector
 
 #include <belay/core/completion.hpp>
 #include <belay/core/machine_like.hpp>
@@ -53,6 +54,14 @@ using PendingEvent =
                  std::error_code, PendingAnswer<PersistenceError>,
                  PendingAnswer<Result<std::optional<StoredRoom>, PersistenceError>>,
                  PendingAnswer<Result<std::vector<std::string>, PersistenceError>>>;
+
+/// A client that ClientCloser closes later in the turn. The parts below the clients close none.
+struct EndedClient {
+    std::uint64_t id;  ///< of the client, or of a connection
+    std::error_code why;
+    std::string_view limit{};  ///< the option that it has reached, if there is one
+    bool reported = true;      ///< to the observer, as a rejection; or only counted
+};
 
 /// Whether a RoomManager runs, and how it stops.
 struct RunState {
@@ -165,10 +174,20 @@ struct TurnContext {
         pending_events.push_back(RoomRejection{request.room_id, user, request.ip, why, limit});
     }
 
+    /// Sends nothing more on a connection, which is closed later in the turn. `id` is that of the
+    /// client that cannot receive, or of the connection.
+    void fail_output(ClientConnection& connection, const EndedClient& failed) {
+        if (std::exchange(connection.end.failed, true)) return;
+        connection.output.clear();
+        for (RoomClient* const client : connection.clients) connection.drop_output(*client);
+        ended_clients.push_back(failed);
+    }
+
     const RoomOptions options;
     Waker waker{};  ///< of the manager
     RoomCounters counters{};
     std::list<PendingEvent> pending_events{};
+    std::vector<EndedClient> ended_clients{};
     Random bits{};
     Instant now = always;
     Accounts accounts{now};  ///< of the users
