@@ -60,6 +60,7 @@ inline int raise(LibcProcess& p, int number) {
     return 0;
 }
 /// Without a signal, it looks for a process: the host has this program only, with its group.
+// NOLINTNEXTLINE(bugprone-easily-swappable-parameters): the parameters of the C library
 inline int kill(LibcProcess& p, int pid, int number) {
     if (number != 0) p.refuse_call("");
     return pid <= 0 || pid == p.state().pid() ? 0 : libc_fail(ESRCH);
