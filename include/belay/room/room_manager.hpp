@@ -394,7 +394,9 @@ private:
         if (storage_.has_answer()) take_flush();
         // Rooms: loads and saves that were answered, changes of other servers, and timers. The
         // clients of a room that was loaded join it.
-        for (auto* const room : room_.rooms.turn()) {
+        const auto loaded = room_.rooms.turn();
+        clients_.closer.close_ended();
+        for (auto* const room : loaded) {
             room_.rooms.process(*room, [&] {
                 if (!room->evicted) clients_.sessions.on_loaded(*room);
             });
@@ -425,6 +427,7 @@ private:
         if (ended == nullptr) return;
         room_.edits.take(*ended);
         room_.admin.take(*ended);
+        clients_.closer.close_ended();
     }
     /// Takes a flush that has ended, and begins the next one, until there is something to wait for.
     void flush() {

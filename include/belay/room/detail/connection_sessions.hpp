@@ -340,6 +340,7 @@ private:
                 if (connection.core.ending()) return;
                 sessions_.pay(connection, ReadCost::message + frame.size());
                 receive(connection, frame);
+                closer_.close_ended();
             });
             if (!connection.link()->has_arrived() || !connection.may_read(context_.now)) break;
         }
@@ -404,6 +405,7 @@ private:
         if (raises && C::several)
             connection.link()->limit_messages(context_.options.frame_bytes_max);
         if (closer_.advance(client, ClientCore::Event::opened).join) sessions_.join(client);
+        closer_.close_ended();
     }
 
     // ---- timers ---------------------------------------------------------------------------------
@@ -502,6 +504,7 @@ private:
         // An answer of the authorizer that has arrived counts before this frame.
         if (channel != nullptr && channel->rights.check.answered()) {
             admission_.on_grant(*channel);
+            closer_.close_ended();
             if (connection.core.ending()) return;
             channel = connection.own.find(name);
         }
@@ -612,6 +615,7 @@ private:
             const part::RoomMessage& message = *read;
             if (message.kind == Kind::token) channel.core.release_token();
             on_channel_message(channel, message);
+            closer_.close_ended();
             channel.update_checking();
         }
         if (channel.core.draining() && channel.held_frames.empty() && channel.core.joined())

@@ -166,7 +166,7 @@ private:
         for (const PendingUpdate& change : lost) {
             known = known || change.in_document;
             edited = edited || !change.in_document;
-            context_.ended_clients.push_back({change.author, RoomErrc::not_durable});
+            context_.end_author(change.author, RoomErrc::not_durable);
         }
         // Changes of the document are tried again, and the room is held until they are stored.
         if (context_.run.phase == Phase::stopping && edited)

@@ -181,6 +181,13 @@ struct TurnContext {
         connection.output.clear();
         for (RoomClient* const client : connection.clients) connection.drop_output(*client);
         ended_clients.push_back(failed);
+        waker.touch();
+    }
+
+    /// Names the author of a lost change, who is closed later in the turn; 0: it has none.
+    void end_author(std::uint64_t author, const std::error_code& why) {
+        const bool known = !ended_clients.empty() && ended_clients.back().id == author;
+        if (author != 0 && !known) ended_clients.push_back({author, why});
     }
 
     const RoomOptions options;
