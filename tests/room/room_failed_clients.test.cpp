@@ -18,7 +18,7 @@ namespace {
 
 using Kind = part::RoomMessage::Kind;
 
-/// Answers each frame as its State says. `N` makes two types of it.
+/// Answers each frame with the result in its State. `N` makes two types of it.
 template <int N = 0>
 struct Answering {
     using message_type = Bytes;
