@@ -135,7 +135,9 @@ TEST_CASE("The author of a lost edit gets nothing of the reload", "[room][room_f
     one.world.disk.fail_loads = GENERATE(0, 1);
     const std::size_t before = one.s.sent.size();
     one.says({Kind::update, typed(7, 0, "x"), {}});
-    one.is_reported(RoomErrc::not_durable);
+    one.world.run(1s);
+    CHECK(one.world.rooms().counters().reasons.of(RoomErrc::not_durable) == 1);
+    CHECK(one.world.rooms().counters().rejected == 1);
     CHECK(one.s.code == 1013);
     CHECK(one.s.sent.size() == before);
 }

@@ -427,7 +427,6 @@ private:
         if (ended == nullptr) return;
         room_.edits.take(*ended);
         room_.admin.take(*ended);
-        clients_.closer.close_ended();
     }
     /// Takes a flush that has ended, and begins the next one, until there is something to wait for.
     void flush() {
