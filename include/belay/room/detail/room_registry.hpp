@@ -479,8 +479,8 @@ private:
         // The storage has the changes, except those of a history that has ended. With not_durable,
         // it may lack some.
         const bool ended = reason == RoomErrc::room_erased || reason == RoomErrc::history_reset;
-        // Other servers end such a history, too.
-        if (!ended) replication_.on_evicted(room, joined);
+        // Also if it has ended: a server with the next history may have their awareness.
+        replication_.on_evicted(room, joined);
         if (!ended && room.core.dirty() && std::exchange(room.notifications.change_waits, false))
             context_.report(RoomEvent::Kind::changed, room);
         if (room.notifications.loaded)
