@@ -790,6 +790,28 @@ TEST_CASE_METHOD(AnnAndBob,
     CHECK_FALSE(cid->present.contains(1));
 }
 
+TEST_CASE("servers: a client receives the end of its history, and not the failure of a change",
+          "[room][fanout][regression]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    ann->type("one");
+    c.world.run_for(1s);
+    c.store.late(1, true);
+    SharedRooms other{c.store, 9};
+    REQUIRE(!other.reset("board", Id{std::byte{1}}));
+    other.flush(Completion<part::FlushedRooms>{[](std::optional<part::FlushedRooms>) noexcept {}});
+    c.store.servers[1].unsure = true;
+    ann->type("two");
+    c.world.run_for(100ms);
+    // The flush fails, and server 1 learns of the reset in the same turn.
+    c.store.late(1, false);
+    c.world.run_for(1s);
+    CHECK(ann->closed_with == 4409);
+    const auto& reasons = c.rooms(1).counters().reasons;
+    CHECK(reasons.of(RoomErrc::history_reset) == 1);
+    CHECK(reasons.of(RoomErrc::not_durable) == 0);
+}
+
 TEST_CASE("servers: a server that has not read an erase does not begin the room again",
           "[room][fanout]") {
     Cluster c;

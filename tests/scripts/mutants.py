@@ -859,6 +859,12 @@ WORLD_MUTANTS = (
                    "        if (!ended) replication_.on_evicted(room, joined);"),),
            Test("tests/room/several_servers.test.cpp",
                 "servers: the clients of an ended history are removed from the next one")),
+    # a client whose last change fails just when its history ends dials again with the ended history
+    Mutant("rooms_end_a_history_after_other_reasons",
+           (Change("belay/room/detail/room_registry.hpp", "all.insert(all.begin(), ended.begin(), ended.end());",
+                   "all.insert(all.end(), ended.begin(), ended.end());"),),
+           Test("tests/room/several_servers.test.cpp",
+                "servers: a client receives the end of its history, and not the failure of a change")),
     # a turn prepares the whole answer to a client that joins a large document
     Mutant("rooms_cut_a_whole_answer_in_one_turn",
            (Change(DELIVERY, "            if (!may_work()) return retry_soon(client);\n"
