@@ -766,6 +766,52 @@ TEST_CASE("servers: an erase or reset by one server ends the history on all serv
     CHECK(cid->online());
 }
 
+TEST_CASE_METHOD(AnnAndBob,
+                 "servers: the clients of an ended history are removed from the next one",
+                 "[room][fanout][regression]") {
+    const bool erases = GENERATE(true, false);
+    CAPTURE(erases);
+    ann->type("one");
+    c.world.run_for(1s);
+    c.store.unsubscribed(1, true);
+    SharedRooms other{c.store, 9};
+    REQUIRE(!(erases ? other.erase("board") : other.reset("board", Id{std::byte{1}})));
+    other.flush(Completion<part::FlushedRooms>{[](std::optional<part::FlushedRooms>) noexcept {}});
+    c.world.run_for(1s);
+    CHECK(bob->closed_with == 4409);
+    // Server 2 has the next history. Server 1 still has the ended one, and publishes its states.
+    const auto cid = c.editor("cid", 3, 2);
+    ann->show("{}");
+    c.world.run_for(1s);
+    REQUIRE(cid->present.contains(1));
+    c.store.unsubscribed(1, false);
+    c.world.run_for(1s);
+    CHECK(ann->closed_with == 4409);
+    CHECK_FALSE(cid->present.contains(1));
+}
+
+TEST_CASE("servers: a client receives the end of its history, and not the failure of a change",
+          "[room][fanout][regression]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    ann->type("one");
+    c.world.run_for(1s);
+    c.store.late(1, true);
+    SharedRooms other{c.store, 9};
+    REQUIRE(!other.reset("board", Id{std::byte{1}}));
+    other.flush(Completion<part::FlushedRooms>{[](std::optional<part::FlushedRooms>) noexcept {}});
+    c.store.servers[1].unsure = true;
+    ann->type("two");
+    c.world.run_for(100ms);
+    // The flush fails, and server 1 learns of the reset in the same turn.
+    c.store.late(1, false);
+    c.world.run_for(1s);
+    CHECK(ann->closed_with == 4409);
+    const auto& reasons = c.rooms(1).counters().reasons;
+    CHECK(reasons.of(RoomErrc::history_reset) == 1);
+    CHECK(reasons.of(RoomErrc::not_durable) == 0);
+}
+
 TEST_CASE("servers: a server that has not read an erase does not begin the room again",
           "[room][fanout]") {
     Cluster c;

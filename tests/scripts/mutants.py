@@ -853,6 +853,18 @@ WORLD_MUTANTS = (
            (Change("belay/room/detail/client_closer.hpp", "            context_.count_close(ended.why);\n", ""),),
            Test("tests/worlds/rooms_operators.test.cpp", "*", 200),
            'require "calls end, no acknowledged edit is lost, and all are in step"'),
+    # another server with the next history shows the clients of the ended one until they are outdated
+    Mutant("rooms_leave_the_awareness_of_an_ended_history",
+           (Change("belay/room/detail/room_registry.hpp", "        replication_.on_evicted(room, joined);",
+                   "        if (!ended) replication_.on_evicted(room, joined);"),),
+           Test("tests/room/several_servers.test.cpp",
+                "servers: the clients of an ended history are removed from the next one")),
+    # a client whose last change fails just when its history ends dials again with the ended history
+    Mutant("rooms_end_a_history_after_other_reasons",
+           (Change("belay/room/detail/room_registry.hpp", "all.insert(all.begin(), ended.begin(), ended.end());",
+                   "all.insert(all.end(), ended.begin(), ended.end());"),),
+           Test("tests/room/several_servers.test.cpp",
+                "servers: a client receives the end of its history, and not the failure of a change")),
     # a turn prepares the whole answer to a client that joins a large document
     Mutant("rooms_cut_a_whole_answer_in_one_turn",
            (Change(DELIVERY, "            if (!may_work()) return retry_soon(client);\n"

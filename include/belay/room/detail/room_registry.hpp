@@ -170,12 +170,16 @@ public:
     /// Ends a history: closes the clients that have seen it, later in the turn, and drops changes
     /// that are not stored.   Complexity: O(clients of the room).
     void end_history(Room& room, const std::error_code& why) {
+        std::vector<EndedClient> ended;
         each_of(room, evict(room, why), [&](const RoomClient& client) {
             // Only clients that have seen the old history get the code for a reset.
             const bool has_seen = why == RoomErrc::room_erased || client.core.joined();
-            context_.ended_clients.push_back(
-                {client.id, has_seen ? why : RoomErrc::not_loaded, {}, false});
+            ended.push_back({client.id, has_seen ? why : RoomErrc::not_loaded, {}, false});
         });
+        // Before the other reasons of this turn: a client that may try again later would bring back
+        // what has ended.
+        std::vector<EndedClient>& all = context_.ended_clients;
+        all.insert(all.begin(), ended.begin(), ended.end());
     }
     // ---- for the machine group ------------------------------------------------------------------
 
@@ -479,8 +483,8 @@ private:
         // The storage has the changes, except those of a history that has ended. With not_durable,
         // it may lack some.
         const bool ended = reason == RoomErrc::room_erased || reason == RoomErrc::history_reset;
-        // Other servers end such a history, too.
-        if (!ended) replication_.on_evicted(room, joined);
+        // Also if it has ended: a server with the next history may have their awareness.
+        replication_.on_evicted(room, joined);
         if (!ended && room.core.dirty() && std::exchange(room.notifications.change_waits, false))
             context_.report(RoomEvent::Kind::changed, room);
         if (room.notifications.loaded)
