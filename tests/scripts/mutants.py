@@ -318,8 +318,9 @@ DROPS_DEAD_LETTERS = (LEASING,
                       "return dead_letters.make_dead(items_, table().place_of(lease.slot), DeathCause::failed,\n"
                       "                                          true);",
                       "return items_.finish(table().place_of(lease.slot)), items_.failed();")
-FLUSH_NO_MORE = (ROOM_SCHEDULER,
-                 "        for (RoomBase* const room : ended_.later) static_cast<void>(room->pending.unqueue());\n", "")
+FLUSH_NO_MORE = ((ROOM_SCHEDULER,
+                  "        for (RoomBase* const room : ended_.later) static_cast<void>(room->pending.unqueue());\n", ""),
+                 (EDITS, "                scheduler_.unqueue(room);\n", ""))
 COVERS_NO_OWN_EDITS = (EDITS, "        if (!state.covers_entries()) return;",
                        "        if (!state.covers_entries() || ours) return;")
 
@@ -774,7 +775,7 @@ WORLD_MUTANTS = (
           (REPLICATION, "            report_failure(room, error);\n            retry_later(room, error.code);\n            return {};",
            "            report_failure(room, error);\n            return {};")),
     # a room whose flush has failed is never flushed again
-    rooms("flushes_no_more_after_a_failure", 'require "edits are stored and shown"', FLUSH_NO_MORE),
+    rooms("flushes_no_more_after_a_failure", 'require "edits are stored and shown"', *FLUSH_NO_MORE),
     # the echo of an edit of this server does not raise the position that its snapshots cover
     rooms("covers_no_own_edits", 'require "a snapshot covers all edits"', COVERS_NO_OWN_EDITS),
     # the last copy of a room is evicted while the storage lacks changes
@@ -930,7 +931,7 @@ WORLD_MUTANTS = (
              (REPLICATION, "return room.replication->begin == HistoryBegin::known ? room.history.epoch : no_id;",
               "return room.history.epoch;")),
     # a room whose flush has failed is flushed again only to restore what the storage has lost
-    restored("flushes_no_more_after_a_failure", 'require "edits are stored and shown"', FLUSH_NO_MORE,
+    restored("flushes_no_more_after_a_failure", 'require "edits are stored and shown"', *FLUSH_NO_MORE,
              (ROOM_SCHEDULER, "if (room.pending.queue()) next_.rooms.push_back(&room);",
               "if (room.pending.queue() || room.pending.restores()) next_.rooms.push_back(&room);")),
     restored("covers_no_own_edits", 'require "a snapshot covers all edits"', COVERS_NO_OWN_EDITS),
