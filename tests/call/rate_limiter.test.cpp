@@ -69,7 +69,8 @@ static_assert(sizeof(RateLimiter) <= 112);
 
 TEST_CASE("RateLimiter grants the whole burst at the lowest instant",
           "[call][rate_limiter][regression]") {
-    const Instant now = GENERATE(always, always + Duration{1}, always + Duration{2}, Instant{});
+    const Instant now =
+        GENERATE(Instant{always}, always + Duration{1}, always + Duration{2}, Instant{});
     const auto calls_of = [now](auto& limiter) {
         int calls = 0;
         for (; calls < 10 && limiter.admit(now).verb == Advice::Verb::go; ++calls) {
@@ -90,7 +91,7 @@ TEST_CASE("RateLimiter grants the whole burst at the lowest instant",
 
 TEST_CASE("RateLimiter earns a burst in its time from the lowest instant on",
           "[call][rate_limiter][regression]") {
-    const Instant start = GENERATE(always, always + Duration{1}, Instant{});
+    const Instant start = GENERATE(Instant{always}, always + Duration{1}, Instant{});
     RateLimiter by_interval{Rate{10, 1s}, Burst{10}};
     RateLimiter in_windows{RateLimiter::FixedWindow{Rate{10, 1s}}};
     for (RateLimiter* const limiter : {&by_interval, &in_windows}) {
