@@ -506,10 +506,10 @@ TEST_CASE("A hedged call that an inner layer holds until a Timeout takes no toke
         return task.take().error();
     };
     SECTION("the Timeout is inside") {
-        const Pipeline pipeline{Hedge{50ms, 1, Shared{ledger}}, Timeout{1s}, HoldsCall<1>{}};
+        const Pipeline pipeline{Hedge{50ms, 1, Shared{ledger}}, Timeout{1s}, HoldsCall<2>{}};
         CHECK(run(pipeline) == std::errc::timed_out);
         CHECK(observer.rejections == std::vector<std::string_view>{"Timeout"});
-        CHECK(ledger.output == "warnf");
+        CHECK(ledger.output == "warfn");
     }
     SECTION("the Timeout is outside") {
         const Pipeline pipeline{Timeout{1s}, Hedge{50ms, 1, Shared{ledger}}, HoldsCall<2>{}};
@@ -518,6 +518,49 @@ TEST_CASE("A hedged call that an inner layer holds until a Timeout takes no toke
         CHECK(ledger.output == "warnn");
     }
     CHECK(server.begun.size() == 1);
+}
+
+TEST_CASE("Hedge makes no further call while the last one waits in a queue of this program",
+          "[call][hedge][regression]") {
+    AsyncSleeper sleeper;
+    Server server{sleeper, {works(1s), works(1s), works(1s), works(1s), works(1s), works(1s)}};
+    HedgeRecorder observer;
+    Bulkhead bulkhead{{.limit = 2, .queue = 10}};
+    std::vector<Task<Outcome<TimedReply>>> tasks;
+    // The first two calls have both places until 1 s.
+    const auto ask_for = [&](const auto& pipeline) {
+        tasks.push_back(ask(pipeline, server, observer));
+        tasks.back().start();
+    };
+    const Pipeline plain{Queued{bulkhead}};
+    const Duration delay = GENERATE(0ms, 30ms, 400ms);
+    const Pipeline hedged{Hedge{delay, 3}, Queued{bulkhead}};
+    ask_for(plain);
+    ask_for(plain);
+    ask_for(hedged);
+    sleeper.run_until(at(999ms));
+    CHECK(bulkhead.counters().waited == 1);
+    sleeper.run();
+    REQUIRE(server.begun.size() >= 4);
+    CHECK(server.begun[2] == at(1s));
+    CHECK(server.begun[3] >= at(1s) + delay);
+}
+
+TEST_CASE("A call that an inner layer held at first counts from then on for a percentile",
+          "[call][hedge][regression]") {
+    AsyncSleeper sleeper;
+    Hedge<>::Percentile p50{50, 1h};
+    HedgeRecorder observer;
+    RateLimiter limiter{Rate{1, 1s}, Burst{1}, 100};
+    Server server{sleeper, std::vector<TimedReply>(30, works(10ms))};
+    const Pipeline pipeline{Hedge{p50, 1}, Queued{limiter}};
+    std::vector<Task<Outcome<TimedReply>>> tasks;
+    for (int i = 0; i < 30; ++i) {
+        tasks.push_back(ask(pipeline, server, observer));
+        tasks.back().start();
+    }
+    sleeper.run();
+    CHECK(p50.delay() == 10ms);
 }
 
 TEST_CASE("Hedge behaves like a model, for any failures and waits", "[call][hedge][property]") {

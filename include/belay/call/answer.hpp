@@ -104,7 +104,8 @@ struct MadeCalls {
     std::uint64_t asked = 0;
     /// The shortest limit around `fn`.
     TimeLimit time{};
-    /// When the last call of `fn` began, or the first one of a Hedge. Unknown without a limit.
+    /// When the last call of `fn` began, or the first one of a Hedge. Unknown without a limit or a
+    /// Hedge around. A layer that waits before it calls `fn` again sets it to `never`.
     Instant began = never;
     /// Whether a Queued is around `fn`. It learns how long calls take, so a late call with less
     /// than the whole limit is a wrong guess of its own.

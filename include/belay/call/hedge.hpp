@@ -215,9 +215,17 @@ public:
         return true;
     }
 
-    /// Returns whether the next call is due.
-    [[nodiscard]] bool due() const noexcept {
-        return may_begin() && context_.sleeper.now() >= next_at_;
+    /// Returns whether the next call is due. Its delay counts from when the call before it was made:
+    /// while an inner layer holds that one, the next would have to wait, too.
+    [[nodiscard]] bool due() noexcept {
+        const Instant now = context_.sleeper.now();
+        if (!waits() || now < next_at_) return false;
+        if (begun_ == 0) return true;
+        const Call& last = calls_[begun_ - 1];
+        const Instant began = last.task ? last.context->began : always;
+        next_at_ = began == never ? after(now, detail::larger(delay_, recheck))
+                                  : detail::larger(next_at_, after(began, delay_));
+        return now >= next_at_;
     }
     /// Returns whether there is a next call to wait for, until next_at().
     [[nodiscard]] bool waits() const noexcept { return may_begin() && (running_ || !rejected_); }
@@ -271,12 +279,16 @@ public:
         why_ = Cause::timed_out;
         if constexpr (Plan::times_calls) call.began = turn.now;
         if (begun_ <= plan_.further) {
-            next_at_ = detail::larger(after(turn.now, plan_.delay.before(begun_)), waits_.of_peers);
+            delay_ = plan_.delay.before(begun_);
+            next_at_ = detail::larger(after(turn.now, delay_), waits_.of_peers);
         }
         call.task->start();
     }
 
 private:
+    // The shortest time until a call that an inner layer holds is looked at again.
+    static constexpr Duration recheck = std::chrono::milliseconds{1};
+
     struct Untimed {};
     using Start = std::conditional_t<Plan::times_calls, Instant, Untimed>;
     struct Call {
@@ -344,14 +356,20 @@ private:
         note_unfinished(call, turn.now);
         why_ = answer.failure->cause;
         next_at_ = detail::larger(turn.now, waits_.of_peers);
+        delay_ = Duration{};
     }
 
+    // Returns the time that a call took since an inner layer let it through. Several calls by an
+    // inner Retrying are one.
+    [[nodiscard]] static Duration took(const Call& call, Instant now) noexcept {
+        if (call.context->asked == 0) return Duration{};
+        return elapsed(call.context->asked == 1 ? call.context->began : call.began, now);
+    }
     void note_latency([[maybe_unused]] const Call& call, [[maybe_unused]] Instant now) noexcept {
-        if constexpr (Plan::times_calls) plan_.delay.recent->record(elapsed(call.began, now));
+        if constexpr (Plan::times_calls) plan_.delay.recent->record(took(call, now));
     }
     void note_unfinished([[maybe_unused]] const Call& call, [[maybe_unused]] Instant now) noexcept {
-        if constexpr (Plan::times_calls)
-            plan_.delay.recent->record_more_than(elapsed(call.began, now));
+        if constexpr (Plan::times_calls) plan_.delay.recent->record_more_than(took(call, now));
     }
 
     void reject(const Attempt& attempt, const Advice& advice) {
@@ -370,6 +388,7 @@ private:
     Call calls_[calls_max];
     std::size_t begun_ = 0;
     Instant next_at_;
+    Duration delay_{};  // from the last call that was made to the next
     Waits waits_{};
     Cause why_ = Cause::timed_out;  // the failure that the next call retries
     bool running_ = false;
@@ -414,6 +433,8 @@ struct HedgeMisuse {};
 ///   deadline.
 ///
 /// A further call begins only if at least half of its limit is left; see Timeout::counts_after.
+/// Its delay counts from when the inner layers made the call before it. While that one waits in a
+/// queue of this program, such as that of a Queued, there is no further call.
 ///
 /// With `until`, a success that is not chosen does not end the whole. The calls that are under way
 /// continue, and further ones begin after their delays. If none is chosen, the last success counts.

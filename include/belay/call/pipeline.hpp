@@ -307,7 +307,7 @@ struct CallContext : detail::MadeCalls {
     /// Counts a call of `fn`, which begins now, also for the Hedge around.
     void note_call() noexcept {
         ++asked;
-        if (time.is_set()) began = sleeper.now();
+        if (time.is_set() || around != nullptr) began = sleeper.now();
         if (around == nullptr) return;
         ++around->asked;
         around->is_queued |= is_queued;
