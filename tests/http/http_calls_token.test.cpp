@@ -158,14 +158,14 @@ TEST_CASE("HttpCalls ends a wait for a token by a stop, a deadline, or the end o
         auto task = rig.calls.send(request, stop.token());
         task.start();
         stop.request_stop();
-        rig.sleeper.run();
+        rig.sleeper.run_until(Instant{49ms});
         REQUIRE(task.done());
-        CHECK(rig.sleeper.now() < Instant{50ms});
         CHECK(task.take().error() == CallErrc::stopped);
     }
     SECTION("a deadline") {
         const auto page = rig.send({.url = token_url, .deadline = 20ms});
-        CHECK(page.error() == HttpErrc::timed_out);
+        CHECK(page.error() == HttpErrc::no_token);
+        CHECK(page.error().message().find("new_token") != std::string::npos);
     }
     SECTION("the end of one of two Tasks") {
         HttpRequest one{.url = token_url}, two{.url = token_url};
@@ -224,10 +224,77 @@ TEST_CASE("A call without a deadline does not wait for ever for a token",
           "[http][http_calls][token]") {
     TokenRig rig;
     rig.takes = 24h;
-    const auto page = rig.send({.url = token_url, .deadline = forever});
-    CHECK(page.error() == HttpErrc::timed_out);
-    CHECK(rig.sleeper.now() < Instant{5min});
+    HttpRequest request{.url = token_url, .deadline = forever};
+    auto task = rig.calls.send(request);
+    task.start();
+    rig.sleeper.run_until(Instant{5min});
+    REQUIRE(task.done());
+    CHECK(task.take().error() == HttpErrc::no_token);
     CHECK(rig.http.seen.empty());
+}
+
+// The case: a hedge that doubles the load of a host which has no request yet.
+TEST_CASE("A call that waits for a token is not hedged", "[http][http_calls][token]") {
+    TokenRig rig{{.hedge_after = 100ms}};
+    rig.takes = 7s;
+    CHECK(rig.send_many(30, 60s) == 30);
+    CHECK(rig.http.seen.size() == 30);
+    // A token after a 401, too.
+    rig.accepted = "token 2";
+    CHECK(rig.send_many(30, 60s) == 30);
+    CHECK(rig.http.seen.size() == 90);
+    CHECK(rig.made == 2);
+    CHECK(rig.calls.counters().hedges == 0);
+    // A slow host still is, from when it has the request.
+    rig.answers_after = 1s;
+    CHECK(rig.send_many(1, 60s) == 1);
+    CHECK(rig.calls.counters().hedges == 1);
+}
+
+TEST_CASE("A hedge follows the request that waited for a token, after its delay",
+          "[http][http_calls][token]") {
+    TokenRig rig{{.hedge_after = 100ms}};
+    rig.takes = GENERATE(1ms, 70ms, 99ms, 100ms, 101ms, 950ms);
+    rig.answers_after = 1s;
+    CHECK(rig.send_many(1, 60s) == 1);
+    REQUIRE(rig.http.seen.size() == 2);
+    CHECK(rig.http.seen[0].at == Instant{rig.takes});
+    CHECK(rig.http.seen[1].at == Instant{rig.takes + 100ms});
+}
+
+// The case: a call a minute, each with less time than the login server takes.
+TEST_CASE("Calls with less time than a token takes get the one of an earlier call",
+          "[http][http_calls][token]") {
+    TokenRig rig;
+    rig.takes = 12s;
+    CHECK(rig.send_many(1, 5s) == 0);
+    CHECK(rig.send_many(1, 5s) == 1);
+    CHECK(rig.made == 1);
+    CHECK(rig.http.seen.size() == 1);
+}
+
+TEST_CASE("A source of tokens that hangs is called again, also while calls wait for it",
+          "[http][http_calls][token]") {
+    TokenRig rig;
+    rig.takes = 24h;
+    std::vector<HttpRequest> requests(60);
+    std::vector<Task<Outcome<HttpResponse>>> tasks;
+    for (HttpRequest& request : requests) {
+        request.url = token_url;
+        request.deadline = 10s;
+        tasks.push_back(rig.calls.send(request));
+        tasks.back().start();
+        rig.sleeper.run_until(rig.sleeper.now() + 1s);
+        rig.takes = 50ms;  // it hangs once
+        rig.accepted = "token 2";
+    }
+    CHECK(rig.made == 2);
+    // The source hangs for 30 s, three times the time of an attempt.
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+        CAPTURE(i);
+        if (i < 20) CHECK(tasks[i].take().error() == HttpErrc::no_token);
+        if (i > 20 && tasks[i].done()) CHECK(tasks[i].take());
+    }
 }
 
 TEST_CASE("HttpCalls rejects a source of tokens without an origin", "[http][http_calls][token]") {

@@ -22,8 +22,10 @@ TEST_CASE("HttpErrc has a text and a cause for each value", "[link][http_errc][g
     CHECK(cause_of(HttpErrc::proxy_rejected) == Cause::permanent);
     CHECK(cause_of(HttpErrc::proxy_not_connected) == Cause::refused);
     CHECK((make_error_code(HttpErrc::proxy_not_connected) == detail::FailureOrigin::local));
+    CHECK(cause_of(HttpErrc::no_token) == Cause::timed_out);
+    CHECK((make_error_code(HttpErrc::no_token) == detail::FailureOrigin::local));
     const std::error_category& category = make_error_code(HttpErrc::lost).category();
     CHECK(std::string{category.name()} == "belay.http");
-    for (int i = 1; i <= 14; ++i) CHECK(category.message(i) != "unknown error");
-    CHECK(category.message(15) == "unknown error");
+    for (int i = 1; i <= 15; ++i) CHECK(category.message(i) != "unknown error");
+    CHECK(category.message(16) == "unknown error");
 }

@@ -138,6 +138,7 @@ TEST_CASE("docs/reference/http-verdicts.md has the verdict on each error",
     check("client_certificate", HttpErrc::client_certificate);
     check("proxy_rejected", HttpErrc::proxy_rejected);
     check("proxy_not_connected", HttpErrc::proxy_not_connected);
+    check("no_token", HttpErrc::no_token);
     check("std::errc::too_many_files_open", std::make_error_code(std::errc::too_many_files_open));
     check("std::errc::network_unreachable", std::make_error_code(std::errc::network_unreachable));
     check("std::errc::permission_denied", std::make_error_code(std::errc::permission_denied));

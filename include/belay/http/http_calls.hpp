@@ -116,8 +116,10 @@ belay::Task<HttpResponse> http_exchange(Http& http, Sleeper& sleeper, HttpReques
 /// Thread safety: the thread of the calls.
 class HttpTokens {
 public:
-    explicit HttpTokens(const HttpCallsOptions::Hooks& hooks)
-        : new_token_{hooks.new_token}, origin_{new_token_ ? origin_of(hooks.token_origin) : ""} {
+    HttpTokens(const HttpCallsOptions::Hooks& hooks, Duration attempt_timeout)
+        : new_token_{hooks.new_token},
+          origin_{new_token_ ? origin_of(hooks.token_origin) : ""},
+          given_up_after_{detail::smaller(attempt_timeout, forever / 3) * 3} {
         BELAY_OPTION(!new_token_ || !origin_.empty(),
                      "HttpCalls: Hooks::token_origin must be the origin that gets the tokens of "
                      "new_token, such as https://api.example");
@@ -130,46 +132,53 @@ public:
     }
     [[nodiscard]] const std::string& value() const noexcept { return value_; }
 
-    /// Waits for another token than `old`, until `end`.   Errors: stopped, timed_out; those of
+    /// Waits for another token than `old`, until `end`.   Errors: stopped, no_token; those of
     /// new_token.
     template <class Sleeper, class Stop>
     belay::Task<std::error_code> renew(Sleeper& sleeper, std::string old, Instant end, Stop stop) {
-        if (value_ != old) co_return std::error_code{};
-        std::shared_ptr<Renewal> renewal = renewal_.lock();
-        if (!renewal) {
-            renewal_ = renewal = std::make_shared<Renewal>();
-            renewal->task.emplace(run(*renewal));
-            renewal->task->start();
+        while (value_ == old) {
+            const std::shared_ptr<Renewal> renewal = renewal_at(sleeper.now());
+            LocalStop wake;
+            const StopToken finished = renewal->finished.token();
+            const WaitStop<StopToken> finishing{finished, wake};
+            const WaitStop<Stop> stopping{stop, wake};
+            while (!finished.stop_requested() && sleeper.now() < renewal->ends) {
+                if (stop.stop_requested()) co_return CallErrc::stopped;
+                if (sleeper.now() >= end) co_return HttpErrc::no_token;
+                const Instant until = detail::smaller(end, renewal->ends);
+                const StopToken token = wake.token();
+                decltype(auto) sleep =
+                    sleeper.async_sleep_until(stopping.slice(sleeper.now(), until), token);
+                decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
+                co_await awaiter;
+            }
+            if (!finished.stop_requested()) continue;
+            // The first call to get here rethrows what new_token threw.
+            if (std::exchange(renewal->threw, false)) static_cast<void>(renewal->task->take());
+            if (renewal->error) co_return renewal->error;
+            break;
         }
-        LocalStop wake;
-        const StopToken finished = renewal->finished.token();
-        const WaitStop<StopToken> finishing{finished, wake};
-        const WaitStop<Stop> stopping{stop, wake};
-        while (!finished.stop_requested()) {
-            if (stop.stop_requested()) co_return CallErrc::stopped;
-            if (sleeper.now() >= end) co_return HttpErrc::timed_out;
-            const StopToken token = wake.token();
-            decltype(auto) sleep =
-                sleeper.async_sleep_until(stopping.slice(sleeper.now(), end), token);
-            decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
-            co_await awaiter;
-        }
-        // The first call to get here rethrows what new_token threw.
-        if (renewal->threw) {
-            renewal->threw = false;
-            static_cast<void>(renewal->task->take());
-        }
-        co_return renewal->error;
+        co_return std::error_code{};
     }
 
 private:
-    // Lives as long as a call waits for it.
+    // Goes on when its callers have left, because the next ones may have as little time.
     struct Renewal {
+        Instant ends = never;  // when it is given up
         StopSource finished{};
         bool threw = true;
         std::error_code error = CallErrc::call_failed;
         std::optional<belay::Task<bool>> task{};
     };
+    // Returns the renewal under way, or begins one.
+    std::shared_ptr<Renewal> renewal_at(Instant now) {
+        if (!renewal_ || renewal_->finished.token().stop_requested() || now >= renewal_->ends) {
+            renewal_ = std::make_shared<Renewal>(Renewal{.ends = after(now, given_up_after_)});
+            renewal_->task.emplace(run(*renewal_));
+            renewal_->task->start();
+        }
+        return renewal_;
+    }
     belay::Task<bool> run(Renewal& renewal) {
         const ScopeExit end{[&renewal] { renewal.finished.request_stop(); }};
         auto making = new_token_();
@@ -183,7 +192,8 @@ private:
     std::function<belay::Task<Result<std::string>>()> new_token_;
     std::string origin_;
     std::string value_{};
-    std::weak_ptr<Renewal> renewal_{};
+    Duration given_up_after_;
+    std::shared_ptr<Renewal> renewal_{};
 };
 
 /// A layer that gives the inner ones a deadline. It does not end a call. The client keeps the
@@ -578,6 +588,7 @@ private:
         const Retrying retrying{use.host().policy(options_, call.progress, counters_, end),
                                 retries};
         const detail::HttpDeadline deadline{call.request().deadline, options_.attempt_timeout};
+        const Authorized authorized{*this, call, use.host()};
         auto attempt = fails_if([this, &call, stop](Attempt a) { return send_once(call, a, stop); },
                                 [&](const HttpResponse& response) noexcept {
                                     return failure_of(call, use.host(), response);
@@ -590,11 +601,12 @@ private:
             const Pipeline pipeline{deadline, retrying,
                                     Hedge{options_.hedge_after, 1, Shared{use.host().budget}}
                                         .until(detail::HttpDefinite{call.progress})
-                                        .retry_after_max(options_.retry_after_max)};
+                                        .retry_after_max(options_.retry_after_max),
+                                    authorized};
             auto task = pipeline(sleeper_, std::move(attempt), std::move(stop), hedges);
             co_return ended(co_await std::move(task));
         }
-        const Pipeline pipeline{deadline, retrying};
+        const Pipeline pipeline{deadline, retrying, authorized};
         auto task = pipeline(sleeper_, std::move(attempt), std::move(stop), hedges);
         co_return ended(co_await std::move(task));
     }
@@ -633,48 +645,62 @@ private:
         return attempt.deadline != never ? attempt.deadline
                                          : after(sleeper_.now(), options_.attempt_timeout);
     }
-    // The wait for a token is one of this side. So it does not count to the limit of a request.
+    // Gives a request its token. The wait for one is of this side: no call is under way then, so it
+    // does not count to the limit of a request, and a Hedge makes no further call.
+    struct Authorized {
+        HttpCalls& calls;
+        detail::HttpCall& call;
+        detail::HttpHost& host;
+
+        template <class Next, class Context>
+        Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const {
+            if (!calls.tokens_.belongs_to(call.request())) return next(attempt);
+            return calls.authorize(call, host, next, context, attempt);
+        }
+    };
+    template <class Next, class Context>
+    Task<typename Next::Answer> authorize(detail::HttpCall& call, detail::HttpHost& host, Next next,
+                                          Context& context, Attempt attempt) {
+        using Answer = typename Next::Answer;
+        if (tokens_.value().empty()) {
+            auto first = tokens_.renew(sleeper_, {}, token_ends(attempt), context.stop);
+            if (const std::error_code error = co_await std::move(first)) {
+                call.progress.stopped |= error == CallErrc::stopped;
+                call.progress.sent = false;
+                HttpResponse none{.failure = Failure::from(error), .sent = false};
+                none.failure.origin = Failure::Origin::local;
+                Answer answer = Answer::none(error, failure_of(call, host, none));
+                answer.returned = std::move(none);
+                co_return answer;
+            }
+        }
+        const std::string token = tokens_.value();
+        auto sending = next(attempt);
+        Answer answer = co_await std::move(sending);
+        // RFC 9110, section 15.5.2: a request with a 401 has not been applied.
+        constexpr int unauthorized = 401;
+        if (!answer.returned || answer.returned->status != unauthorized) co_return answer;
+        context.began = never;
+        auto renewing = tokens_.renew(sleeper_, token, token_ends(attempt), context.stop);
+        if (co_await std::move(renewing)) co_return answer;
+        auto again = next(attempt);
+        co_return co_await std::move(again);
+    }
     template <class Stop>
     Task<HttpResponse> send_once(detail::HttpCall& call, Attempt attempt, Stop stop) {
         call.progress.sent = false;
-        const bool has_token = tokens_.belongs_to(call.request());
-        HttpResponse response;
-        if (has_token && tokens_.value().empty()) {
-            auto first = tokens_.renew(sleeper_, {}, token_ends(attempt), stop);
-            if (const std::error_code error = co_await std::move(first)) {
-                call.progress.stopped |= error == CallErrc::stopped;
-                response.failure = Failure::from(error);
-                response.failure.origin = Failure::Origin::local;
-                response.sent = false;
-                co_return call.ended(std::move(response));
-            }
+        const Duration limit = limit_of(call, attempt);
+        const Instant end = after(sleeper_.now(), limit);
+        HttpRequest request = call.copy(limit, options_.deadline_header, sleeper_);
+        if (tokens_.belongs_to(call.request())) {
+            request.headers.set({"Authorization", tokens_.value()});
         }
-        for (bool is_last = !has_token;; is_last = true) {
-            const Instant began = sleeper_.now();
-            const Duration limit = limit_of(call, attempt);
-            const Instant end = after(began, limit);
-            HttpRequest request = call.copy(limit, options_.deadline_header, sleeper_);
-            const std::string token = tokens_.value();
-            if (has_token) request.headers.set({"Authorization", token});
-            ++counters_.requests;
-            auto exchange =
-                detail::http_exchange(http_, sleeper_, std::move(request), call.progress, stop,
-                                      call.in_pieces() ? options_.silent_max : forever);
-            response = co_await std::move(exchange);
-            const Instant now = sleeper_.now();
-            call.progress.was_cut |= now >= end;
-            if (has_token && response.failure.cause == Cause::timed_out) {
-                const detail::TimeLimit time =
-                    detail::HttpDeadline{call.request().deadline, options_.attempt_timeout}
-                        .time_limit(now);
-                detail::MadeCalls{.time = time, .began = began}.judge(response.failure, end, now);
-            }
-            // RFC 9110, section 15.5.2: a request with a 401 has not been applied.
-            constexpr int unauthorized = 401;
-            if (is_last || response.status != unauthorized) break;
-            auto renewing = tokens_.renew(sleeper_, token, token_ends(attempt), stop);
-            if (co_await std::move(renewing)) break;
-        }
+        ++counters_.requests;
+        auto exchange =
+            detail::http_exchange(http_, sleeper_, std::move(request), call.progress, stop,
+                                  call.in_pieces() ? options_.silent_max : forever);
+        HttpResponse response = co_await std::move(exchange);
+        call.progress.was_cut |= sleeper_.now() >= end;
         co_return call.ended(std::move(response));
     }
 
@@ -754,7 +780,7 @@ private:
     [[no_unique_address]] Observer observer_;
     HttpCallsCounters counters_{};
     detail::HttpHosts hosts_{options_};
-    detail::HttpTokens tokens_{hooks_};
+    detail::HttpTokens tokens_{hooks_, options_.attempt_timeout};
     std::map<std::string, std::weak_ptr<Flight>> flights_{};
     std::size_t under_way_ = 0;
 };

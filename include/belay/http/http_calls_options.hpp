@@ -29,7 +29,9 @@ struct HttpCallsOptions {
         /// the first request to `token_origin`, and after a 401, and not while another such call
         /// runs: the calls share its result. It must not send requests that need the token.
         /// A call waits for it until its deadline, or if it has none, for `attempt_timeout`. This
-        /// wait does not count to the limit of a request.
+        /// wait does not count to the limit of a request, nor to `hedge_after`. It continues when
+        /// the calls that wait for it have ended. After three times `attempt_timeout` it is
+        /// destroyed, and the next is made.
         std::function<Task<Result<std::string>>()> new_token{};
         /// The only origin whose requests get the token, such as "https://api.example". A request
         /// with an Authorization of its own does not get it.

@@ -28,7 +28,9 @@ enum class HttpErrc {
     client_certificate = 12,   ///< this program's own certificate or key cannot be used
     proxy_rejected = 13,       ///< the proxy does not accept the credentials of this program (407),
                                ///< does not permit the request, or is not trusted
-    proxy_not_connected = 14   ///< no connection to the proxy, or its name is not known
+    proxy_not_connected = 14,  ///< no connection to the proxy, or its name is not known
+    no_token = 15              ///< HttpCallsOptions::Hooks::new_token returned nothing in time, so
+                               ///< nothing was sent
 };
 
 namespace detail {
@@ -56,6 +58,8 @@ inline constexpr ErrorText http_error_texts[] = {
     {"the proxy rejects the request: check its rules, its certificate, and the credentials for it",
      Cause::permanent, FailureOrigin::local},
     {"the connection to the proxy failed: check its address, and whether it runs", Cause::refused,
+     FailureOrigin::local},
+    {"new_token returned no token in time: check the server that issues tokens", Cause::timed_out,
      FailureOrigin::local},
 };
 
