@@ -215,16 +215,16 @@ public:
         return true;
     }
 
-    /// Returns whether the next call is due. Its delay counts from when the call before it was made:
-    /// while an inner layer holds that one, the next would have to wait, too.
+    /// Returns whether the next call is due. Its delay counts from when the last one was made. While
+    /// an inner layer holds that one, the next would have to wait, too.
     [[nodiscard]] bool due() noexcept {
         const Instant now = context_.sleeper.now();
         if (!waits() || now < next_at_) return false;
         if (begun_ == 0) return true;
         const Call& last = calls_[begun_ - 1];
         const Instant began = last.task ? last.context->began : always;
-        next_at_ = began == never ? after(now, detail::larger(delay_, recheck))
-                                  : detail::larger(next_at_, after(began, delay_));
+        next_at_ = began == never ? after(now, detail::larger(last.delay, recheck))
+                                  : detail::larger(next_at_, after(began, last.delay));
         return now >= next_at_;
     }
     /// Returns whether there is a next call to wait for, until next_at().
@@ -279,8 +279,8 @@ public:
         why_ = Cause::timed_out;
         if constexpr (Plan::times_calls) call.began = turn.now;
         if (begun_ <= plan_.further) {
-            delay_ = plan_.delay.before(begun_);
-            next_at_ = detail::larger(after(turn.now, delay_), waits_.of_peers);
+            call.delay = plan_.delay.before(begun_);
+            next_at_ = detail::larger(after(turn.now, call.delay), waits_.of_peers);
         }
         call.task->start();
     }
@@ -297,6 +297,7 @@ private:
         std::optional<belay::Task<Answer>> task;
         [[no_unique_address]] HedgePermit<typename Plan::Budget> permit;
         [[no_unique_address]] Start began{};
+        Duration delay{};  // from when it is made until the next
     };
 
     // The ends of the waits that were requested.
@@ -356,7 +357,7 @@ private:
         note_unfinished(call, turn.now);
         why_ = answer.failure->cause;
         next_at_ = detail::larger(turn.now, waits_.of_peers);
-        delay_ = Duration{};
+        calls_[begun_ - 1].delay = Duration{};
     }
 
     // Returns the time that a call took since an inner layer let it through. Several calls by an
@@ -388,7 +389,6 @@ private:
     Call calls_[calls_max];
     std::size_t begun_ = 0;
     Instant next_at_;
-    Duration delay_{};  // from the last call that was made to the next
     Waits waits_{};
     Cause why_ = Cause::timed_out;  // the failure that the next call retries
     bool running_ = false;

@@ -645,8 +645,8 @@ private:
         return attempt.deadline != never ? attempt.deadline
                                          : after(sleeper_.now(), options_.attempt_timeout);
     }
-    // Gives a request its token. The wait for one is of this side: no call is under way then, so it
-    // does not count to the limit of a request, and a Hedge makes no further call.
+    // Gives a request its token. No call is under way while it waits for one. So the wait does not
+    // count to the limit of a request, and a Hedge makes no further call.
     struct Authorized {
         HttpCalls& calls;
         detail::HttpCall& call;
