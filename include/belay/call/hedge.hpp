@@ -215,8 +215,8 @@ public:
         return true;
     }
 
-    /// Returns whether the next call is due. Its delay counts from when the last one was made. While
-    /// an inner layer holds that one, the next would have to wait, too.
+    /// Returns whether the next call is due. Its delay counts from when the last one was made.
+    /// While an inner layer holds that one, the next would have to wait, too.
     [[nodiscard]] bool due() noexcept {
         const Instant now = context_.sleeper.now();
         if (!waits() || now < next_at_) return false;
