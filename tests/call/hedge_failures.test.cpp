@@ -13,6 +13,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/budgets.hpp>
+#include <belay/call/chaos.hpp>
 #include <belay/call/hedge.hpp>
 #include <belay/call/layers.hpp>
 #include <belay/call/limiters.hpp>
@@ -544,6 +545,29 @@ TEST_CASE("Hedge makes no further call while the last one waits in a queue of th
     REQUIRE(server.begun.size() >= 4);
     CHECK(server.begun[2] == at(1s));
     CHECK(server.begun[3] >= at(1s) + delay);
+}
+
+TEST_CASE("The delay of a hedge counts from the first call of a Retrying inside, and from a delay",
+          "[call][hedge][regression]") {
+    AsyncSleeper sleeper;
+    HedgeRecorder observer;
+    Server server{sleeper, std::vector<TimedReply>(20, fails(40ms, Cause::lost))};
+    const Pipeline pipeline{Hedge{50ms, 1}, Retrying{Policy{MaxAttempts{5}}}};
+    auto task = ask(pipeline, server, observer);
+    task.start();
+    sleeper.run_until(at(60ms));
+    CHECK(server.begun == Times{at(0ms), at(40ms), at(50ms)});
+    sleeper.run();
+    Server steady{sleeper, {works(1h), works(1ms)}};
+    const Instant start = sleeper.now();
+    chaos::Faults faults{{.delays_per_thousand = 1000, .delay = 40ms}, Seed{1}};
+    faults.switch_on();
+    const Pipeline delayed{Hedge{50ms, 1}, chaos::Layer{faults}};
+    auto slow = ask(delayed, steady, observer);
+    slow.start();
+    sleeper.run();
+    CHECK(slow.done());
+    CHECK(steady.begun == Times{start + 40ms, start + 90ms});
 }
 
 TEST_CASE("A call that an inner layer held at first counts from then on for a percentile",

@@ -4,6 +4,8 @@
 #include <belay/http/http_calls.hpp>
 
 #include <algorithm>
+#include <new>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -289,12 +291,105 @@ TEST_CASE("A source of tokens that hangs is called again, also while calls wait 
         rig.accepted = "token 2";
     }
     CHECK(rig.made == 2);
-    // The source hangs for 30 s, three times the time of an attempt.
+    // It is given up after 30 s. Calls that then have half the time of an attempt try again.
     for (std::size_t i = 0; i < tasks.size(); ++i) {
         CAPTURE(i);
         if (i < 20) CHECK(tasks[i].take().error() == HttpErrc::no_token);
-        if (i > 20 && tasks[i].done()) CHECK(tasks[i].take());
+        if (i > 25 && tasks[i].done()) CHECK(tasks[i].take());
     }
+}
+
+// An attempt may take 500 ms, and a token 2 s.
+TEST_CASE("The limit of a token is not that of an attempt", "[http][http_calls][token]") {
+    TokenRig rig{{.attempt_timeout = 500ms, .token_timeout = 2500ms}};
+    rig.takes = 2s;
+    CHECK(rig.send_many(5, 30s) == 5);
+    CHECK(rig.made == 1);
+    TokenRig late{{.attempt_timeout = 10min, .token_timeout = 1500ms}};
+    late.takes = 2s;
+    CHECK(late.send_many(5, forever) == 0);
+    CHECK(late.http.seen.empty());
+    late.takes = 1s;
+    late.accepted = "token " + std::to_string(late.made + 1);
+    CHECK(late.send_many(5, 30s) == 5);
+}
+
+TEST_CASE("A call at its deadline asks for no token", "[http][http_calls][token]") {
+    TokenRig rig;
+    CHECK(rig.send_many(1, 0s) == 0);
+    CHECK(rig.made == 0);
+}
+
+#if defined(__cpp_exceptions)
+TEST_CASE("An exception of a source of tokens is a failure that may pass",
+          "[http][http_calls][token]") {
+    AsyncSleeper sleeper;
+    ScriptedHttp http{sleeper};
+    int made = 0;
+    const bool at_once = GENERATE(true, false);
+    const auto make = [&]() -> Task<Result<std::string>> {
+        ++made;
+        if (at_once && made == 1) throw std::bad_alloc{};
+        co_await sleeper.async_sleep_until(after(sleeper.now(), 1ms));
+        if (made == 1) throw std::bad_alloc{};
+        co_return "token";
+    };
+    http.answer = [](const ScriptedHttp::Seen&) { return Step{status(200), 1ms}; };
+    HttpCalls calls{
+        http, sleeper, HttpCallsOptions{.hedge_after = 1s},
+        HttpCallsOptions::Hooks{.new_token = make, .token_origin = "https://api.example"}};
+    HttpRequest request{.url = token_url};
+    auto task = calls.send(request);
+    task.start();
+    sleeper.run();
+    REQUIRE(task.done());
+    CHECK(task.take());
+    CHECK(made == 2);
+    CHECK(calls.counters().succeeded == 1);
+}
+#endif
+
+TEST_CASE("A request of a source of tokens may be of the calls that it serves",
+          "[http][http_calls][token]") {
+    AsyncSleeper sleeper;
+    ScriptedHttp http{sleeper};
+    using Calls = HttpCalls<ScriptedHttp, AsyncSleeper>;
+    std::optional<Calls> calls;
+    const auto make = [&calls]() -> Task<Result<std::string>> {
+        HttpRequest login{.url = "https://login.example/token", .method = "POST"};
+        const auto answer = co_await calls->send(login);
+        if (!answer) co_return answer.error();
+        co_return "token";
+    };
+    http.answer = [](const ScriptedHttp::Seen&) { return Step{status(200), 1h}; };
+    calls.emplace(
+        http, sleeper, HttpCallsOptions{},
+        HttpCallsOptions::Hooks{.new_token = make, .token_origin = "https://api.example"});
+    HttpRequest request{.url = token_url, .deadline = 1s};
+    auto task = calls->send(request);
+    task.start();
+    sleeper.run_until(Instant{5s});
+    REQUIRE(task.done());
+    CHECK(http.seen.size() == 1);
+    calls.reset();  // while the login request is under way
+}
+
+// The case: the host answered at once, and the wait for a new token was charged to it.
+TEST_CASE("A hedged call that is dropped while it waits for a token is no failure of the host",
+          "[http][http_calls][token]") {
+    TokenRig rig{{.breaker = {.percent = 1, .min_calls = 1}, .hedge_after = GENERATE(1s, 60s)}};
+    CHECK(rig.send({.url = token_url}));
+    rig.takes = 25s;
+    rig.accepted = "token 2";
+    {
+        HttpRequest request{.url = token_url, .deadline = 15s};
+        auto task = rig.calls.send(request);
+        task.start();
+        const Instant end = rig.sleeper.now() + 15s;
+        rig.sleeper.run_until(end - 1ms);
+        rig.sleeper.time = end;
+    }
+    CHECK(rig.calls.breaker_state(token_url) == BreakerState::closed);
 }
 
 TEST_CASE("HttpCalls rejects a source of tokens without an origin", "[http][http_calls][token]") {

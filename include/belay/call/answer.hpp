@@ -104,13 +104,16 @@ struct MadeCalls {
     std::uint64_t asked = 0;
     /// The shortest limit around `fn`.
     TimeLimit time{};
-    /// When the last call of `fn` began, or the first one of a Hedge. Unknown without a limit or a
-    /// Hedge around. A layer that waits before it calls `fn` again sets it to `never`.
+    /// When the last call of `fn` began, or the first one of a Hedge. Unknown without a limit.
     Instant began = never;
+    /// When the first of these calls began, or the first since a layer has waited on this side.
+    Instant first_began = never;
     /// Whether a Queued is around `fn`. It learns how long calls take, so a late call with less
     /// than the whole limit is a wrong guess of its own.
     bool is_queued = false;
 
+    /// A layer waits on this side before it calls `fn` again, so no call is under way.
+    void note_wait() noexcept { began = first_began = never; }
     /// Returns the last instant at which a call with this deadline has enough time.
     ///
     /// `learned` is the time that calls have taken, up to the whole limit.

@@ -10,7 +10,7 @@
 #include <cstdint>      // std::uint32_t
 #include <exception>    // std::exception_ptr
 #include <optional>     // std::optional
-#include <type_traits>  // std::is_invocable_r_v, std::conditional_t, std::remove_reference_t
+#include <type_traits>  // std::is_invocable_r_v, std::remove_reference_t
 #include <utility>      // std::move
 
 #include <belay/call/answer.hpp>
@@ -166,13 +166,14 @@ class HedgeRun {
 public:
     HedgeRun(const Plan& plan, Context& context, const Attempt& around)
         : plan_{plan}, context_{context}, around_{around}, next_at_{context.sleeper.now()} {
-        context_.began = never;  // until the first call
+        context_.note_wait();  // until the first call
     }
     HedgeRun(const HedgeRun&) = delete;
     HedgeRun& operator=(const HedgeRun&) = delete;
     /// A caller that stops waiting destroys the run. Further calls that were made are paid for.
     ~HedgeRun() {
         Turn turn = context_.turn();
+        if (is_held()) context_.note_wait();
         for (std::size_t i = 0; i < begun_; ++i) {
             if (calls_[i].task) note_unfinished(calls_[i], turn.now);
             if (i == 0) continue;
@@ -222,9 +223,13 @@ public:
         if (!waits() || now < next_at_) return false;
         if (begun_ == 0) return true;
         const Call& last = calls_[begun_ - 1];
-        const Instant began = last.task ? last.context->began : always;
-        next_at_ = began == never ? after(now, detail::larger(last.delay, recheck))
-                                  : detail::larger(next_at_, after(began, last.delay));
+        const Instant made = last.task ? last.context->first_began : always;
+        if (made == never) {
+            const Duration again = detail::larger(elapsed(last.began, now) / 16, recheck);
+            next_at_ = after(now, detail::larger(last.delay, again));
+        } else {
+            next_at_ = detail::larger(next_at_, after(made, last.delay));
+        }
         return now >= next_at_;
     }
     /// Returns whether there is a next call to wait for, until next_at().
@@ -277,7 +282,7 @@ public:
         ++context_.calls;
         ++begun_;
         why_ = Cause::timed_out;
-        if constexpr (Plan::times_calls) call.began = turn.now;
+        call.began = turn.now;
         if (begun_ <= plan_.further) {
             call.delay = plan_.delay.before(begun_);
             next_at_ = detail::larger(after(turn.now, call.delay), waits_.of_peers);
@@ -289,14 +294,12 @@ private:
     // The shortest time until a call that an inner layer holds is looked at again.
     static constexpr Duration recheck = std::chrono::milliseconds{1};
 
-    struct Untimed {};
-    using Start = std::conditional_t<Plan::times_calls, Instant, Untimed>;
     struct Call {
         // Calls run side by side, so each one has its own count of what it has called.
         std::optional<Context> context;
         std::optional<belay::Task<Answer>> task;
         [[no_unique_address]] HedgePermit<typename Plan::Budget> permit;
-        [[no_unique_address]] Start began{};
+        Instant began{};
         Duration delay{};  // from when it is made until the next
     };
 
@@ -309,9 +312,19 @@ private:
     [[nodiscard]] Context own_context() const noexcept {
         Context own = context_;
         own.asked = 0;
-        own.began = never;
+        own.note_wait();
         own.around = &context_;
         return own;
+    }
+    // Returns whether inner layers hold all calls that have not ended.
+    [[nodiscard]] bool is_held() const noexcept {
+        bool held = false;
+        for (std::size_t i = 0; i < begun_; ++i) {
+            if (!calls_[i].task || calls_[i].task->done()) continue;
+            if (calls_[i].context->began != never) return false;
+            held = true;
+        }
+        return held;
     }
     // A call that an inner layer held was not made, and costs nothing.
     static void settle_unfinished(Call& call, const std::optional<Failure>& failure,
@@ -360,11 +373,10 @@ private:
         calls_[begun_ - 1].delay = Duration{};
     }
 
-    // Returns the time that a call took since an inner layer let it through. Several calls by an
-    // inner Retrying are one.
+    // Returns the time that a call has taken since an inner layer let it through.
     [[nodiscard]] static Duration took(const Call& call, Instant now) noexcept {
-        if (call.context->asked == 0) return Duration{};
-        return elapsed(call.context->asked == 1 ? call.context->began : call.began, now);
+        const Instant made = call.context->first_began;
+        return made == never ? Duration{} : elapsed(made, now);
     }
     void note_latency([[maybe_unused]] const Call& call, [[maybe_unused]] Instant now) noexcept {
         if constexpr (Plan::times_calls) plan_.delay.recent->record(took(call, now));
@@ -434,7 +446,8 @@ struct HedgeMisuse {};
 ///
 /// A further call begins only if at least half of its limit is left; see Timeout::counts_after.
 /// Its delay counts from when the inner layers made the call before it. While that one waits in a
-/// queue of this program, such as that of a Queued, there is no further call.
+/// queue of this program, such as that of a Queued, there is no further call. After such a wait,
+/// the further call may begin later by a sixteenth of it.
 ///
 /// With `until`, a success that is not chosen does not end the whole. The calls that are under way
 /// continue, and further ones begin after their delays. If none is chosen, the last success counts.

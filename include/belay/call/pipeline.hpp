@@ -308,6 +308,7 @@ struct CallContext : detail::MadeCalls {
     void note_call() noexcept {
         ++asked;
         if (time.is_set() || around != nullptr) began = sleeper.now();
+        first_began = detail::smaller(first_began, began);
         if (around == nullptr) return;
         ++around->asked;
         around->is_queued |= is_queued;

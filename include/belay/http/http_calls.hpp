@@ -8,13 +8,14 @@
 #include <chrono>       // std::chrono::milliseconds
 #include <concepts>     // std::same_as
 #include <cstdint>      // std::uint8_t
+#include <exception>    // std::current_exception
 #include <functional>   // std::function, std::ref
 #include <map>          // std::map
 #include <memory>       // std::make_shared, std::shared_ptr, std::weak_ptr
 #include <optional>     // std::optional
 #include <string>       // std::string, std::to_string
 #include <string_view>  // std::string_view
-#include <utility>      // std::move
+#include <utility>      // std::exchange, std::forward, std::move
 
 #include <belay/call/answer.hpp>
 #include <belay/call/async_sleeper_like.hpp>
@@ -116,10 +117,10 @@ belay::Task<HttpResponse> http_exchange(Http& http, Sleeper& sleeper, HttpReques
 /// Thread safety: the thread of the calls.
 class HttpTokens {
 public:
-    HttpTokens(const HttpCallsOptions::Hooks& hooks, Duration attempt_timeout)
+    HttpTokens(const HttpCallsOptions::Hooks& hooks, Duration timeout)
         : new_token_{hooks.new_token},
           origin_{new_token_ ? origin_of(hooks.token_origin) : ""},
-          given_up_after_{detail::smaller(attempt_timeout, forever / 3) * 3} {
+          timeout_{timeout} {
         BELAY_OPTION(!new_token_ || !origin_.empty(),
                      "HttpCalls: Hooks::token_origin must be the origin that gets the tokens of "
                      "new_token, such as https://api.example");
@@ -131,68 +132,82 @@ public:
                origin_of(request.url) == origin_;
     }
     [[nodiscard]] const std::string& value() const noexcept { return value_; }
+    /// Destroys the new_token that runs.
+    void cancel() noexcept { renewal_.reset(); }
 
     /// Waits for another token than `old`, until `end`.   Errors: stopped, no_token; those of
-    /// new_token.
+    /// new_token.   Throws: what new_token throws; std::bad_alloc.
     template <class Sleeper, class Stop>
     belay::Task<std::error_code> renew(Sleeper& sleeper, std::string old, Instant end, Stop stop) {
-        while (value_ == old) {
-            const std::shared_ptr<Renewal> renewal = renewal_at(sleeper.now());
-            LocalStop wake;
-            const StopToken finished = renewal->finished.token();
-            const WaitStop<StopToken> finishing{finished, wake};
-            const WaitStop<Stop> stopping{stop, wake};
-            while (!finished.stop_requested() && sleeper.now() < renewal->ends) {
-                if (stop.stop_requested()) co_return CallErrc::stopped;
-                if (sleeper.now() >= end) co_return HttpErrc::no_token;
-                const Instant until = detail::smaller(end, renewal->ends);
-                const StopToken token = wake.token();
-                decltype(auto) sleep =
-                    sleeper.async_sleep_until(stopping.slice(sleeper.now(), until), token);
-                decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
-                co_await awaiter;
-            }
-            if (!finished.stop_requested()) continue;
-            // The first call to get here rethrows what new_token threw.
-            if (std::exchange(renewal->threw, false)) static_cast<void>(renewal->task->take());
-            if (renewal->error) co_return renewal->error;
-            break;
+        if (value_ != old) co_return std::error_code{};
+        if (sleeper.now() >= end) co_return HttpErrc::no_token;
+        const std::shared_ptr<Renewal> renewal = renewal_under_way(sleeper);
+        LocalStop wake;
+        const StopToken finished = renewal->finished.token();
+        const WaitStop<StopToken> finishing{finished, wake};
+        const WaitStop<Stop> stopping{stop, wake};
+        while (!finished.stop_requested()) {
+            if (stop.stop_requested()) co_return CallErrc::stopped;
+            if (sleeper.now() >= end) co_return HttpErrc::no_token;
+            const StopToken token = wake.token();
+            decltype(auto) sleep =
+                sleeper.async_sleep_until(stopping.slice(sleeper.now(), end), token);
+            decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
+            co_await awaiter;
         }
-        co_return std::error_code{};
+        // The first call to get here rethrows what new_token threw.
+        if (std::exchange(renewal->threw, false)) static_cast<void>(renewal->task->take());
+        co_return renewal->error;
     }
 
 private:
-    // Goes on when its callers have left, because the next ones may have as little time.
+    // It continues when its callers have left, because the next ones may have as little time.
     struct Renewal {
-        Instant ends = never;  // when it is given up
         StopSource finished{};
         bool threw = true;
         std::error_code error = CallErrc::call_failed;
         std::optional<belay::Task<bool>> task{};
     };
-    // Returns the renewal under way, or begins one.
-    std::shared_ptr<Renewal> renewal_at(Instant now) {
-        if (!renewal_ || renewal_->finished.token().stop_requested() || now >= renewal_->ends) {
-            renewal_ = std::make_shared<Renewal>(Renewal{.ends = after(now, given_up_after_)});
-            renewal_->task.emplace(run(*renewal_));
+    template <class Sleeper>
+    std::shared_ptr<Renewal> renewal_under_way(Sleeper& sleeper) {
+        if (!renewal_ || renewal_->finished.token().stop_requested()) {
+            auto next = std::make_shared<Renewal>();
+            next->task.emplace(run(sleeper, *next));
+            renewal_ = std::move(next);
             renewal_->task->start();
         }
         return renewal_;
     }
-    belay::Task<bool> run(Renewal& renewal) {
+    // Its own timer ends it, because the code of new_token may be on the stack of any other.
+    template <class Sleeper>
+    belay::Task<bool> run(Sleeper& sleeper, Renewal& renewal) {
         const ScopeExit end{[&renewal] { renewal.finished.request_stop(); }};
         auto making = new_token_();
-        Result<std::string> token = co_await std::move(making);
+        making.start();
+        if (!making.done()) {
+            auto timer = detail::sleeping(sleeper, after(sleeper.now(), timeout_));
+            timer.start();
+            AnyDone any;
+            any.add(making);
+            any.add(timer);
+            co_await any;
+            if (!making.done()) static_cast<void>(timer.take());
+        }
+        std::error_code error = HttpErrc::no_token;
+        if (making.done()) {
+            Result<std::string> token = making.take();
+            error = token.error();
+            if (token) value_ = std::move(*token);
+        }
         renewal.threw = false;
-        renewal.error = token.error();
-        if (token) value_ = std::move(*token);
+        renewal.error = error;
         co_return true;
     }
 
     std::function<belay::Task<Result<std::string>>()> new_token_;
     std::string origin_;
     std::string value_{};
-    Duration given_up_after_;
+    Duration timeout_;
     std::shared_ptr<Renewal> renewal_{};
 };
 
@@ -385,6 +400,7 @@ public:
                                 {"first_wait", options_.first_wait},
                                 {"wait_max", options_.wait_max},
                                 {"attempt_timeout", options_.attempt_timeout},
+                                {"token_timeout", options_.token_timeout},
                                 {"retry_after_max", options_.retry_after_max},
                                 {"breaker.percent", std::uint64_t{options_.breaker.percent}},
                                 {"breaker.min_calls", std::uint64_t{options_.breaker.min_calls}},
@@ -397,8 +413,9 @@ public:
     }
     HttpCalls(const HttpCalls&) = delete;
     HttpCalls& operator=(const HttpCalls&) = delete;
-    /// Pre: every call has ended, or its Task was destroyed.
+    /// Destroys a new_token that runs.   Pre: every call has ended, or its Task was destroyed.
     ~HttpCalls() {
+        tokens_.cancel();
         BELAY_PRECONDITION(under_way_ == 0, "HttpCalls::~HttpCalls: each call must have ended");
     }
 
@@ -639,12 +656,6 @@ private:
                              left - limit < room;
         return is_last ? left : limit;
     }
-    // Returns when the wait for a token ends. Without a deadline, a source that hangs must not hold
-    // the call for ever.
-    Instant token_ends(const Attempt& attempt) const noexcept {
-        return attempt.deadline != never ? attempt.deadline
-                                         : after(sleeper_.now(), options_.attempt_timeout);
-    }
     // Gives a request its token. No call is under way while it waits for one. So the wait does not
     // count to the limit of a request, and a Hedge makes no further call.
     struct Authorized {
@@ -658,33 +669,53 @@ private:
             return calls.authorize(call, host, next, context, attempt);
         }
     };
+    // An exception of new_token is a failure of the attempt, as one of the client is.
     template <class Next, class Context>
     Task<typename Next::Answer> authorize(detail::HttpCall& call, detail::HttpHost& host, Next next,
                                           Context& context, Attempt attempt) {
         using Answer = typename Next::Answer;
-        if (tokens_.value().empty()) {
-            auto first = tokens_.renew(sleeper_, {}, token_ends(attempt), context.stop);
-            if (const std::error_code error = co_await std::move(first)) {
-                call.progress.stopped |= error == CallErrc::stopped;
-                call.progress.sent = false;
-                HttpResponse none{.failure = Failure::from(error), .sent = false};
-                none.failure.origin = Failure::Origin::local;
-                Answer answer = Answer::none(error, failure_of(call, host, none));
-                answer.returned = std::move(none);
-                co_return answer;
+        Answer answer;
+#if defined(__cpp_exceptions)
+        try {
+#endif
+            std::string refused;
+            if (tokens_.value().empty()) {
+                auto first = tokens_.renew(sleeper_, refused, attempt.deadline, context.stop);
+                if (const std::error_code error = co_await std::move(first)) {
+                    co_return without_token<Answer>(call, host, error);
+                }
             }
+            refused = tokens_.value();
+            auto sending = next(attempt);
+            answer = co_await std::move(sending);
+            // RFC 9110, section 15.5.2: a request with a 401 has not been applied.
+            constexpr int unauthorized = 401;
+            if (!answer.returned || answer.returned->status != unauthorized) co_return answer;
+            context.note_wait();
+            auto renewing = tokens_.renew(sleeper_, refused, attempt.deadline, context.stop);
+            if (co_await std::move(renewing)) co_return answer;
+            auto again = next(attempt);
+            answer = co_await std::move(again);
+#if defined(__cpp_exceptions)
+        } catch (...) {
+            answer = Answer{};
+            answer.failure = detail::failure_of_exception();
+            answer.thrown = std::current_exception();
         }
-        const std::string token = tokens_.value();
-        auto sending = next(attempt);
-        Answer answer = co_await std::move(sending);
-        // RFC 9110, section 15.5.2: a request with a 401 has not been applied.
-        constexpr int unauthorized = 401;
-        if (!answer.returned || answer.returned->status != unauthorized) co_return answer;
-        context.began = never;
-        auto renewing = tokens_.renew(sleeper_, token, token_ends(attempt), context.stop);
-        if (co_await std::move(renewing)) co_return answer;
-        auto again = next(attempt);
-        co_return co_await std::move(again);
+#endif
+        co_return answer;
+    }
+    // Makes the answer to a request that was not sent for lack of a token.
+    template <class Answer>
+    Answer without_token(detail::HttpCall& call, detail::HttpHost& host,
+                         const std::error_code& why) noexcept {
+        call.progress.stopped |= why == CallErrc::stopped;
+        call.progress.sent = false;
+        HttpResponse none{.failure = Failure::from(why), .sent = false};
+        none.failure.origin = Failure::Origin::local;
+        Answer answer = Answer::none(why, failure_of(call, host, none));
+        answer.returned = std::move(none);
+        return answer;
     }
     template <class Stop>
     Task<HttpResponse> send_once(detail::HttpCall& call, Attempt attempt, Stop stop) {
@@ -780,7 +811,7 @@ private:
     [[no_unique_address]] Observer observer_;
     HttpCallsCounters counters_{};
     detail::HttpHosts hosts_{options_};
-    detail::HttpTokens tokens_{hooks_, options_.attempt_timeout};
+    detail::HttpTokens tokens_{hooks_, options_.token_timeout};
     std::map<std::string, std::weak_ptr<Flight>> flights_{};
     std::size_t under_way_ = 0;
 };

@@ -28,10 +28,9 @@ struct HttpCallsOptions {
         /// Returns the value of the header Authorization, such as "Bearer abc". It is called before
         /// the first request to `token_origin`, and after a 401, and not while another such call
         /// runs: the calls share its result. It must not send requests that need the token.
-        /// A call waits for it until its deadline, or if it has none, for `attempt_timeout`. This
-        /// wait does not count to the limit of a request, nor to `hedge_after`. It continues when
-        /// the calls that wait for it have ended. After three times `attempt_timeout` it is
-        /// destroyed, and the next is made.
+        /// A call waits for it until its deadline. This wait does not count to the limit of a
+        /// request, nor to `hedge_after`. It continues, for `token_timeout` at most, when the calls
+        /// that wait for it have ended.
         std::function<Task<Result<std::string>>()> new_token{};
         /// The only origin whose requests get the token, such as "https://api.example". A request
         /// with an Authorization of its own does not get it.
@@ -50,6 +49,9 @@ struct HttpCallsOptions {
     /// limits all of them together, with their waits. Requests with an on_chunk have only that
     /// limit.   Pre: > 0ns.
     Duration attempt_timeout = std::chrono::seconds{10};
+    /// The longest time of one Hooks::new_token. Then it is destroyed, and the next call that needs
+    /// a token calls it again.   Pre: > 0ns.
+    Duration token_timeout = std::chrono::seconds{30};
     /// The longest Retry-After to wait for. If the server requests a longer wait, the call ends
     /// with that response at once. The wait itself is up to a quarter longer, by a draw.
     /// Pre: >= 0ns.
@@ -96,6 +98,7 @@ struct HttpCallsOptions {
             return "HttpCallsOptions: 0ns < first_wait < wait_max must hold";
         }
         if (attempt_timeout <= zero) return "HttpCallsOptions: attempt_timeout must be > 0ns";
+        if (token_timeout <= zero) return "HttpCallsOptions: token_timeout must be > 0ns";
         if (retry_after_max < zero) return "HttpCallsOptions: retry_after_max must be >= 0ns";
         if (breaker.percent > 100 || breaker.min_calls < 1) {
             return "HttpCallsOptions: breaker.percent must be <= 100, and min_calls >= 1";
