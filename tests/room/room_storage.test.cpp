@@ -28,7 +28,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// What happens to one call of the disk.
+/// The fault of one call of the disk.
 enum class DiskFault : std::uint8_t {
     none,
     fails,        ///< an error, and nothing is done
@@ -251,7 +251,7 @@ struct DiskOfModel {
     return options;
 }
 
-/// The storage module with rooms that nobody serves.
+/// The storage module, with rooms that have neither a document nor clients.
 struct StorageAlone {
     explicit StorageAlone(const RoomOptions& options = storage_options()) : context{options} {
         context.at(Instant{1h});
@@ -896,7 +896,7 @@ private:
             if (std::find(first.begin(), first.end(), text) == first.end()) first.push_back(text);
         return first;
     }
-    /// What was reported as stored is stored, before everything else.
+    /// The disk has all that was reported as stored, before everything else.
     void check_durable(const NumberedRoom& one) {
         const std::vector<std::string> stored = once(s_.disk.content(one.room->id));
         REQUIRE(one.durable.size() <= stored.size());
@@ -932,7 +932,7 @@ private:
 
 }  // namespace
 
-TEST_CASE("Whatever fails, the storage module stores each accepted update once, in order",
+TEST_CASE("The storage module stores each accepted update once, in order, despite faults",
           "[room][room_storage][property]") {
     for_each_seed(
         [](Seed seed) {
