@@ -42,6 +42,13 @@ using PeerWords = std::set<std::string>;
     return {std::istream_iterator<std::string>{in}, {}};
 }
 
+/// The awareness of one client, with clock 1 and the state {}.
+[[nodiscard]] Bytes peer_awareness(int client) {
+    return {std::byte{1},   static_cast<std::byte>(client),
+            std::byte{1},   std::byte{2},
+            std::byte{'{'}, std::byte{'}'}};
+}
+
 /// One room of a storage that other servers use, too.
 struct SharedModel {
     struct Reader {
@@ -234,8 +241,8 @@ struct PeersAlone {
         if (const detail::EndedFlush* const flush = storage.take_flush()) take(*flush);
     }
     void take(const part::FanoutBatch::Entry& entry) {
-        // Each one once, and none is left out.
-        REQUIRE(entry.position > state().progress.read);
+        // Each one once, also those of a load, and none is left out.
+        REQUIRE(entry.position > std::max(loaded, state().progress.read));
         for (const part::FanoutBatch::Entry& one : shared.entries)
             REQUIRE((one.position <= state().progress.read || one.position >= entry.position));
         state().progress.read = entry.position;
@@ -266,11 +273,13 @@ struct PeersAlone {
     void merge(const PersistenceError& error, std::optional<StoredRoom>& found) {
         difference = peers.on_reloaded(room, error, found, empty);
         if (!difference) return;
+        const bool waits = state().restore == detail::Restore::waiting;
+        loaded = found && !waits ? found->position : 0;
         for (const Bytes& update : difference->theirs) enter(update);
         room.history.position = state().covers_entries() ? state().progress.read : 0;
         for (const Bytes& update : difference->ours)
             REQUIRE_FALSE(storage.append(room, {.update = update, .known = true}));
-        if (state().restore != detail::Restore::waiting) peers.subscribe(room);
+        if (!waits) peers.subscribe(room);
     }
 
     const WordsDocument empty{};
@@ -281,6 +290,7 @@ struct PeersAlone {
     detail::RoomState<WordsDocument> room{"a", empty, Instant{1h}, context.options, Instant{1h}};
     std::optional<detail::ReceivedChanges> received{};
     std::optional<detail::LoadDifference> difference{};
+    std::uint64_t loaded = 0;  ///< the position of the last load, if the room has adopted it
     bool ended = false;
 };
 
@@ -457,27 +467,59 @@ TEST_CASE("The peers module restores a history that the storage has lost, under 
     CHECK(p.state().restore == detail::Restore::none);
 }
 
+TEST_CASE("The peers module mixes another history with the room after its own changes are stored",
+          "[room][room_peers]") {
+    PeersAlone p;
+    p.append("own");
+    p.turn();
+    p.shared.answer_flush();
+    p.turn();
+    p.shared.answer();
+    p.turn();
+    p.shared.lose_all();
+    p.shared.append("other");
+    REQUIRE(p.shared.epoch != p.room.history.epoch);
+    p.shared.answer();
+    p.turn();
+    p.turn();
+    REQUIRE(p.difference);
+    CHECK(p.difference->theirs.empty());
+    CHECK(p.difference->ours.size() == 1);
+    CHECK(p.state().restore == detail::Restore::waiting);
+    CHECK(p.words() == PeerWords{"own"});
+    CHECK(p.room.history.epoch != p.shared.epoch);
+    p.shared.answer_flush();
+    for (int i = 0; i < 3; ++i) {
+        p.wait(1s);
+        p.turn();
+    }
+    CHECK(p.words() == PeerWords{"other", "own"});
+    CHECK(p.shared.words() == PeerWords{"other", "own"});
+    CHECK(p.room.history.epoch == p.shared.epoch);
+    CHECK(p.state().restore == detail::Restore::none);
+    CHECK_FALSE(p.ended);
+}
+
 TEST_CASE("The peers module skips one bad message, and its own ones, and takes the others",
           "[room][room_peers]") {
     PeersAlone p;
     p.shared.append("one");
     p.shared.messages.push_back(to_bytes(as_bytes("no message")));
-    // One client with clock 1 and the state {}.
-    const Bytes state{std::byte{1}, std::byte{5},   std::byte{1},
-                      std::byte{2}, std::byte{'{'}, std::byte{'}'}};
-    p.shared.send({PeerKind::state, p.context.last_change.server, 1, "ann", state});
-    p.shared.send({PeerKind::state, peer_id(3), 1, "bob", {}});
+    const Bytes ann = peer_awareness(5);
+    const Bytes bob = peer_awareness(6);
+    p.shared.send({PeerKind::state, p.context.last_change.server, 1, "ann", ann});
+    p.shared.send({PeerKind::state, peer_id(3), 1, "bob", bob});
     p.shared.answer();
     p.turn();
     CHECK(p.context.counters.storage_failures == 1);
-    CHECK(p.room.awareness.size() == 0);
+    CHECK(p.room.awareness.size() == 1);
     CHECK(p.words() == PeerWords{"one"});
-    const detail::PeerMessage message{PeerKind::state, peer_id(3), 1, "bob", state};
-    p.shared.send(message);
-    p.shared.send(message);
+    // Messages may arrive again, and in another order.
+    const detail::PeerMessage message{PeerKind::state, peer_id(4), 1, "ann", ann};
+    for (int i = 0; i < 2; ++i) p.shared.send(message);
     p.shared.answer();
     p.turn();
-    CHECK(p.room.awareness.size() == 1);
+    CHECK(p.room.awareness.size() == 2);
     CHECK(p.context.counters.storage_failures == 1);
 }
 

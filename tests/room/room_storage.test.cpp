@@ -78,6 +78,7 @@ struct DiskModel {
         if (prompt) work_all();
     }
     void work(DiskFault fault) {
+        REQUIRE_FALSE(calls.empty());
         Call call = std::move(calls.front());
         calls.pop_front();
         if (call.kind == Kind::load) work_load(call, fault);
