@@ -941,5 +941,5 @@ TEST_CASE("The storage module stores each accepted update once, in order, despit
             for (int i = 0; i < 200; ++i) rooms.step();
             rooms.settle();
         },
-        200);
+        histories(200));
 }
