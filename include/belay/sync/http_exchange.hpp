@@ -8,7 +8,11 @@
 #include <system_error>  // std::error_code
 #include <utility>       // std::move
 
+#include <belay/core/assert.hpp>
+#include <belay/core/bytes.hpp>
 #include <belay/core/completion.hpp>
+#include <belay/core/failure.hpp>
+#include <belay/core/instant.hpp>
 #include <belay/core/result.hpp>
 #include <belay/http/http_message.hpp>
 #include <belay/sync/detail/exchange_wait.hpp>
