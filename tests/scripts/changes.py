@@ -41,7 +41,7 @@ COMPILERS = ("g++", "clang++", "clang-tidy-16")
 RECORDS_MAX = 200
 # GCC and the sanitizers together take about 50 s of two processors for a thousand lines of tests.
 LINES_MAX = 50_000
-HEADERS_MAX = 200
+HEADERS_MAX = 100
 
 
 def git(root, *arguments):
