@@ -184,7 +184,14 @@ TEST_CASE("postgres::Rooms: updates become visible in the order of their positio
         "INSERT INTO belay_update SELECT 'board', position, '', 1, 'early' FROM head",
         rows));
     std::error_code error;
-    std::thread other{[&] { error = pg_append(two, "late"); }};
+    std::thread other{[&] {  // without the framework, which is for one thread
+        driver::Question<part::FlushedRooms> question;
+        error = two.append("board", as_bytes("late"), {some_epoch, 1, some_epoch});
+        if (error) return;
+        two.flush(question.ask());
+        error = question.answered() ? question.take()->error.code
+                                    : make_error_code(RoomErrc::no_answer);
+    }};
     detail::PostgresSubscription waits = one.subscription();
     part::ReadRooms read = pg_wait(waits, some_epoch, began);
     CHECK((read && read->empty()));
