@@ -25,6 +25,7 @@ static_assert(is_wrong([](auto& o) { o.attempts_max = 0; }));
 static_assert(is_wrong([](auto& o) { o.first_wait = 0s; }));
 static_assert(is_wrong([](auto& o) { o.wait_max = o.first_wait; }));
 static_assert(is_wrong([](auto& o) { o.attempt_timeout = 0s; }));
+static_assert(is_wrong([](auto& o) { o.token_timeout = 0s; }));
 static_assert(is_wrong([](auto& o) { o.retry_after_max = -1s; }));
 static_assert(!is_wrong([](auto& o) { o.retry_after_max = 0s; }));
 static_assert(is_wrong([](auto& o) { o.breaker.percent = 101; }));
