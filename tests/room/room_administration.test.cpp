@@ -359,6 +359,31 @@ TEST_CASE_METHOD(
     CHECK(w.disk.flushes == before + 1);
 }
 
+TEST_CASE("RoomManager: a history that began with a rejected change ends no stored one later",
+          "[room][room_administration][regression][sim]") {
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    w.disk.refuses = true;
+    w.disk.fail_flushes = 1;
+    w.dial(alice);
+    alice.type("x");
+    w.run(1s);
+    REQUIRE(w.disk.flushes == 1);  // of the reset alone
+    alice.hang_up();
+    w.run(1h);
+    REQUIRE(w.rooms().rooms() == 0);
+    w.disk.refuses = false;
+    // A flush that fails may store its reset later, so the load waits for one that succeeds.
+    const int before = w.disk.flushes;
+    REQUIRE(w.rooms().get_or_create_room("board"));
+    w.run(1s);
+    CHECK(w.disk.flushes == before + 1);
+    w.run(1h);
+    REQUIRE(w.rooms().get_or_create_room("board"));
+    w.run(1s);
+    CHECK(w.disk.flushes == before + 1);
+}
+
 TEST_CASE("RoomManager: a room whose erase is never stored does not end the erases of others",
           "[room][room_administration][sim]") {
     Answered calls;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <list>
 #include <map>
 #include <optional>
@@ -398,6 +399,62 @@ TEST_CASE("The storage module reports for each room whether a flush has stored i
     CHECK(ended->history_of("a").position == 1);
     CHECK(ended->history_of("b").position == 0);
     CHECK(ended->later.empty());
+}
+
+TEST_CASE("A flush of the storage module loses the later changes of a room that its error names",
+          "[room][room_storage][regression]") {
+    StorageAlone s;
+    detail::RoomBase& a = s.add_stored("a");
+    detail::RoomBase& b = s.add_stored("b");
+    detail::RoomBase& c = s.add_stored("c");
+    REQUIRE_FALSE(s.append(b, "b1"));
+    s.storage.begin_flush();
+    REQUIRE_FALSE(s.append(a, "a1"));
+    REQUIRE_FALSE(s.append(c, "c1"));
+    DiskModel::Call call = std::move(s.disk.calls.front());
+    s.disk.calls.pop_front();
+    part::FlushedRooms answer;
+    detail::add_error(answer.error, "a", {std::make_error_code(std::errc::io_error), {}, {}});
+    answer.positions = {{"b", 9}};
+    (*call.flushed)(std::move(answer));
+    const detail::EndedFlush* const ended = s.storage.take_flush();
+    REQUIRE(ended != nullptr);
+    CHECK(ended->later == std::vector<detail::RoomBase*>{&a});
+    CHECK(ended->history_of("b").position == 9);
+    s.storage.unqueue(a);
+    s.storage.begin_flush();
+    s.disk.work(DiskFault::none);
+    const detail::EndedFlush* const next = s.storage.take_flush();
+    REQUIRE(next != nullptr);
+    CHECK(next->of.rooms == std::vector<detail::RoomBase*>{&c});
+}
+
+TEST_CASE("The storage module flushes a history that began with a rejected change, and reports it",
+          "[room][room_storage][regression]") {
+    StorageAlone s;
+    detail::RoomBase& a = s.add("a");
+    s.disk.append_error = std::make_error_code(std::errc::no_space_on_device);
+    REQUIRE(s.append(a, "a1") == RoomErrc::not_durable);
+    CHECK(s.storage.begins_without_change("a"));
+    CHECK(s.storage.deadline() == always);
+    SECTION("a flush that fails leaves it uncertain") {
+        s.storage.begin_flush();
+        CHECK(s.storage.begins_without_change("a"));
+        detail::RoomBase& b = s.add("b");
+        s.disk.append_error = std::make_error_code(std::errc::no_space_on_device);
+        REQUIRE(s.append(b, "b1") == RoomErrc::not_durable);
+        s.disk.work(DiskFault::fails);
+        const detail::EndedFlush* const ended = s.storage.take_flush();
+        REQUIRE(ended != nullptr);
+        CHECK(ended->of.begun == std::set<std::string, std::less<>>{"a", "b"});
+    }
+    SECTION("a flush that succeeds ends it") {
+        const detail::EndedFlush* const ended = s.flush(DiskFault::none);
+        REQUIRE(ended != nullptr);
+        CHECK(ended->has_succeeded());
+    }
+    CHECK_FALSE(s.storage.begins_without_change("a"));
+    CHECK(s.storage.deadline() == never);
 }
 
 TEST_CASE("After a failed flush of the storage module, the changes after it are lost, too",

@@ -49,8 +49,8 @@ struct HttpCallsOptions {
     /// limits all of them together, with their waits. Requests with an on_chunk have only that
     /// limit.   Pre: > 0ns.
     Duration attempt_timeout = std::chrono::seconds{10};
-    /// The longest time of one Hooks::new_token. Then it is destroyed, and the next call that needs
-    /// a token calls it again.   Pre: > 0ns.
+    /// The longest time of one Hooks::new_token. Then its task is destroyed, and the next call that
+    /// needs a token calls the hook again.   Pre: > 0ns.
     Duration token_timeout = std::chrono::seconds{30};
     /// The longest Retry-After to wait for. If the server requests a longer wait, the call ends
     /// with that response at once. The wait itself is up to a quarter longer, by a draw.

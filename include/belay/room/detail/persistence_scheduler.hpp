@@ -8,10 +8,12 @@
 #include <cstdint>       // std::uint64_t
 #include <deque>         // std::deque
 #include <exception>     // std::exception
+#include <functional>    // std::less
 #include <list>          // std::list
 #include <map>           // std::map
 #include <memory>        // std::make_unique, std::unique_ptr
 #include <optional>      // std::nullopt, std::optional
+#include <set>           // std::set
 #include <span>          // std::span
 #include <string>        // std::string
 #include <string_view>   // std::string_view
@@ -172,14 +174,19 @@ template <class V>
 
 /// The rooms with changes, and the erases and resets, of one flush.
 struct FlushBatch {
-    [[nodiscard]] bool empty() const noexcept { return rooms.empty() && admin.empty(); }
+    [[nodiscard]] bool empty() const noexcept {
+        return rooms.empty() && admin.empty() && begun.empty();
+    }
     void clear() noexcept {
         rooms.clear();
         admin.clear();
+        begun.clear();
     }
 
     std::vector<RoomBase*> rooms{};
     std::vector<PendingAdmin> admin{};
+    /// The storage accepted the reset of these rooms, but not the change that began the history.
+    std::set<std::string, std::less<>> begun{};
 };
 /// A flush that has ended: what the storage has answered, and for what.
 struct EndedFlush {
@@ -203,7 +210,7 @@ struct EndedFlush {
 
     part::FlushedRooms answer{};  ///< sorted by rooms
     FlushBatch of{};
-    /// If the flush has failed, the rooms with later changes, which depend on lost ones.
+    /// The rooms with later changes that are uncertain, too: those that the error names, or all.
     std::vector<RoomBase*> later{};
 };
 
@@ -443,6 +450,8 @@ public:
         if (const std::error_code e =
                 persistence_.append(room.id, change.update, context_.last_change)) {
             if (room.replication) room.replication->own.forget(context_.last_change.sequence);
+            // In a shared storage, the epoch of such a history is checked.
+            if (begins && !room.replication) next_.begun.insert(room.id);
             return report_not_durable(room, e);
         }
         // Not earlier: a failed flush also drops the reset, and reports that to its caller.
@@ -491,10 +500,15 @@ public:
         flushing_.clear();
         if (!ended_.has_failed()) {
             requested_.note_change();
+            if (ended_.has_succeeded()) return &ended_;
+            for (RoomBase* const room : next_.rooms)
+                if (ended_.error_of(room->id)) ended_.later.push_back(room);
             return &ended_;
         }
         context_.report_failure({}, ended_.answer.error);
         std::swap(ended_.later, next_.rooms);
+        ended_.of.begun.merge(next_.begun);
+        next_.begun.clear();
         for (RoomBase* const room : ended_.later) static_cast<void>(room->pending.unqueue());
         for (PendingAdmin& pending : std::exchange(next_.admin, {}))
             ended_.of.admin.push_back(std::move(pending));
@@ -518,6 +532,10 @@ public:
     }
     /// Registers an erase or a reset for the next flush.
     void await(PendingAdmin&& pending) { next_.admin.push_back(std::move(pending)); }
+    /// Whether a flush is going to end a history of this room, in favour of one without changes.
+    [[nodiscard]] bool begins_without_change(std::string_view room_id) const {
+        return flushing_.begun.contains(room_id) || next_.begun.contains(room_id);
+    }
     /// Calls `f` with each erase and reset that a flush has not answered yet.
     template <class F>
     void each_awaited(F&& f) {

@@ -69,8 +69,8 @@ struct HistoryChanges {
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Rooms`: `find`, `process`, `step`, `end_history` and `empty_document`,
-/// - `Scheduler`: `await`, `begin_load`, `each_awaited`, `erase`, `persistence` and
-///   `reset`, for the calls of the storage,
+/// - `Scheduler`: `await`, `begin_load`, `begins_without_change`, `each_awaited`, `erase`,
+///   `persistence` and `reset`, for the calls of the storage,
 /// - `Imports`: `fail_all`, for imports that wait for a load,
 /// - `Replication`: `take_parts`, to fill a document.
 ///
@@ -115,12 +115,13 @@ public:
     void attach(Waker waker) { machines_.attach(std::move(waker)); }
     [[nodiscard]] Instant deadline() const noexcept { return machines_.deadline(); }
     void turn() { static_cast<void>(machines_.advance(context_.now)); }
-    /// Makes a new client wait if an erase or a reset of this room is not durable yet. It waits for
-    /// the flush. After a failed flush, this requests the next one.
-    /// Returns: whether the client waits.
+    /// Makes a load wait if an erase or a reset of this room is not durable yet. It waits for the
+    /// flush. After a failed flush, this requests the next one.
+    /// Returns: whether the load waits.
     [[nodiscard]] bool wait_for_history_change(const std::string& room_id) {
         if (awaits(room_id)) return true;
-        if (!changes_.unsettled.contains(room_id)) return false;
+        const bool unsettled = changes_.unsettled.contains(room_id);
+        if (!unsettled && !scheduler_.begins_without_change(room_id)) return false;
         await({.room_id = room_id});
         return true;
     }
@@ -141,6 +142,9 @@ public:
     /// Ends the erases and resets of a flush.
     void take(EndedFlush& flush) {
         for (PendingAdmin& pending : flush.of.admin) end(pending, flush.error_of(pending.room_id));
+        for (const std::string& room_id : flush.of.begun)
+            if (flush.error_of(room_id) && !changes_.too_many(room_id))
+                changes_.unsettled.insert(room_id);
         // Earlier failed changes are stored, too.
         if (!flush.answer.error) changes_.unsettled.clear();
     }

@@ -287,7 +287,8 @@ private:
                         "RoomRegistry::run: the core must count the pending changes of the room");
         PersistenceError error;
         std::optional<StoredRoom> found;
-        if (room.reload.take_due(context_.now)) scheduler_.begin_load(room);
+        if (room.reload.take_due(context_.now) && !admin_.wait_for_history_change(room.id))
+            scheduler_.begin_load(room);
         if (scheduler_.take_load(room, error, found)) on_load(room, error, found);
         if (!room.evicted && scheduler_.take_save(room, error)) {
             // The stored snapshot has more: the save has succeeded.
