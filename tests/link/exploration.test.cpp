@@ -369,6 +369,9 @@ const char* broken(const N& before, const N& n, const Move& m, const timeline::A
     if (ended && (m.step.wrote || m.step.unprobed) && aged &&
         n.core.counts() / 10 % 100 > before.core.counts() / 10 % 100)
         return "the loss of an old connection that was used counted as a failure";
+    if (ended && m.step.unprobed && aged && old.state == LinkState::connected &&
+        n.core.counts() / 10 % 100 != 0)
+        return "failures before an old connection without pings still count";
     if (s.attempt > 1000) return "the attempt counter fell below zero";
     if ((s.down_since == never) != (state == LinkState::connected) &&
         !(state == LinkState::stopped && s.since == always))

@@ -331,6 +331,30 @@ TEST_CASE("Outbox goes on after a failure of its disk that passes",
     CHECK(rig.server.take() == std::vector<std::string>{"a", "b"});
 }
 
+TEST_CASE("Outbox goes on after a failure of its disk that passes while it waits to dial",
+          "[session][outbox_lifecycle][regression]") {
+    for (const OutboxOptions& options : {at_most_once, at_least_once}) {
+        OutboxRig<OutboxJournal> rig{options};
+        rig.connect();
+        rig.cut();
+        REQUIRE(rig.box->status().link.state == LinkState::cooldown);
+        rig.push("a");
+        rig.disk.refuse(true);
+        rig.run();
+        CHECK(rig.box->status().error == belay_test::eio);
+        CHECK(rig.box->push("b") == belay_test::eio);
+        rig.disk.refuse(false);
+        rig.run(rig.now + 10s);
+        rig.server.link.opened();
+        rig.run();
+        CHECK(rig.box->status().link.state == LinkState::connected);
+        CHECK_FALSE(rig.box->status().error);
+        rig.push("b");
+        rig.run();
+        CHECK(rig.server.take() == Lines{"a", "b"});
+    }
+}
+
 TEST_CASE(
     "Outbox sends nothing while its journal is not at its path, and continues when it is back",
     "[session][outbox_lifecycle][unit]") {

@@ -85,7 +85,7 @@ struct OutboxStatus {
     /// The number of the first message, if it is undeliverable: see OutboxOptions::deliveries_max.
     /// Otherwise 0. The messages after it wait until you acknowledge it.
     std::uint64_t undeliverable = 0;
-    std::error_code error{};  ///< the storage's failure, after which nothing is accepted
+    std::error_code error{};  ///< the storage's failure: until it ends, nothing is accepted
 };
 
 namespace detail {
@@ -652,7 +652,7 @@ private:
     struct Check {
         Outbox* me;
         Verdict begin(const auto&) {
-            const std::error_code error = me->failed_ ? me->failed_ : me->flush();
+            const std::error_code error = me->try_journal();
             return error ? Verdict::rejected(me->failure(error)) : Verdict::passed();
         }
         // A message that arrives before the transport is open does not replace begin().
@@ -754,6 +754,14 @@ private:
         } else {
             return {};
         }
+    }
+    /// Flushes the journal, also after it has failed: it may have ended the failure. Damaged data
+    /// stays damaged.
+    std::error_code try_journal() noexcept {
+        if (failed_.category() == detail::queue_category()) return failed_;
+        const std::error_code error = flush();
+        if (!error) failed_ = {};
+        return error;
     }
     std::error_code make_durable() {
         if (!dirty_) return {};
@@ -872,7 +880,7 @@ private:
     const OutboxOptions options_;
     Queue queue_;
     Window window_;
-    std::error_code failed_{};  // the journal's failure, which is final
+    std::error_code failed_{};  // the journal's failure, until a flush succeeds
     bool dirty_ = false;
     bool flush_failed_ = false;
     bool closing_ = false;              // a drain: everything was sent
