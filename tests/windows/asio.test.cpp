@@ -134,6 +134,32 @@ void a_supervisor_connects_again(const char* host) {
     std::printf("%s: %d answers over %d connections\n", host, talker.answers, server.accepted);
 }
 
+/// Keeps the failure of a link's only attempt.
+struct OneFailure {
+    void on_state(const Transition& change) {
+        if (change.to.state != LinkState::failed) return;
+        failed = true;
+        failure = change.to.failure;
+    }
+    bool failed = false;
+    Failure failure{};
+};
+
+void a_port_without_a_server_refuses() {
+    Context context;
+    const std::uint16_t port = Port{context}.number;
+    OneFailure app;
+    AsioLoop loop{context};
+    Supervisor link{
+        AsioTcp{context, {"127.0.0.1", port}, Lines{}}, Policy{MaxAttempts{1}}, {}, std::ref(app)};
+    loop.attach(link);
+    link.start();
+    run_until(context, [&] { return app.failed; });
+    std::printf("no server: %s\n", app.failure.message().c_str());
+    expect(app.failure.cause == Cause::refused);
+    expect(app.failure.error() == std::errc::connection_refused);
+}
+
 // ---- a Session ---------------------------------------------------------------------------------
 
 /// The first connections of a relay are cut.
@@ -249,6 +275,8 @@ int main() {
     a_supervisor_connects_again("127.0.0.1");
     awaited = "a Supervisor that dials a name";
     a_supervisor_connects_again("localhost");
+    awaited = "the failure of a port without a server";
+    a_port_without_a_server_refuses();
     awaited = "the operations of a Session";
     {
         const WindowsDirectory dir{"asio"};
