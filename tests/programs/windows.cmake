@@ -40,6 +40,23 @@ foreach(name IN ITEMS files journal_kill)
     target_compile_options(windows_${name} PRIVATE ${belay_no_exceptions})
 endforeach()
 
+# Sockets by asio, whose headers are those of this machine. MinGW must not find others of /usr/include.
+find_path(BELAY_ASIO_INCLUDE asio/io_context.hpp PATHS /usr/include /usr/local/include NO_CMAKE_FIND_ROOT_PATH)
+mark_as_advanced(BELAY_ASIO_INCLUDE)
+if(BELAY_ASIO_INCLUDE)
+    file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/asio_headers)
+    file(CREATE_LINK ${BELAY_ASIO_INCLUDE}/asio ${CMAKE_CURRENT_BINARY_DIR}/asio_headers/asio SYMBOLIC)
+    add_executable(windows_asio ${belay_tests}/windows/asio.test.cpp)
+    target_include_directories(windows_asio SYSTEM PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/asio_headers)
+    target_include_directories(windows_asio PRIVATE ${belay_tests})
+    target_link_libraries(windows_asio PRIVATE belay_dev ws2_32 mswsock)
+    target_compile_definitions(windows_asio PRIVATE BELAY_ASSERTIONS=1 _WIN32_WINNT=0x0A00)
+    belay_add_test(NAME windows/asio COMMAND windows_asio)
+    list(APPEND tests windows/asio)
+else()
+    message(STATUS "belay: no libasio-dev: tests/windows/asio is left out")
+endif()
+
 # What is drawn and computed must be the same.
 add_executable(golden_backoff ${belay_tests}/backoff/golden.cpp)
 target_link_libraries(golden_backoff PRIVATE belay_dev)

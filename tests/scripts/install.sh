@@ -111,6 +111,7 @@ need_libcxx() {
 need_mingw() {
     need g++-mingw-w64-x86-64-posix x86_64-w64-mingw32-g++-posix "the compiler for Windows"
     need wine64 file:/usr/lib/wine/wine64 "runs what was built for Windows"
+    need libasio-dev include:asio.hpp "the sockets of a program for Windows"
 }
 
 # What runs the real Yjs and other peers of the tests.

@@ -28,6 +28,36 @@ void close_on_exec([[maybe_unused]] Socket& socket) {
 #endif
 }
 
+#if defined(_WIN32)
+/// Returns the condition of an error of Winsock; std::errc{} for others. In the standard library of
+/// GCC 12 these errors have none, so they would have no cause.
+[[nodiscard]] constexpr std::errc winsock_condition(int code) noexcept {
+    constexpr struct {
+        int code;
+        std::errc condition;
+    } table[] = {{10013, std::errc::permission_denied},
+                 {10022, std::errc::invalid_argument},
+                 {10024, std::errc::too_many_files_open},
+                 {10043, std::errc::protocol_not_supported},
+                 {10047, std::errc::address_family_not_supported},
+                 {10048, std::errc::address_in_use},
+                 {10049, std::errc::address_not_available},
+                 {10050, std::errc::network_down},
+                 {10051, std::errc::network_unreachable},
+                 {10053, std::errc::connection_aborted},
+                 {10054, std::errc::connection_reset},
+                 {10055, std::errc::no_buffer_space},
+                 {10057, std::errc::not_connected},
+                 {10060, std::errc::timed_out},
+                 {10061, std::errc::connection_refused},
+                 {10065, std::errc::host_unreachable}};
+    for (const auto& error : table) {
+        if (error.code == code) return error.condition;
+    }
+    return {};
+}
+#endif
+
 /// Opens a socket to dial an endpoint. After an error the dial tries again, and reports it.
 template <class Error, class Socket, class Endpoint>
 void open_to_dial(Socket& socket, const Endpoint& to) {
@@ -77,6 +107,11 @@ struct AsioOf : AsioNames<C> {
     /// Returns an error of the system in the category of the standard library. The conditions of
     /// asio's own category cover only a few errors.
     [[nodiscard]] static std::error_code standard(const Error& e) noexcept {
+#if defined(_WIN32)
+        const std::errc condition =
+            e.category() == Names::system_category() ? winsock_condition(e.value()) : std::errc{};
+        if (condition != std::errc{}) return std::make_error_code(condition);
+#endif
         if (e.category() == Names::system_category()) return {e.value(), std::system_category()};
         return e;
     }
