@@ -531,9 +531,11 @@ WORLD_MUTANTS = (
     explored("breaker_herd", "spreads_for_too_long", 'eventually "all are connected again"',
              ("belay/policy/shared.hpp", "const Duration::rep most = object_->spread().count();",
               "const Duration::rep most = object_->spread().count() * 20;")),
-    # a connection that is lost draws no wait of its own for the breaker
-    explored("breaker_herd", "spreads_no_lost_connections", 'require "they do not dial at once"',
-             ("belay/policy/shared.hpp", "static_cast<S&>(*this).draw_share(turn);", "static_cast<void>(turn);")),
+    # a connection that wants an attempt draws no wait of its own for the breaker
+    explored("breaker_herd", "spreads_no_wanted_attempts", 'require "they do not dial at once"',
+             ("belay/policy/shared.hpp",
+              "            draw_share(turn);\n        }\n    }\n    [[nodiscard]] [[gnu::noinline]] constexpr Advice held_back",
+              "        }\n    }\n    [[nodiscard]] [[gnu::noinline]] constexpr Advice held_back")),
 
     explored("tasks", "starves_the_second_lane", 'always "the rules of the queue"',
              ("belay/queue/priority.hpp", "if (passed_[i] >= in_a_row_) return i;",
@@ -657,14 +659,26 @@ WORLD_MUTANTS = (
              ("belay/sync/detail/replica_pull.hpp",
               "if (!error || is_replaced(one)) count_lost(one.stamp, *report.lost);",
               "static_cast<void>(one);")),
-    # a batch without an answer counts as decided
-    replicas("takes_silence_for_an_answer", 'require "no edit is silently lost"',
+    # a batch without an answer counts as decided: a replica reports its edits as replaced, so its world finds nothing
+    Mutant("remote_sync_server_takes_silence_for_an_answer",
+           (Change("belay/sync/remote_sync_server.hpp",
+                   "                for (const std::size_t i : sent) fail(made, batch[i], outcomes.error(), true);\n",
+                   "                made.synced_count += sent.size();\n"),
+            Change("belay/sync/remote_sync_server.hpp",
+                   "                if (made.synced_count + made.conflicts.size() + made.failed_operations.size() == 0)\n"
+                   "                    return outcomes.error();\n", "")),
+           Test("tests/sync/remote_sync_server.test.cpp",
+                "an answer that a link lost in the middle of a batch keeps the outcomes before it")),
+    # a batch without an answer counts as decided, and nothing reports that a sync has not seen its edits
+    replicas("misses_what_the_server_has_not", 'require "no edit is silently lost"',
              ("belay/sync/remote_sync_server.hpp",
               "                for (const std::size_t i : sent) fail(made, batch[i], outcomes.error(), true);\n",
               "                made.synced_count += sent.size();\n"),
              ("belay/sync/remote_sync_server.hpp",
               "                if (made.synced_count + made.conflicts.size() + made.failed_operations.size() == 0)\n"
-              "                    return outcomes.error();\n", "")),
+              "                    return outcomes.error();\n", ""),
+             ("belay/sync/detail/replica_pull.hpp",
+              "            report.replaced.push_back({mine(), std::move(now)});\n", "")),
     # the store forgets that it has forgotten a removal
     replicas("forgets_what_it_forgot", 'eventually "devices and server are in step, and no edit waits"',
              ("belay/sync/memory_store.hpp",

@@ -232,18 +232,6 @@ struct RetryHooks<S, true> {
         shared.memory_.free_at = never;
     }
 };
-template <class S, bool spreads>
-struct SpreadHooks {};
-template <class S>
-struct SpreadHooks<S, true> {
-    /// Returns `go`, because the end of a connection that had succeeded is no verdict.
-    [[nodiscard]] constexpr Advice lost(const Failure&, Turn& turn) noexcept {
-        // All connections of a program may end at once. The object may reject the next attempt of
-        // this one later, when it can draw nothing.
-        static_cast<S&>(*this).draw_share(turn);
-        return Advice::go();
-    }
-};
 
 }  // namespace detail
 
@@ -302,7 +290,6 @@ inline constexpr bool judges_results<Shared<Object>> =
 /// Thread safety: distinct objects safe, also when they refer to one object.
 template <class Object>
 class Shared : public detail::RetryHooks<Shared<Object>, part::ReservableLike<Object>>,
-               public detail::SpreadHooks<Shared<Object>, detail::HasSpread<Object>>,
                public detail::WantedHook<Shared<Object>, detail::HasSharedWanted<Object> ||
                                                              detail::HasSpread<Object>> {
     static_assert(ShareableLike<Object> || !detail::RefersToObject<Object>,
@@ -587,7 +574,6 @@ private:
 
     // At the end, because Doxygen takes for public what follows them.
     friend detail::RetryHooks<Shared, true>;
-    friend detail::SpreadHooks<Shared, true>;
     friend detail::WantedHook<Shared, true>;
 };
 
