@@ -24,7 +24,7 @@ struct Ticker {
 // excerpt: end
 
 int main() {
-    Loop loop;  // first, because it must outlive the machines
+    Loop loop;
     Ticker ticker;
     loop.attach(ticker);
     std::thread worker{[&] { loop.post([] { std::printf("on the loop's thread\n"); }); }};

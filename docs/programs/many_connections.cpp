@@ -12,7 +12,7 @@ struct App {  // of one service: the hooks of a Supervisor's observer
 };
 
 int main() {
-    posix::Loop loop;  // first, because it must outlive the fleet
+    posix::Loop loop;  // first, because the transports refer to it
     // excerpt: begin
     Fleet fleet{FleetOptions{.hold = 50ms, .suspect_wait = 10ms}};
     loop.attach(fleet);
