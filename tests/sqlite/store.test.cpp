@@ -95,6 +95,31 @@ TEST_CASE("sqlite::Store remembers a limited number of ids", "[sqlite][store]") 
     CHECK_FALSE(again.applied(ids[1025]).value());
 }
 
+TEST_CASE("sqlite::Store finds the former version after an undone transaction", "[sqlite][store]") {
+    const TemporaryDirectory dir;
+    TextStore store = store_in(dir / "s");
+    REQUIRE_FALSE(store.add({"s", "a"}, "1", {stamp(1), fresh_id(), 1}));
+    const auto shows = [&](const char* value) {
+        CHECK(store.read({"s", "a"}).value() == value);
+        CHECK(store.find({"s", "a"})->presence == part::Presence::live);
+    };
+    shows("1");
+    auto undone = [&] {
+        REQUIRE_FALSE(store.update({"s", "a"}, "2", {stamp(2), fresh_id(), 1}));
+        shows("2");
+        return make_error_code(SyncErrc::store_failed);
+    };
+    CHECK(store.transaction(undone) == SyncErrc::store_failed);
+    auto next = [&] {
+        shows("1");
+        return std::error_code{};
+    };
+    CHECK_FALSE(store.transaction(next));
+    CHECK(store.find({"t", "a"})->presence == part::Presence::absent);
+    CHECK(store.find({"s", "b"})->presence == part::Presence::absent);
+    shows("1");
+}
+
 TEST_CASE(
     "an operation whose former id is its own does not affect others of a batch in sqlite::Store",
     "[sqlite][store][regression]") {

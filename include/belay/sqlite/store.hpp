@@ -96,33 +96,31 @@ public:
                  {"INSERT OR REPLACE INTO epoch (first, number) VALUES (?, ?)", begin_epoch_},
                  {"SELECT crc, value FROM note WHERE name=?", note_},
                  {"INSERT OR REPLACE INTO note VALUES (?, ?, ?)", set_note_}});
-        std::int64_t found[4] = {};
+        std::int64_t found[5] = {};
         if (!error) {
             error = db_.ask(
                 "SELECT horizon, ifnull((SELECT min(number) FROM applied), 1), forgotten, "
-                "max(forgotten, ifnull((SELECT max(change) FROM element), 0)) FROM past",
+                "max(forgotten, ifnull((SELECT max(change) FROM element), 0)), "
+                "ifnull((SELECT min(number) FROM replaced), 1) FROM past",
                 found);
         }
         horizon_ = WallTime{Duration{found[0]}};
         first_ = found[1];
         forgotten_ = found[2];
         changes_ = found[3];
+        first_replaced_ = found[4];
         if (!error) error = read_epochs();
         return error ? error : read_id();
     }
 
-    /// Returns the element, and its value's bytes if it is live.
-    [[nodiscard]] Result<part::ElementState> find(const part::ElementKey& key, Bytes* value) {
-        BytesView bytes;
-        Result<part::ElementState> found = part::ElementState{};
-        const auto take = [&](const SqliteRun& run) {
-            found = read_row(run, key, bytes);
-            if (found && value != nullptr) value->assign(bytes.begin(), bytes.end());
-            return std::error_code{};
-        };
-        const auto error = db_.row(find_, take, as_bytes(key.session), as_bytes(key.id));
-        if (error) return read_failed(error);
-        return found;
+    /// Returns the element, and its value's bytes if it is live. The bytes are valid until the next
+    /// call.
+    [[nodiscard]] Result<part::ElementState> find(const part::ElementKey& key, BytesView* value) {
+        if (!found_.is_valid || found_.session != key.session || found_.id != key.id) {
+            if (const std::error_code error = look_up(key)) return error;
+        }
+        if (value != nullptr) *value = found_.value;
+        return found_.state;
     }
     /// Calls `visit(id, stamp, bytes)` for each live element.
     template <class Visit>
@@ -255,6 +253,7 @@ public:
     [[nodiscard]] std::error_code expire(WallTime until) {
         const std::string before = std::to_string(until.time_since_epoch().count());
         const std::string gone = "FROM element WHERE value IS NULL AND wall<" + before;
+        found_.is_valid = false;
         const WallTime was = horizon_;
         const std::int64_t had_forgotten = forgotten_;
         const std::error_code error = in_one_piece([&] {
@@ -289,10 +288,12 @@ public:
     [[nodiscard]] std::error_code transaction(Body& body) {
         if (inside_) return SyncErrc::store_disagrees;
         const FlagScope inside{inside_};
-        ScopeExit undo{[this, horizon = horizon_, first = first_, forgotten = forgotten_,
-                        changes = changes_, epochs = epochs_.size()] {
+        ScopeExit undo{[this, horizon = horizon_, first = first_, first_replaced = first_replaced_,
+                        forgotten = forgotten_, changes = changes_, epochs = epochs_.size()] {
+            found_.is_valid = false;
             horizon_ = horizon;
             first_ = first;
+            first_replaced_ = first_replaced;
             forgotten_ = forgotten;
             changes_ = changes;
             if (epochs_.size() != epochs) epochs_.remove_last();
@@ -312,8 +313,6 @@ public:
 private:
     static constexpr std::int64_t decisions =
         static_cast<int>(part::Decision::overwrote_concurrent);
-    // At most this many more than requested are remembered before the oldest are removed.
-    static constexpr std::int64_t forgotten_at_once = 1024;
 
     [[nodiscard]] static std::int64_t check(const part::ElementKey& key, const Stamp& stamp,
                                             const std::optional<BytesView>& value) noexcept {
@@ -332,6 +331,25 @@ private:
     }
     [[nodiscard]] static std::int64_t wall_of(const Stamp& stamp) noexcept {
         return stamp.wall.time_since_epoch().count();
+    }
+    /// Reads an element into `found_`.
+    [[nodiscard]] std::error_code look_up(const part::ElementKey& key) {
+        found_.is_valid = false;
+        found_.session = key.session;
+        found_.id = key.id;
+        found_.state = {};
+        found_.value.clear();
+        const auto take = [&](const SqliteRun& run) -> std::error_code {
+            BytesView value;
+            const Result<part::ElementState> state = read_row(run, key, value);
+            if (!state) return state.error();
+            found_.state = *state;
+            found_.value.assign(value.begin(), value.end());
+            return {};
+        };
+        const auto error = db_.row(find_, take, as_bytes(key.session), as_bytes(key.id));
+        found_.is_valid = !error;
+        return error ? read_failed(error) : error;
     }
     /// Reads the row of an element: crc, wall, counter, origin, value.
     [[nodiscard]] static Result<part::ElementState> read_row(const SqliteRun& run,
@@ -410,6 +428,7 @@ private:
         if (epochs_.size() == former_epochs_) {
             if (const std::error_code error = begin_epoch()) return error;
         }
+        found_.is_valid = false;
         const std::error_code error = put_row(statement, as_bytes(key.session), as_bytes(key.id),
                                               check(key, mark.stamp, value), wall_of(mark.stamp),
                                               std::int64_t{mark.stamp.counter},
@@ -425,17 +444,19 @@ private:
     [[nodiscard]] std::error_code keep_replaced(const part::ElementKey& key,
                                                 const part::WriteMark& mark) {
         if (!part::overwrites(mark.decision)) return {};
-        const Result<part::ElementState> found = find(key, &bytes_);
+        BytesView bytes;
+        const Result<part::ElementState> found = find(key, &bytes);
         if (!found) return found.error();
         if (found->presence == part::Presence::absent) return {};
         std::optional<BytesView> value;
-        if (found->presence == part::Presence::live) value = bytes_;
+        if (found->presence == part::Presence::live) value = bytes;
         const Stamp& stamp = found->stamp;
         const std::error_code error =
             put_row(note_replaced_, BytesView{mark.operation},
                     check(key_of_replaced(mark.operation), stamp, value), wall_of(stamp),
                     std::int64_t{stamp.counter}, BytesView{stamp.origin}, value);
-        return error ? error : put_row(forget_replaced_, db_.last_number() - replaced_most_);
+        if (error) return error;
+        return forget(forget_replaced_, first_replaced_, replaced_most_, replaced_most_ / 64);
     }
     [[nodiscard]] std::error_code remember_id(const part::WriteMark& mark) {
         if (mark.operation == no_id) return {};
@@ -444,10 +465,16 @@ private:
                         static_cast<std::int64_t>(mark.decision))) {
             return error;
         }
+        return forget(forget_, first_, most_, 1024);
+    }
+    /// Forgets all but the last `most` rows, if there are `more` others. `first` is the number of
+    /// the first row, and a row was just added.
+    [[nodiscard]] std::error_code forget(const SqliteStatement& statement, std::int64_t& first,
+                                         std::int64_t most, std::int64_t more) {
         const std::int64_t last = db_.last_number();
-        if (last - first_ < most_ + forgotten_at_once) return {};
-        if (const std::error_code error = put_row(forget_, last - most_)) return error;
-        first_ = last - most_ + 1;
+        if (last - first < most + more) return {};
+        if (const std::error_code error = put_row(statement, last - most)) return error;
+        first = last - most + 1;
         return {};
     }
     /// Returns the error of a read. One that fails for lack of memory, or by the disk, ends the
@@ -490,15 +517,24 @@ private:
     WallTime horizon_ = WallTime::min();
     std::int64_t first_ = 1;  // of the ids that are remembered
     std::int64_t most_ = 0;
+    std::int64_t first_replaced_ = 1;  // of the replaced versions that are remembered
     std::int64_t replaced_most_ = 0;
     std::int64_t changes_ = 0;    // the number of the last change
     std::int64_t forgotten_ = 0;  // that of the last removal that is forgotten
     Id id_{};
     StoreEpochs epochs_;
     std::size_t former_epochs_ = 0;  // of earlier openings
-    Bytes bytes_{};                  // of a version that is being replaced
-    bool inside_ = false;            // a transaction is under way
-    std::error_code broken_{};       // the transaction under way cannot be committed
+    // The element that was read last, until a write or an undone transaction: a processor finds an
+    // element, reads it, and replaces it.
+    struct {
+        bool is_valid = false;
+        std::string session{};
+        std::string id{};
+        part::ElementState state{};
+        Bytes value{};
+    } found_{};
+    bool inside_ = false;       // a transaction is under way
+    std::error_code broken_{};  // the transaction under way cannot be committed
 };
 
 }}}  // namespace belay::detail
@@ -515,7 +551,8 @@ struct StoreOptions {
     /// counts as two.
     std::size_t ids_remembered = 1'000'000;
     /// The number of replaced versions that the store remembers, those of the latest operations; at
-    /// least 1. If an older operation comes again, `SyncResult::overwrote` does not list it again.
+    /// least 1. It remembers up to 1/64 more. If an older operation comes again,
+    /// `SyncResult::overwrote` does not list it again.
     std::size_t replaced_remembered = 10'000;
     /// How long the store remembers that an element was removed; it may remember it up to 1/256
     /// longer. It rejects operations that are older than that. `forever` keeps all tombstones.
@@ -593,10 +630,11 @@ public:
         return tables_.find(key, nullptr);
     }
     [[nodiscard]] Result<std::optional<value_type>> read(const part::ElementKey& key) {
-        const Result<part::ElementState> found = tables_.find(key, &bytes_);
+        BytesView bytes;
+        const Result<part::ElementState> found = tables_.find(key, &bytes);
         if (!found) return found.error();
         if (found->presence != part::Presence::live) return std::optional<value_type>{};
-        std::optional<value_type> value = detail::decode_value(codec_, bytes_);
+        std::optional<value_type> value = detail::decode_value(codec_, bytes);
         if (!value) return make_error_code(QueueErrc::corrupt);
         return value;
     }
