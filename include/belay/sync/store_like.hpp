@@ -155,16 +155,17 @@ template <class S>
 concept HasTransaction = requires(S& store, TransactionBody& body) {
     { store.transaction(body) } -> std::same_as<std::error_code>;
 };
-// Without this check, a `transaction` with another signature would be ignored without an error.
+// Without these checks, a member of such a name with another signature would be ignored without an
+// error.
 template <class S>
-concept NamesTransaction = HasTransaction<S> || has_transaction<S>;
+concept TransactionIsRight = HasTransaction<S> || !has_transaction<S>;
 
 template <class S>
 concept HasPrefetch = requires(S& store, const part::ElementKey& key, const Id& operation) {
     { store.prefetch(key, operation) } noexcept;
 };
 template <class S>
-concept NamesPrefetch = HasPrefetch<S> || has_prefetch<S>;
+concept PrefetchIsRight = HasPrefetch<S> || !has_prefetch<S>;
 
 template <class S>
 concept HasChangesSince =
@@ -175,7 +176,7 @@ concept HasChangesSince =
         } -> std::same_as<Result<part::ChangesPage<ValueOfStore<S>>>>;
     };
 template <class S>
-concept NamesChangesSince = HasChangesSince<S> || has_changes_since<S>;
+concept ChangesSinceIsRight = HasChangesSince<S> || !has_changes_since<S>;
 
 template <class S>
 concept HasReplaced = HasOperationType<S> && requires(S& store, const Id& operation) {
@@ -184,7 +185,7 @@ concept HasReplaced = HasOperationType<S> && requires(S& store, const Id& operat
     } -> std::same_as<Result<std::optional<part::ReplacedVersion<ValueOfStore<S>>>>>;
 };
 template <class S>
-concept NamesReplaced = HasReplaced<S> || has_replaced<S>;
+concept ReplacedIsRight = HasReplaced<S> || !has_replaced<S>;
 
 template <class S>
 concept HasNotes = requires(S& store, std::string_view name, BytesView bytes) {
@@ -253,11 +254,8 @@ concept StoreLike =
     detail::HasOperationType<S> && detail::HasFind<S> && detail::HasRead<S> && detail::HasAdd<S> &&
     detail::HasUpdate<S> && detail::HasRemove<S> && detail::HasRemember<S> &&
     detail::HasApplied<S> && detail::HasExpire<S> && detail::HasHorizon<S> &&
-    (detail::HasTransaction<S> || !detail::NamesTransaction<S>)&&(
-        detail::HasPrefetch<S> ||
-        !detail::NamesPrefetch<S>)&&(detail::HasChangesSince<S> ||
-                                     !detail::NamesChangesSince<S>)&&(detail::HasReplaced<S> ||
-                                                                      !detail::NamesReplaced<S>);
+    detail::TransactionIsRight<S> && detail::PrefetchIsRight<S> && detail::ChangesSinceIsRight<S> &&
+    detail::ReplacedIsRight<S>;
 
 namespace explain {
 
@@ -296,16 +294,16 @@ consteval bool store_like() {
                   "StoreLike: S needs 'std::error_code expire(belay::WallTime)'");
     static_assert(detail::HasHorizon<S>,
                   "StoreLike: S needs 'belay::WallTime horizon() const noexcept'");
-    static_assert(detail::HasTransaction<S> || !detail::NamesTransaction<S>,
+    static_assert(detail::TransactionIsRight<S>,
                   "StoreLike: S's transaction must be 'std::error_code transaction(auto& body)'");
-    static_assert(detail::HasPrefetch<S> || !detail::NamesPrefetch<S>,
+    static_assert(detail::PrefetchIsRight<S>,
                   "StoreLike: S's prefetch must be 'void prefetch(const belay::part::ElementKey&, "
                   "const belay::Id&) noexcept'");
     static_assert(
-        detail::HasChangesSince<S> || !detail::NamesChangesSince<S>,
+        detail::ChangesSinceIsRight<S>,
         "StoreLike: S's changes_since must be 'belay::Result<belay::part::ChangesPage<value>> "
         "changes_since(std::string_view, const belay::part::StoreCursor&, std::size_t)'");
-    static_assert(detail::HasReplaced<S> || !detail::NamesReplaced<S>,
+    static_assert(detail::ReplacedIsRight<S>,
                   "StoreLike: S's replaced must be 'belay::Result<std::optional<belay::part::"
                   "ReplacedVersion<value>>> replaced(const belay::Id&)'");
     return StoreLike<S>;
