@@ -356,9 +356,7 @@ private:
 };
 
 template <class L, class R, class Policy>
-Bridge(L&&, R&&, Policy) -> Bridge<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
-template <class L, class R, class Policy>
-Bridge(L&&, R&&, Policy, BridgeOptions)
+Bridge(L&&, R&&, Policy, BridgeOptions = {})
     -> Bridge<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
 template <class L, class R, class Policy, class Observer>
     requires(!std::convertible_to<Observer, BridgeOptions>)
@@ -398,9 +396,7 @@ public:
 };
 
 template <class L, class R, class Policy>
-Pull(L&&, R&&, Policy) -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
-template <class L, class R, class Policy>
-Pull(L&&, R&&, Policy, BridgePullOptions)
+Pull(L&&, R&&, Policy, BridgePullOptions = {})
     -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
 template <class L, class R, class Policy, class Observer>
     requires(!std::convertible_to<Observer, BridgePullOptions>)
@@ -439,9 +435,7 @@ public:
 };
 
 template <class L, class R, class Policy>
-Push(L&&, R&&, Policy) -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
-template <class L, class R, class Policy>
-Push(L&&, R&&, Policy, BridgePushOptions)
+Push(L&&, R&&, Policy, BridgePushOptions = {})
     -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
 template <class L, class R, class Policy, class Observer>
     requires(!std::convertible_to<Observer, BridgePushOptions>)

@@ -557,17 +557,9 @@ private:
     bool is_busy_ = false;
 };
 
-template <class Log, class Store, class Codec>
+template <class Log, class Store, class Codec, class WallClock = SystemClock>
     requires detail::ValuesHaveContentHash<Codec>
-Replica(Log&&, Store&&, Codec)
-    -> Replica<Codec, std::remove_cvref_t<Log>, std::remove_cvref_t<Store>>;
-template <class Log, class Store, class Codec>
-    requires detail::ValuesHaveContentHash<Codec>
-Replica(Log&&, Store&&, Codec, ReplicaOptions)
-    -> Replica<Codec, std::remove_cvref_t<Log>, std::remove_cvref_t<Store>>;
-template <class Log, class Store, class Codec, class WallClock>
-    requires detail::ValuesHaveContentHash<Codec>
-Replica(Log&&, Store&&, Codec, ReplicaOptions, WallClock)
+Replica(Log&&, Store&&, Codec, ReplicaOptions = {}, WallClock = {})
     -> Replica<Codec, std::remove_cvref_t<Log>, std::remove_cvref_t<Store>, WallClock>;
 
 }}  // namespace belay

@@ -209,18 +209,13 @@ private:
 };
 
 template <class Store, class Strategy>
-SyncProcessor(Store&&, Strategy) -> SyncProcessor<std::remove_cvref_t<Store>, Strategy>;
-template <class Store, class Strategy>
-SyncProcessor(Store&&, Strategy, SyncOptions)
+SyncProcessor(Store&&, Strategy, SyncOptions = {})
     -> SyncProcessor<std::remove_cvref_t<Store>, Strategy>;
 template <class Store, class Strategy, class O>
     requires(!std::convertible_to<O, SyncOptions>)
 SyncProcessor(Store&&, Strategy, O) -> SyncProcessor<std::remove_cvref_t<Store>, Strategy, O>;
-template <class Store, class Strategy, class Observer>
-SyncProcessor(Store&&, Strategy, SyncOptions, Observer)
-    -> SyncProcessor<std::remove_cvref_t<Store>, Strategy, Observer>;
-template <class Store, class Strategy, class Observer, class WallClock>
-SyncProcessor(Store&&, Strategy, SyncOptions, Observer, WallClock)
+template <class Store, class Strategy, class Observer, class WallClock = SystemClock>
+SyncProcessor(Store&&, Strategy, SyncOptions, Observer, WallClock = {})
     -> SyncProcessor<std::remove_cvref_t<Store>, Strategy, Observer, WallClock>;
 
 namespace detail {
