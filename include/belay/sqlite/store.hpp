@@ -525,7 +525,7 @@ private:
     StoreEpochs epochs_;
     std::size_t former_epochs_ = 0;  // of earlier openings
     // The element that was read last, until a write or an undone transaction: a processor finds an
-    // element, reads it, and replaces it.
+    // element, reads it, and replaces it. No other connection writes, as the lock is exclusive.
     struct {
         bool is_valid = false;
         std::string session{};
