@@ -298,6 +298,13 @@ def replicas(name, property, *changes):
     return explored("sync", name, property, *changes)
 
 
+TAKES_SILENCE_FOR_AN_ANSWER = (
+    ("belay/sync/remote_sync_server.hpp",
+     "                for (const std::size_t i : sent) fail(made, batch[i], outcomes.error(), true);\n",
+     "                made.synced_count += sent.size();\n"),
+    ("belay/sync/remote_sync_server.hpp",
+     "                if (made.synced_count + made.conflicts.size() + made.failed_operations.size() == 0)\n"
+     "                    return outcomes.error();\n", ""))
 SAME_SCOUT = ("belay/fleet/fleet.hpp", "if (next == nullptr || (rank != next_rank ? rank > next_rank : earlier)) {",
               "if (static_cast<void>(earlier), next == nullptr) {")
 SLOW_DIALS_WITHOUT_LIMIT = ("belay/fleet/detail/dial_scheduler.hpp",
@@ -661,22 +668,12 @@ WORLD_MUTANTS = (
               "static_cast<void>(one);")),
     # a batch without an answer counts as decided: a replica reports its edits as replaced, so its world finds nothing
     Mutant("remote_sync_server_takes_silence_for_an_answer",
-           (Change("belay/sync/remote_sync_server.hpp",
-                   "                for (const std::size_t i : sent) fail(made, batch[i], outcomes.error(), true);\n",
-                   "                made.synced_count += sent.size();\n"),
-            Change("belay/sync/remote_sync_server.hpp",
-                   "                if (made.synced_count + made.conflicts.size() + made.failed_operations.size() == 0)\n"
-                   "                    return outcomes.error();\n", "")),
+           tuple(Change(*change) for change in TAKES_SILENCE_FOR_AN_ANSWER),
            Test("tests/sync/remote_sync_server.test.cpp",
                 "an answer that a link lost in the middle of a batch keeps the outcomes before it")),
     # a batch without an answer counts as decided, and nothing reports that a sync has not seen its edits
     replicas("misses_what_the_server_has_not", 'require "no edit is silently lost"',
-             ("belay/sync/remote_sync_server.hpp",
-              "                for (const std::size_t i : sent) fail(made, batch[i], outcomes.error(), true);\n",
-              "                made.synced_count += sent.size();\n"),
-             ("belay/sync/remote_sync_server.hpp",
-              "                if (made.synced_count + made.conflicts.size() + made.failed_operations.size() == 0)\n"
-              "                    return outcomes.error();\n", ""),
+             *TAKES_SILENCE_FOR_AN_ANSWER,
              ("belay/sync/detail/replica_pull.hpp",
               "            report.replaced.push_back({mine(), std::move(now)});\n", "")),
     # the store forgets that it has forgotten a removal

@@ -37,6 +37,24 @@ namespace {
 using Context = asio::io_context;
 using Socket = asio::ip::tcp::socket;
 
+constexpr auto condition = &belay::detail::winsock_condition;
+static_assert(condition(WSAEACCES) == std::errc::permission_denied);
+static_assert(condition(WSAEINVAL) == std::errc::invalid_argument);
+static_assert(condition(WSAEMFILE) == std::errc::too_many_files_open);
+static_assert(condition(WSAEPROTONOSUPPORT) == std::errc::protocol_not_supported);
+static_assert(condition(WSAEAFNOSUPPORT) == std::errc::address_family_not_supported);
+static_assert(condition(WSAEADDRINUSE) == std::errc::address_in_use);
+static_assert(condition(WSAEADDRNOTAVAIL) == std::errc::address_not_available);
+static_assert(condition(WSAENETDOWN) == std::errc::network_down);
+static_assert(condition(WSAENETUNREACH) == std::errc::network_unreachable);
+static_assert(condition(WSAECONNABORTED) == std::errc::connection_aborted);
+static_assert(condition(WSAECONNRESET) == std::errc::connection_reset);
+static_assert(condition(WSAENOBUFS) == std::errc::no_buffer_space);
+static_assert(condition(WSAENOTCONN) == std::errc::not_connected);
+static_assert(condition(WSAETIMEDOUT) == std::errc::timed_out);
+static_assert(condition(WSAECONNREFUSED) == std::errc::connection_refused);
+static_assert(condition(WSAEHOSTUNREACH) == std::errc::host_unreachable);
+
 /// The condition that a test of the program waits for.
 std::atomic<const char*> awaited = "its start";
 

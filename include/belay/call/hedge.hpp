@@ -218,7 +218,7 @@ public:
 
     /// Returns whether the next call is due. Its delay counts from when the last one was made.
     /// While an inner layer holds that one, the next would have to wait, too.
-    [[nodiscard]] bool due() noexcept {
+    [[nodiscard]] bool is_due() noexcept {
         const Instant now = context_.sleeper.now();
         if (!waits() || now < next_at_) return false;
         if (begun_ == 0) return true;
@@ -588,7 +588,7 @@ public:
                     static_cast<void>(timer->take());
                     timer.reset();
                 }
-                if (run.due()) {
+                if (run.is_due()) {
                     // Here, because the end of the run cannot report that there is no memory.
                     if (run.running() && !next_turn) next_turn.emplace(context.sleeper);
                     run.begin(next);

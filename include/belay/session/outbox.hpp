@@ -880,7 +880,7 @@ private:
     const OutboxOptions options_;
     Queue queue_;
     Window window_;
-    std::error_code failed_{};  // the journal's failure, until a flush succeeds
+    std::error_code failed_{};  // the journal's failure; until a flush succeeds, or for good
     bool dirty_ = false;
     bool flush_failed_ = false;
     bool closing_ = false;              // a drain: everything was sent
