@@ -23,6 +23,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -36,7 +37,8 @@ Test = collections.namedtuple("Test", "source cases seeds", defaults=[None])  # 
 Mutant = collections.namedtuple("Mutant", "name changes test property", defaults=[""])
 
 FLAGS = ("-std=c++20", "-O0", "-DBELAY_ASSERTIONS=1", "-Itests")
-RUN_SECONDS_MAX = 180  # only for tests that hang: 2,000 seeds of a world take up to 30 s on a busy machine
+RUN_SECONDS_MAX = 180  # of processor time, only for tests that hang: 2,000 seeds of a world take up to 30 s
+WAIT_FACTOR = 20  # of that, for tests that hang and wait: other work may take most of the machine
 COMPILE_SECONDS_MAX = 300
 MOST = 10
 
@@ -1157,11 +1159,14 @@ class Runner:
         if test.seeds:
             environment["BELAY_SEEDS"] = str(test.seeds)
         cases = test.cases.replace("\\", "\\\\").replace(",", "\\,").replace("[", "\\[")
+        limited = ["sh", "-c", f'ulimit -S -t {self.run_seconds}; exec "$0" "$@"', str(program), cases, "-r", "xml"]
         try:
-            done = subprocess.run([str(program), cases, "-r", "xml"], cwd=self.work, env=environment,
-                                  capture_output=True, text=True, errors="replace", timeout=self.run_seconds)
+            done = subprocess.run(limited, cwd=self.work, env=environment, capture_output=True, text=True, errors="replace",
+                                  timeout=self.run_seconds * WAIT_FACTOR)
         except subprocess.TimeoutExpired:
-            raise Refused(f"the test does not end in {self.run_seconds} s") from None
+            raise Refused(f"the test does not end in {self.run_seconds * WAIT_FACTOR} s") from None
+        if done.returncode == -signal.SIGXCPU:
+            raise Refused(f"the test does not end in {self.run_seconds} s of processor time")
         return done.returncode, done.stdout
 
     def run_sound(self, test):

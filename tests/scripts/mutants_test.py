@@ -9,6 +9,7 @@ import pathlib
 import sys
 import tempfile
 import unittest
+import unittest.mock
 from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -23,12 +24,14 @@ TEST = r"""
 #include <belay/a.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <unistd.h>
 int main() {
     const int a = answer();
     std::puts("<Catch name=\"t\"><Group name=\"t\"><TestCase name=\"t\" filename=\"a.test.cpp\" line=\"1\">");
     std::fflush(stdout);
     if (a == 7) std::abort();
     while (a == 8) {}
+    while (a == 6) pause();
     if (a == 9) std::puts("<Exception filename=\"a.test.cpp\" line=\"2\">thrown</Exception>");
     if (a == 10) return 1;
     if (a == 11) {
@@ -135,7 +138,11 @@ class MutantsTest(unittest.TestCase):
         self.refuses([mutant("return 7;")], "crashes")
 
     def test_a_mutant_that_does_not_end(self):
-        self.refuses([mutant("return 8;")], "does not end in 2 s", run_seconds=2)
+        self.refuses([mutant("return 8;")], "does not end in 2 s of processor time", run_seconds=2)
+
+    def test_a_mutant_that_waits_for_ever(self):
+        with unittest.mock.patch.object(mutants, "WAIT_FACTOR", 2):
+            self.refuses([mutant("return 6;")], "does not end in 4 s", run_seconds=2)
 
     def test_a_mutant_that_fails_by_an_exception(self):
         self.refuses([mutant("return 9;")], "by no CHECK or REQUIRE")
