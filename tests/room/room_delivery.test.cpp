@@ -188,6 +188,22 @@ TEST_CASE("RoomDelivery forgets the evicted rooms in one pass, before they are d
     CHECK(one.connections[0]->sent.size() == 1);
 }
 
+TEST_CASE("RoomDelivery fails a client whose connection refuses awareness or a status",
+          "[room][room_delivery][unit][regression]") {
+    OneRoom one{{}, 2};
+    one.connections[1]->result = SendResult::rejected;
+    SECTION("awareness") {
+        const auto state = belay_test::awareness_of(1, 1, "{}");
+        REQUIRE_FALSE(one.room.awareness.receive({1, "alice"}, state, Instant{}));
+        one.delivery.queue_awareness(one.room);
+        one.delivery.send_awareness();
+        CHECK(one.connections[0]->sent.size() == 1);
+    }
+    SECTION("a status") { one.delivery.acknowledge(*one.clients[1], 3); }
+    CHECK(one.failed() == one_failure(2, RoomErrc::frame_too_large));
+    CHECK(one.connections[1]->sent.empty());
+}
+
 TEST_CASE("RoomDelivery sends nothing more on a connection that has failed",
           "[room][room_delivery][unit]") {
     OneRoom one{{}, 4};

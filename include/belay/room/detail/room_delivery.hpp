@@ -736,10 +736,9 @@ private:
         give(client, Ref<RoomFrame>::make(client.write(message)), counts);
     }
 
-    /// Sends a frame if the outbox is empty.   Returns: whether it need not wait: the connection
+    /// Passes a frame to the connection.   Returns: whether it need not wait: the connection
     /// accepted it, or the client failed.
-    [[nodiscard]] bool try_send(RoomClient& client, const Bytes& frame) {
-        if (!client.connection->output.empty()) return false;
+    [[nodiscard]] bool pass(RoomClient& client, const Bytes& frame) {
         const SendResult sent = send(client, frame);
         if (sent == SendResult::busy) {
             wait(*client.connection);
@@ -752,14 +751,13 @@ private:
         }
         return true;
     }
+    /// Does so if the outbox is empty; otherwise the frame waits.
+    [[nodiscard]] bool try_send(RoomClient& client, const Bytes& frame) {
+        return client.connection->output.empty() && pass(client, frame);
+    }
     void give_awareness(RoomClient& client, const Ref<RoomFrame>& frame,
                         const AwarenessCursor& before) {
-        if (!client.backlog.awareness.from && client.connection->output.empty()) {
-            const SendResult sent = send(client, frame->bytes);
-            if (sent != SendResult::busy)
-                return client.connection->note_sent(frame->bytes.size(), context_.now);
-            wait(*client.connection);
-        }
+        if (!client.backlog.awareness.from && try_send(client, frame->bytes)) return;
         if (!client.backlog.awareness.from) client.backlog.awareness.from = before;
         ++context_.counters.awareness_dropped;
     }
@@ -779,11 +777,8 @@ private:
             if (ends && also_empty) piece.push_back(std::byte{0});
             also_empty = false;
             if (!piece.empty()) {
-                const Bytes frame = client.write({Kind::awareness, piece});
-                const SendResult sent = send(client, frame);
-                if (sent == SendResult::busy) return wait(*client.connection);
-                if (sent == SendResult::rejected) return fail(client, RoomErrc::frame_too_large);
-                client.connection->note_sent(frame.size(), context_.now);
+                if (!pass(client, client.write({Kind::awareness, piece}))) return;
+                if (client.connection->end.failed) return;
             }
             client.backlog.awareness.from = walk;
             if (ends) client.backlog.awareness.from.reset();
@@ -804,13 +799,7 @@ private:
         context_.fail_output(connection, {connection.id, why});
     }
     void give(RoomClient& client, const Ref<RoomFrame>& frame, bool counts) {
-        if (client.connection->output.empty()) {
-            const SendResult sent = send(client, frame->bytes);
-            if (sent == SendResult::rejected) return fail(client, RoomErrc::frame_too_large);
-            if (sent != SendResult::busy)
-                return client.connection->note_sent(frame->bytes.size(), context_.now);
-            wait(*client.connection);
-        }
+        if (try_send(client, frame->bytes)) return;
         client.connection->output.push({client.address, frame, client.id, counts});
     }
     void wait(ClientConnection& connection) noexcept {
@@ -833,9 +822,7 @@ private:
         if (client.backlog.statuses == 0) return;
         const Bytes frame = client.write({Kind::stored, {}});
         for (; client.backlog.statuses != 0; --client.backlog.statuses) {
-            const SendResult sent = send(client, frame);
-            if (sent == SendResult::busy) return wait(*client.connection);
-            client.connection->note_sent(frame.size(), context_.now);
+            if (!pass(client, frame) || client.connection->end.failed) return;
         }
     }
     /// Sends a client that lags the difference, in parts that fit into its budget, while its
