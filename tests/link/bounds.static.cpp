@@ -120,6 +120,8 @@ static_assert(timeline::reconnects_within(
 static_assert(!timeline::reconnects_within(
     Policy{Breaker{ConsecutiveFailures{1}, Backoff{NoJitter{}, Cap{60s}, 10s}}, AttemptTimeout{1s}},
     4, 74s - 1ns));
+static_assert(Breaker{ConsecutiveFailures{1}, Backoff{NoJitter{}, Cap{60s}, 10s}}.longest_wait(
+                  ~std::uint64_t{0}) == 60s);
 static_assert(timeline::reconnects_within(
     Policy{Breaker{ConsecutiveFailures{1}, OpenAsAsked{OpenFor{5s}, 10min}}, AttemptTimeout{1s}}, 2,
     7s));

@@ -188,6 +188,34 @@ struct Wrapper {
 belay::Policy policy{Wrapper{}};
 }  // namespace rule_spend
 
+// expect-error: RuleLike: rejected must be 'void rejected.Turn&. noexcept'
+namespace rule_rejected {
+struct Wrapper {
+    belay::Advice admit(belay::Instant) const noexcept { return {}; }
+#if defined(BELAY_CONTROL)
+    void rejected(belay::Turn&) noexcept {}
+#else
+    void rejected(belay::Turn&) {}
+#endif
+};
+
+belay::Policy policy{Wrapper{}};
+}  // namespace rule_rejected
+
+// expect-error: RuleLike: longest_wait must be 'Duration longest_wait.std::uint64_t. const noexcept'
+namespace rule_longest_wait {
+struct Rule {
+    belay::Advice admit(belay::Instant) const noexcept { return {}; }
+#if defined(BELAY_CONTROL)
+    belay::Duration longest_wait(std::uint64_t) const noexcept { return {}; }
+#else
+    belay::Duration longest_wait(std::uint64_t) const { return {}; }
+#endif
+};
+
+belay::Policy policy{Rule{}};
+}  // namespace rule_longest_wait
+
 // expect-error: RuleLike: wanted must be 'void wanted.Turn&. noexcept'
 namespace rule_wanted {
 // The returned Advice would have no effect.

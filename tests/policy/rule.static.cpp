@@ -207,6 +207,27 @@ struct SpendAdvises : Only<0> {
     Advice spend(Turn&) noexcept;
 };
 static_assert(!RuleLike<SpendThrows> && !RuleLike<SpendAdvises>);
+struct RejectedThrows : Only<0> {
+    void rejected(Turn&);
+};
+struct RejectedAdvises : Only<0> {
+    Advice rejected(Turn&) noexcept;
+};
+struct CountsRejected : Only<0> {
+    int rejected() const;
+};
+static_assert(!RuleLike<RejectedThrows> && !RuleLike<RejectedAdvises> && RuleLike<CountsRejected>);
+struct LongestWaitThrows : Only<0> {
+    Duration longest_wait(std::uint64_t) const;
+};
+struct LongestWaitNotConst : Only<0> {
+    Duration longest_wait(std::uint64_t) noexcept;
+};
+struct LongestWaitInSeconds : Only<0> {
+    std::chrono::seconds longest_wait(std::uint64_t) const noexcept;
+};
+static_assert(!RuleLike<LongestWaitThrows> && !RuleLike<LongestWaitNotConst>);
+static_assert(!RuleLike<LongestWaitInSeconds>);
 
 // A name counts in any declaration: a private hook, an overloaded one and a template that does not
 // fit would never be called either.

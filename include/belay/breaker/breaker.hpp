@@ -84,6 +84,7 @@ public:
             if (n - opens_at > settled) n = failures;
             const Duration wait = core_.open_wait().longest_wait(n - opens_at);
             if (wait > longest) longest = wait;
+            if (n == failures) break;  // ++n may overflow
         }
         return longest;
     }

@@ -150,6 +150,12 @@ concept SpendIsSound = !requires(R& r, Turn& t) { r.spend(t); } || requires(R& r
     { r.spend(t) } noexcept -> std::same_as<void>;
 };
 
+// Not by its name, because a rule of a user may have such a counter.
+template <class R>
+concept RejectedIsSound = !requires(R& r, Turn& t) { r.rejected(t); } || requires(R& r, Turn& t) {
+    { r.rejected(t) } noexcept -> std::same_as<void>;
+};
+
 // A member of the type, and not of each object.
 template <class R>
 concept NameIsSound = !has_name<R> || requires {
@@ -171,6 +177,9 @@ template <class R>
 concept HasLongestWait = requires(const R& r, std::uint64_t failures) {
     { r.longest_wait(failures) } noexcept -> std::same_as<Duration>;
 };
+template <class R>
+concept LongestWaitIsSound =
+    HasLongestWait<R> || !requires(R& r, std::uint64_t failures) { r.longest_wait(failures); };
 
 template <class R>
 concept HasAnyHook =
@@ -190,8 +199,8 @@ template <class R>
            StableWindowIsSound<R> && StableByAgeIsSound<R> &&
            (!HasStableByAge<R> || HasStableWindow<R>)&&WindowOtherwiseIsSound<R> &&
            LimitOtherwiseIsSound<R> && AttemptLimitIsSound<R> && StopsAfterIsSound<R> &&
-           RejectsUntilIsSound<R> && SpendIsSound<R> && NameIsSound<R> && ListensIsFlag<R> &&
-           IsSharedIsFlag<R>;
+           RejectsUntilIsSound<R> && SpendIsSound<R> && RejectedIsSound<R> &&
+           LongestWaitIsSound<R> && NameIsSound<R> && ListensIsFlag<R> && IsSharedIsFlag<R>;
 }
 template <class R>
 [[nodiscard]] consteval bool advises_or_listens() {
@@ -244,7 +253,8 @@ inline constexpr bool judges_results = false;
 ///   requested time. A rule that gives one must not declare this.
 ///
 /// All hooks are public. A hook that is private, or has another form, would never be called, so it
-/// does not compile. A `spend` is checked only if it can be called with a Turn&.
+/// does not compile. `spend`, `rejected` and `longest_wait` are checked only if they can be called
+/// with their argument.
 ///
 /// Semantics the compiler cannot check: the caller ensures that
 /// - after `begin` comes exactly one of `failed`, `succeeded` and `abandoned`;
@@ -316,6 +326,11 @@ consteval bool rule_like() {
         "RuleLike: rejects_until must be 'Instant rejects_until(Instant) const noexcept', and "
         "public");
     static_assert(detail::SpendIsSound<R>, "RuleLike: spend must be 'void spend(Turn&) noexcept'");
+    static_assert(detail::RejectedIsSound<R>,
+                  "RuleLike: rejected must be 'void rejected(Turn&) noexcept'");
+    static_assert(detail::LongestWaitIsSound<R>,
+                  "RuleLike: longest_wait must be 'Duration longest_wait(std::uint64_t) const "
+                  "noexcept'");
     static_assert(detail::NameIsSound<R>,
                   "RuleLike: name must be 'static constexpr std::string_view name'");
     static_assert(detail::ListensIsFlag<R>,
