@@ -803,6 +803,7 @@ TEST_CASE("A caller of CircuitBreaker waits at most for an open wait after a pro
     breaker.acquire().failure();
     clock.advance(20s);
     breaker.acquire().failure({Cause::timed_out, Failure::Origin::cut_short});
+    CHECK(breaker.counters().failures == 1);
     auto probe = breaker.acquire();
     REQUIRE(probe);
     CHECK(breaker.admit(clock.now()) == Advice::suspend(clock.now() + 20s));

@@ -525,11 +525,11 @@ private:
             unlocked_.stale.fetch_add(1, std::memory_order_relaxed);
             return false;
         }
-        if (failed) {
+        if (!failed) {
+            ++counters_.successes;
+        } else if (!core_.is_neutral(why)) {
             ++counters_.failures;
             last_ = {why.cause, why.code};
-        } else {
-            ++counters_.successes;
         }
         if constexpr (needs_no_time) {
             // Only a call that opens the breaker reads the clock, not a call that changes nothing.

@@ -551,7 +551,8 @@ public:
         handle().credentials();
     }
 
-    /// Attempts now instead of after the backoff, at most once in a second.
+    /// Attempts now instead of after the backoff; from a connection or a wait at most once in a
+    /// second.
     /// A gate, an open breaker and the wait that a server asked for still hold. With `force`, that
     /// wait and the gap do not hold, and the attempt is the one probe that an open breaker lets
     /// through. From failed and blocked_auth it starts afresh. A live connection is closed and

@@ -80,7 +80,7 @@ namespace detail {
 
 /// The result of reconnect_now().
 struct Reconnect {
-    /// Whether the attempt starts in the next turn.
+    /// Whether the attempt starts in the next turn, unless the policy stops it.
     bool granted = false;
     /// If not granted, when the attempt starts instead. It is `never` if the call leads to no
     /// attempt:

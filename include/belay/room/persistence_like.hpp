@@ -259,7 +259,8 @@ concept RoomsToSaveIsSound = HasRoomsToSave<P> || !has_rooms_to_save<P>;
 /// may make it again while the storage still works on it. A save of the same room may then be under
 /// way twice, and so may a flush. Positions reject the older save: see stale_snapshot.
 ///
-/// Models: MemoryRooms, JournalRooms; OnThread of one of these.
+/// Models: MemoryRooms, JournalRooms, sqlite::Rooms, postgres::Rooms, redis::Rooms; OnThread of one
+/// of these.
 template <class P>
 concept PersistenceLike =
     detail::LoadsRooms<P> && detail::AppendsUpdates<P> && detail::ResetsRooms<P> &&

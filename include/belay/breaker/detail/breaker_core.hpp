@@ -120,11 +120,16 @@ public:
             return record(failed, turn.now, took) ? trip_now(turn, why) : BreakerChange::none;
         }
         if (out_ == 0) return BreakerChange::none;
-        if (failed && why.origin == FailureOrigin::cut_short) {
+        if (failed && is_neutral(why)) {
             neutral(generation, why);
             return BreakerChange::none;
         }
         return record_probe(failed || too_slow(trip_, took), turn, why);
+    }
+    /// Returns whether a failure with less time than a peer must have is neutral now, because it
+    /// is the failure of a probe.
+    [[nodiscard]] constexpr bool is_neutral(const Failure& why) const noexcept {
+        return state_ != BreakerState::closed && why.origin == FailureOrigin::cut_short;
     }
     /// Records that a call of `generation` was not made, or shows nothing about the peer.
     constexpr void neutral(std::uint32_t generation, const Failure& why = {}) noexcept {
