@@ -40,8 +40,8 @@ struct belay::AnswerTraits<grpc::Status> {  // for all calls that return one
 int main() {
     TokenBudget budget{TokenBudgetOptions::grpc(10, 100)};  // one for all calls of this server
     // excerpt: begin
-    const Policy policy{Backoff{FullJitter{}, Cap{5s}, 10ms},
-                        StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized, Cause::corrupt}, Shared{budget}, MaxAttempts{4}};
+    const Policy policy{Backoff{FullJitter{}, Cap{5s}, 1s}, StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized, Cause::corrupt},
+                        Shared{budget}, MaxAttempts{4}};
     // excerpt: end
     int calls = 0;
     const auto say_hello = [&] {  // in a program: stub->SayHello(&context, request, &reply), with a new context each time

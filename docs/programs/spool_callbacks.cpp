@@ -16,7 +16,8 @@ public:
     Spool(posix::Journal& journal, Publish publish) : journal_{journal}, publish_{std::move(publish)}, next_{journal.base()} {}
 
     // excerpt: begin
-    /// Call it when the client has connected again: the messages in flight are sent once more.
+    /// Call it when the client has connected again, or reports that a message was not delivered: the messages in flight
+    /// are sent once more.
     void connected() {
         ++connection_;
         next_ = journal_.base();
@@ -44,7 +45,7 @@ private:
         if (!message && message.error() != QueueErrc::corrupt) return false;  // the disk fails: the timer tries again
         ++next_;
         if (!message) return confirm(number), true;  // it can never be sent
-        const bool is_taken = publish_(*message, [this, number, connection = connection_] {
+        const bool is_taken = publish_(number, *message, [this, number, connection = connection_] {
             if (connection == connection_) confirm(number), send();
         });
         if (!is_taken) next_ = number;  // the client takes no more: the timer tries again
@@ -67,9 +68,9 @@ private:
 };
 
 struct Client {  // stands for yours
-    bool publish(std::string message, std::function<void()> confirmed) {
+    bool publish(std::uint64_t number, std::string message, std::function<void()> confirmed) {
         if (!is_connected) return false;
-        std::printf("published %s\n", message.c_str());
+        std::printf("published %d: %s\n", static_cast<int>(number), message.c_str());
         callbacks.push_back(std::move(confirmed));
         return true;
     }
@@ -81,7 +82,9 @@ int main() {
     auto journal = posix::Journal::open("messages", {.flush = Flush::group});
     if (!journal) return std::puts(journal.error().message().c_str()), 1;
     Client client;
-    Spool spool{*journal, [&](BytesView message, auto confirmed) { return client.publish(std::string{as_text(message)}, confirmed); }};
+    Spool spool{*journal, [&](std::uint64_t number, BytesView message, auto confirmed) {
+                    return client.publish(number, std::string{as_text(message)}, confirmed);
+                }};
     for (const char* const message : {"door open", "door closed"}) {
         if (journal->append(as_bytes(message)).error()) return 1;
     }

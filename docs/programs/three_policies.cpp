@@ -7,7 +7,8 @@ using namespace belay;
 using namespace std::chrono_literals;
 
 // excerpt: begin
-CircuitBreaker breaker{ConsecutiveFailures{5}, OpenFor{30s}};  // one for all callers, as the budget
+// One breaker and one budget for all callers.
+CircuitBreaker breaker{FailureRate{TimeWindow{30s}, {.percent = 50, .min_calls = 20}}, OpenFor{30s}};
 TokenBudget budget{TokenBudgetOptions::grpc(10, 100)};
 
 // A connection: never gives up.

@@ -24,6 +24,7 @@ ROOT = reference.ROOT
 DOCS = ROOT / "docs"
 HOME, INDEX = "index.md", "pages.md"  # README.md, and docs/README.md
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+CODE = re.compile(r"(^[ ]*```.*?^[ ]*```[^\n]*$)", re.DOTALL | re.MULTILINE)
 IMAGE = re.compile(r"(!\[[^\]]*\])\(([^)\s]+)\)")
 # A tab of the site for each kind of page: its title, and the beginnings of the paths in it; the rest stands in the second.
 TABS = {"Start": (HOME, INDEX, "adding.md", "names.md"), "Parts": (), "Tutorials": ("tutorials/",), "How-to": ("how-to/",),
@@ -56,18 +57,23 @@ class Site:
         """Writes the page of a file, and notes the files of the repository that it links to."""
         place = place_of(file)
         out, is_code, shown = [], False, set()
-        for line in text.split("\n"):
+        for line in self.with_links(text, file, place).split("\n"):
             if line.lstrip().startswith("```"):
                 is_code = not is_code
             elif not is_code:
                 if line.startswith("#"):
                     shown.clear()
-                line = LINK.sub(lambda match: self.link(match, file, place), line)
                 line = IMAGE.sub(lambda match: f"{match[1]}({self.to(place, file.parent / match[2])})", line)
                 if not line.startswith("#"):
                     line = self.with_names(line, place, shown)
             out.append(line)
         self.put(place, "\n".join(out))
+
+    def with_links(self, text, file, place):
+        """The text with links to places in the site. A link may be in two lines."""
+        blocks = CODE.split(text)
+        blocks[::2] = (LINK.sub(lambda match: self.link(match, file, place), block) for block in blocks[::2])
+        return "".join(blocks)
 
     def put(self, place, text):
         path = self.folder / place
