@@ -43,7 +43,7 @@ struct SyncProcessorAccess;
 /// A pending operation is a conflict that is not resolved: an update before its Add
 /// (`upsert_updates`), or a conflict that a strategy left pending. It is only in the memory of this
 /// object, and its id is not remembered, so its sender must keep it. It is decided again when it is
-/// sent again, or when an Add or Remove of its element takes effect. In the second case, only the
+/// sent again, or when an Add or Remove of its element is decided. In the second case, only the
 /// observer is notified. After SyncOptions::pending_for it is removed, and the observer is
 /// notified.
 ///
