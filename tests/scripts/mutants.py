@@ -37,9 +37,10 @@ Test = collections.namedtuple("Test", "source cases seeds", defaults=[None])  # 
 Mutant = collections.namedtuple("Mutant", "name changes test property", defaults=[""])
 
 FLAGS = ("-std=c++20", "-O0", "-DBELAY_ASSERTIONS=1", "-Itests")
-RUN_SECONDS_MAX = 180  # of processor time, only for tests that hang: 2,000 seeds of a world take up to 30 s
-WAIT_FACTOR = 20  # of that, for tests that hang and wait: other work may take most of the machine
+# Of processor time. Only for tests that hang: 2,000 seeds of a world take up to 30 s.
+RUN_SECONDS_MAX = 180
 COMPILE_SECONDS_MAX = 300
+WAIT_FACTOR = 20  # of these, for what hangs and waits: other work may take most of the machine
 MOST = 10
 
 # ---- the faults --------------------------------------------------------------------------------------------------
@@ -1110,6 +1111,18 @@ class Once:
         return future.result()
 
 
+def run_limited(command, seconds, failure, **options):
+    """Runs a program whose processes have so much processor time each."""
+    limited = ["sh", "-c", f'ulimit -S -t {seconds}; exec "$0" "$@"', *map(str, command)]
+    try:
+        done = subprocess.run(limited, capture_output=True, text=True, errors="replace", timeout=seconds * WAIT_FACTOR, **options)
+    except subprocess.TimeoutExpired:
+        raise Refused(f"{failure} in {seconds * WAIT_FACTOR} s") from None
+    if done.returncode == -signal.SIGXCPU:
+        raise Refused(f"{failure} in {seconds} s of processor time")
+    return done
+
+
 class Runner:
     def __init__(self, root, compiler, work, run_seconds=RUN_SECONDS_MAX):
         self.root, self.compiler, self.work = root, compiler, work
@@ -1124,10 +1137,7 @@ class Runner:
 
     def compile(self, source, include, output):
         command = [*self.launcher, self.compiler, *FLAGS, f"-I{include}", "-c", str(source), "-o", str(output)]
-        try:
-            done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, timeout=COMPILE_SECONDS_MAX)
-        except subprocess.TimeoutExpired:
-            raise Refused(f"{source} does not compile in {COMPILE_SECONDS_MAX} s") from None
+        done = run_limited(command, COMPILE_SECONDS_MAX, f"{source} does not compile", cwd=self.root)
         if done.returncode != 0:
             error = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
             raise Refused(f"{source} does not compile: {error}")
@@ -1159,14 +1169,7 @@ class Runner:
         if test.seeds:
             environment["BELAY_SEEDS"] = str(test.seeds)
         cases = test.cases.replace("\\", "\\\\").replace(",", "\\,").replace("[", "\\[")
-        limited = ["sh", "-c", f'ulimit -S -t {self.run_seconds}; exec "$0" "$@"', str(program), cases, "-r", "xml"]
-        try:
-            done = subprocess.run(limited, cwd=self.work, env=environment, capture_output=True, text=True, errors="replace",
-                                  timeout=self.run_seconds * WAIT_FACTOR)
-        except subprocess.TimeoutExpired:
-            raise Refused(f"the test does not end in {self.run_seconds * WAIT_FACTOR} s") from None
-        if done.returncode == -signal.SIGXCPU:
-            raise Refused(f"the test does not end in {self.run_seconds} s of processor time")
+        done = run_limited([program, cases, "-r", "xml"], self.run_seconds, "the test does not end", cwd=self.work, env=environment)
         return done.returncode, done.stdout
 
     def run_sound(self, test):
