@@ -398,8 +398,8 @@ private:
 /// Memory:        in addition to the log, 4.25 bytes for each of its entries, and 64 for each item
 ///                that is leased, delayed, dead, was returned or copied forward. The capacity is a
 ///                power of two of them, and never shrinks.
-/// Blocks:        as the log; `commit` always; lease, release and nack when items or keys are copied;
-///                lease with count_before_lease.
+/// Blocks:        as the log; `commit` always; lease, release and nack when items or keys are
+///                copied; lease with count_before_lease.
 /// Source:        leases and delivery counts as in Amazon SQS; fencing tokens: M. Kleppmann, "How
 ///                to do distributed locking" (2016); copying live entries forward: M. Rosenblum, J.
 ///                Ousterhout, "The Design and Implementation of a Log-Structured File System"
