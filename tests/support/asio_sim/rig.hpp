@@ -42,12 +42,15 @@ struct RealPair {
         run_until(context, done);
         return true;
     }
-    /// Runs everything that is due now.
+    /// Runs everything that is due now. No operation that has completed waits for its handler
+    /// after that, also if other programs took the processor meanwhile.
     void settle() {
         for (int i = 0; i < 20; ++i) {
             context.restart();
             context.run_for(1ms);
         }
+        context.restart();
+        context.poll();
     }
 };
 
