@@ -272,6 +272,20 @@ TEST_CASE("RetryEnded as the observer names the rule that ended the last run",
     CHECK(end.attempts == 0);
 }
 
+TEST_CASE("An observer is notified of no retry that a limit of time forbids",
+          "[call][retry_observer][regression]") {
+    Random bits{Seed{1}};
+    MinimalSleeper sleeper{bits};
+    RetryLines seen;
+    const Policy policy{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{5}};
+    Pipeline pipeline{Timeout{3s}, Retrying{policy, std::ref(seen)}};
+    CHECK_FALSE(pipeline(sleeper, [](Attempt) { return false; }));
+    // The second wait, of 2 s, would leave nothing.
+    const std::vector<std::string> expected{"attempt 1", "retry Backoff 1s", "attempt 2",
+                                            "gave up after 2: Connection timed out by Backoff"};
+    CHECK(seen.lines == expected);
+}
+
 TEST_CASE("RetryCounters add up over many runs", "[call][retry_observer][property]") {
     CHECK(rc::check("attempts, verdicts and waits", [] {
         RetryCounters counters;

@@ -206,6 +206,31 @@ TEST_CASE("Supervisor::credentials reaches the source, and leaves blocked_auth",
     CHECK(r.transport.log.at(r.transport.log.size() - 2) == "token new");
 }
 
+TEST_CASE("Supervisor::credentials without values reaches a source that keeps its token",
+          "[link][with_token][regression]") {
+    struct Keeps {
+        using token_type = std::string;
+        int* fetched;
+        std::optional<std::string> kept{};
+        void operator()(Done done) {
+            if (!kept) kept = "token " + std::to_string(++*fetched);
+            done(*kept);
+        }
+        void credentials() { kept.reset(); }
+    };
+    TransportState transport;
+    int fetched = 0;
+    LinkRig rig{Heartbeat{WithToken{TokenTransport{&transport}, Keeps{&fetched}}, {}}};
+    rig.start();
+    transport.link.closed({.cause = Cause::unauthorized});
+    rig.run(0s);
+    REQUIRE(rig.state() == LinkState::blocked_auth);
+    rig.link.credentials();
+    rig.run(1s);
+    CHECK(fetched == 2);
+    CHECK(rig.state() == LinkState::connecting);
+}
+
 TEST_CASE("Supervisor::credentials goes through decorators", "[link][with_token][regression]") {
     TransportState transport;
     PendingRequests requests;

@@ -202,7 +202,7 @@ struct Wrapper {
 belay::Policy policy{Wrapper{}};
 }  // namespace rule_rejected
 
-// expect-error: RuleLike: longest_wait must be 'Duration longest_wait.std::uint64_t. const noexcept'
+// expect-error: RuleLike: longest_wait must return a Duration, and be const and noexcept
 namespace rule_longest_wait {
 struct Rule {
     belay::Advice admit(belay::Instant) const noexcept { return {}; }

@@ -303,8 +303,11 @@ public:
         past_->plan = advice;
         state_ = State::planned;
         if constexpr (has_hook_of<RetryRunHooks::Planned, Observer>) {
-            const Duration wait =
-                advice.verb == Advice::Verb::go ? Duration{} : elapsed(turn.now, advice.until);
+            const bool waits = advice.verb != Advice::Verb::go;
+            const Instant due = waits ? detail::larger(turn.now, advice.until) : turn.now;
+            // Otherwise the run ends, because the attempt would have too little time.
+            if (due > made_.latest(deadline_)) return;
+            const Duration wait = elapsed(turn.now, due);
             notify<RetryRunHooks::Planned>(
                 RetryPlanned{attempt_, failure, advice, wait, thrown_by_attempt()});
         }

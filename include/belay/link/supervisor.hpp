@@ -543,11 +543,14 @@ public:
     }
 
     /// Passes new credentials to the transport (WithToken and its source take them), and leaves
-    /// blocked_auth. With SupervisorCoreOptions::recycle, a connection that was made with the old
-    /// ones is closed gracefully, and opened again.
+    /// blocked_auth. Without values, a source that has `credentials()` forgets its own. With
+    /// SupervisorCoreOptions::recycle, a connection that was made with the old ones is closed
+    /// gracefully, and opened again.
     template <class... A>
     void credentials(A&&... values) {
-        if constexpr (sizeof...(A) != 0) live_.credentials(std::forward<A>(values)...);
+        if constexpr (sizeof...(A) != 0 || requires(Transport& t) { t.credentials(); }) {
+            live_.credentials(std::forward<A>(values)...);
+        }
         handle().credentials();
     }
 

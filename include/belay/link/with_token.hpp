@@ -37,7 +37,8 @@ concept AnswersTokens =
 /// `source(Completion)` may answer at once, later, or from another thread. The attempt's limit
 /// bounds this wait, and begins anew when the token is there. If the source drops the completion,
 /// the answer is "no" and the attempt has failed. A token is never kept, so one that expires during
-/// a long outage is requested again.
+/// a long outage is requested again. A source that keeps one forgets it in `credentials()`, which
+/// Supervisor::credentials() calls.
 ///
 /// Models:        TransportLike.
 /// Thread safety: as the transport inside; the source is called on the home thread.

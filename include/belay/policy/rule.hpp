@@ -283,9 +283,8 @@ consteval bool rule_like() {
                   "callers share as Shared{object}");
     static_assert(
         detail::HasAnyHook<R>,
-        "RuleLike: R needs at least one hook; a layer such as Queued or Timeout goes into "
-        "a Pipeline; a std::optional of a rule needs <belay/policy/any_policy.hpp>; see "
-        "docs/reference/policies.md");
+        "RuleLike: R needs at least one hook; a layer such as Queued or Timeout goes into a "
+        "Pipeline; a std::optional needs policy/any_policy.hpp; see docs/reference/policies.md");
     static_assert(detail::WantedIsSound<R>,
                   "RuleLike: wanted must be 'void wanted(Turn&) noexcept', and public");
     static_assert(detail::AdmitIsSound<R>,
@@ -329,8 +328,7 @@ consteval bool rule_like() {
     static_assert(detail::RejectedIsSound<R>,
                   "RuleLike: rejected must be 'void rejected(Turn&) noexcept'");
     static_assert(detail::LongestWaitIsSound<R>,
-                  "RuleLike: longest_wait must be 'Duration longest_wait(std::uint64_t) const "
-                  "noexcept'");
+                  "RuleLike: longest_wait must return a Duration, and be const and noexcept");
     static_assert(detail::NameIsSound<R>,
                   "RuleLike: name must be 'static constexpr std::string_view name'");
     static_assert(detail::ListensIsFlag<R>,
