@@ -23,7 +23,7 @@ Response get(const std::string& url, Duration within) {
     if (curl == nullptr) return r.code = CURLE_FAILED_INIT, r;
     curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(within / 1ms));
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, std::max(1L, static_cast<long>(within / 1ms)));
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &r.body);
     curl_easy_setopt(
         curl, CURLOPT_WRITEFUNCTION, +[](char* data, std::size_t, std::size_t size, void* body) {
@@ -66,10 +66,12 @@ int main(int count, char** words) {
     // excerpt: begin
     TokenBudget budget{TokenBudgetOptions::grpc(10, 100)};  // one for all calls of this server
     const Policy policy{Backoff{FullJitter{}, Cap{5s}, 100ms}, StopOn{Cause::permanent, Cause::unauthorized}, Shared{budget},
-                        MaxAttempts{4}, MaxElapsed{30s}};
+                        AttemptTimeout{10s}, MaxAttempts{4}};
+    Pipeline pipeline{Timeout{30s}, Retrying{policy}};
+    ThreadSleeper sleeper;
     int attempts = 0;
-    const auto ask = [&] { return ++attempts, get(url, 10s); };
-    const auto page = retry(policy, fails_if(ask, classify));
+    const auto ask = [&](Attempt attempt) { return ++attempts, get(url, elapsed(sleeper.now(), attempt.deadline)); };
+    const auto page = pipeline(sleeper, fails_if(ask, classify));
     std::printf("%s after %d attempts\n", page ? page->body.c_str() : page.message().c_str(), attempts);
     // excerpt: end
     return page ? 0 : 1;
