@@ -47,6 +47,9 @@ struct ListenerOfReplicas {
 };
 using ReplicaText = AddElement<std::string>;
 
+/// For a machine that is busy with other work.
+const part::ReplicaLinkOptions patient{.session = "s", .within = 5min, .connected_within = 5min};
+
 /// A device that sends and reads only when the test calls it.
 struct IdleDevice {
     explicit IdleDevice(std::uint16_t port) : socket{RawSocket::connect(port)} {}
@@ -94,8 +97,8 @@ TEST_CASE("ReplicaListener answers each device, notifies the others, and forgets
     REQUIRE_FALSE(rig.server.listen({"127.0.0.1", 0}));
     const auto tcp = [&] { return posix::Tcp{loop, {"127.0.0.1", rig.server.port()}}; };
     std::optional<part::ReplicaLink<posix::Tcp<>, TextCodec, posix::Loop<>>> link;
-    link.emplace(loop, tcp(), TextCodec{}, part::ReplicaLinkOptions{.session = "s"});
-    part::ReplicaLink other{loop, tcp(), TextCodec{}, {.session = "s"}};
+    link.emplace(loop, tcp(), TextCodec{}, patient);
+    part::ReplicaLink other{loop, tcp(), TextCodec{}, patient};
     REQUIRE_FALSE(laptop.replica->sync(other).error);
     REQUIRE(other.take_due());
     REQUIRE(phone.replica->edit(ReplicaText{"a", "1"}));
@@ -128,7 +131,7 @@ TEST_CASE("ReplicaListener listens at a path", "[posix][posix_replica_listener][
     REQUIRE_FALSE(rig.server.listen(path));
     Device<> phone{1, {&rig.time}};
     REQUIRE(phone.replica->edit(ReplicaText{"a", "1"}));
-    part::ReplicaLink link{rig.loop, posix::Unix{rig.loop, path}, TextCodec{}, {.session = "s"}};
+    part::ReplicaLink link{rig.loop, posix::Unix{rig.loop, path}, TextCodec{}, patient};
     CHECK(phone.replica->sync(link).synced == 1);
 }
 
@@ -142,10 +145,8 @@ TEST_CASE(
     REQUIRE_FALSE(rig.server.listen({"127.0.0.1", 0}));
     IdleDevice idle{rig.server.port()};
     Device<> phone{1, {&rig.time}};
-    part::ReplicaLink link{rig.loop,
-                           posix::Tcp{rig.loop, {"127.0.0.1", rig.server.port()}},
-                           TextCodec{},
-                           {.session = "s"}};
+    part::ReplicaLink link{rig.loop, posix::Tcp{rig.loop, {"127.0.0.1", rig.server.port()}},
+                           TextCodec{}, patient};
     // More bytes than the kernel accepts for a peer that does not read.
     const std::string text(7 << 20, 'x');
     REQUIRE_FALSE(
