@@ -13,7 +13,7 @@ std::atomic<int> calls{0};
 bool call(Attempt) { return ++calls > 8; }  // yours ends at attempt.deadline; this server fails at first
 
 // excerpt: begin
-// One of each for all threads that call this server.
+// One of each for all threads that call this server. In a program, use 20 calls, and 30 s.
 CircuitBreaker breaker{FailureRate{TimeWindow{30s}, {.percent = 50, .min_calls = 5}}, OpenFor{50ms}};
 TokenBudget budget{TokenBudgetOptions::grpc(10, 100)};
 

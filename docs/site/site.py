@@ -56,24 +56,20 @@ class Site:
     def write(self, file, text):
         """Writes the page of a file, and notes the files of the repository that it links to."""
         place = place_of(file)
-        out, is_code, shown = [], False, set()
-        for line in self.with_links(text, file, place).split("\n"):
-            if line.lstrip().startswith("```"):
-                is_code = not is_code
-            elif not is_code:
-                if line.startswith("#"):
-                    shown.clear()
-                line = IMAGE.sub(lambda match: f"{match[1]}({self.to(place, file.parent / match[2])})", line)
-                if not line.startswith("#"):
-                    line = self.with_names(line, place, shown)
-            out.append(line)
-        self.put(place, "\n".join(out))
-
-    def with_links(self, text, file, place):
-        """The text with links to places in the site. A link may be in two lines."""
+        shown = set()
         blocks = CODE.split(text)
-        blocks[::2] = (LINK.sub(lambda match: self.link(match, file, place), block) for block in blocks[::2])
-        return "".join(blocks)
+        blocks[::2] = (self.prose(block, file, place, shown) for block in blocks[::2])
+        self.put(place, "".join(blocks))
+
+    def prose(self, text, file, place, shown):
+        """The text between two blocks of code, with links to places in the site. A link may be in two lines."""
+        out = []
+        for line in LINK.sub(lambda match: self.link(match, file, place), text).split("\n"):
+            if line.startswith("#"):
+                shown.clear()
+            line = IMAGE.sub(lambda match: f"{match[1]}({self.to(place, file.parent / match[2])})", line)
+            out.append(line if line.startswith("#") else self.with_names(line, place, shown))
+        return "\n".join(out)
 
     def put(self, place, text):
         path = self.folder / place

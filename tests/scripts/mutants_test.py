@@ -9,7 +9,6 @@ import pathlib
 import sys
 import tempfile
 import unittest
-import unittest.mock
 from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -141,7 +140,7 @@ class MutantsTest(unittest.TestCase):
         self.refuses([mutant("return 8;")], "does not end in 2 s of processor time", run_seconds=2)
 
     def test_a_mutant_that_waits_for_ever(self):
-        with unittest.mock.patch.object(mutants, "WAIT_FACTOR", 2):
+        with mock.patch.object(mutants, "WAIT_FACTOR", 2):
             self.refuses([mutant("return 6;")], "does not end in 4 s", run_seconds=2)
 
     def test_a_mutant_that_fails_by_an_exception(self):
