@@ -204,14 +204,18 @@ void other_calls_of_the_pages() {
     calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{gradient, FailFast{}},
                      MaxAttempts{3}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{2ms}, 1ms}, Shared{budget}, MaxAttempts{4}));
+    calls("", PLAYED(Backoff{FullJitter{}, Cap{1s}, 10ms}, Shared{budget}, MaxAttempts{3}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{5s}, 100ms},
                      StopOn{Cause::permanent, Cause::unauthorized}, Shared{budget}, MaxAttempts{4},
                      MaxElapsed{30s}));
+    calls("", PLAYED(Backoff{FullJitter{}, Cap{5s}, 100ms},
+                     StopOn{Cause::permanent, Cause::unauthorized}, Shared{budget},
+                     AttemptTimeout{10s}, MaxAttempts{4}));
     calls("",
           PLAYED(Backoff{FullJitter{}, Cap{1ms}, 1ms}, Shared{breaker, FailFast{}}, MaxAttempts{5}),
           true);
     calls("",
-          PLAYED(Backoff{FullJitter{}, Cap{5s}, 10ms},
+          PLAYED(Backoff{FullJitter{}, Cap{5s}, 1s},
                  StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized, Cause::corrupt},
                  Shared{budget}, MaxAttempts{4}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{30s}, 100ms},

@@ -85,7 +85,7 @@ void use(belay::CircuitBreaker<>& object) {
 }
 }  // namespace breaker_with_ask_again
 
-// expect-error: a std::optional of a rule needs
+// expect-error: a std::optional needs policy/any_policy.hpp
 namespace optional_rule_without_its_header {
 #if defined(BELAY_CONTROL)
 belay::Policy policy{belay::MaxAttempts{3}};
