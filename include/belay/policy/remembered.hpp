@@ -28,7 +28,9 @@ namespace belay { inline namespace BELAY_ABI {
 /// again, with the times at which they happened. So it works with every rule, including your own,
 /// and with a policy that was changed in the meantime. A Remembered rule writes the history. Call
 /// `save` whenever an attempt begins or ends, and store the bytes with your data (in a journal:
-/// `keep`). Call `restore` at the next start.
+/// `keep`). Call `restore` at the next start. No hook reports that a connection is stable, and so a
+/// success. So save once more when the stable window after `connected` is over. Otherwise a program
+/// that never ends in an orderly way counts each of its connections as a failed attempt.
 ///
 /// The last 29 verdicts are kept. They are fewer if nothing was tried for a while in between (a
 /// gate was shut), because such a pause also takes space. The history also keeps the number of
