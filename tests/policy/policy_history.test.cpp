@@ -142,6 +142,8 @@ TEST_CASE("PolicyHistory stores the number of all failures, and the times of the
     REQUIRE(history.events().size() == PolicyHistory::events_max);
     // 16 bits of repetitions, and the 28 others.
     CHECK(history.events().front().times == 0xFFFF);
+    CHECK(history.repeated_at(0, 0) == history.events().front().at);
+    CHECK(history.repeated_at(0, 0xFFFE) == history.events().front().at - 0xFFFE * 1s);
     CHECK(history.events().back().at == present + 99'999s);
     CHECK(history.events().back().times == 1);
     CHECK(save(history, present + 100'000s).size() <= PolicyHistory::bytes_max);
@@ -158,6 +160,18 @@ TEST_CASE("PolicyHistory stores the number of all failures, and the times of the
     for (const PolicyHistory::Event& event : few.events()) CHECK(event.times == 1);
 }
 
+TEST_CASE("PolicyHistory repeats no failure before the beginning of the clock",
+          "[policy][policy_history][unit]") {
+    PolicyHistory history;
+    const Instant first = always + 1h;
+    for (int i = 0; i < 100; ++i) {
+        history.note(first + i * 1h, belay::detail::Outcome::failed, {}, always);
+    }
+    CHECK(history.repeated_at(0, 71) == first);
+    CHECK(history.repeated_at(0, 72) == always + 1ns);
+    CHECK(history.repeated_at(0, 0xFFFF) == always + 1ns);
+}
+
 TEST_CASE(
     "PolicyHistory keeps the event that started the attempts, and the number of failures after it",
     "[policy][policy_history][unit]") {
@@ -171,6 +185,9 @@ TEST_CASE(
     CHECK(history.events()[0].what == belay::detail::Outcome::wanted);
     CHECK(history.events()[0].at == present);
     CHECK(history.events()[1].times == 100 - 27);
+    CHECK(history.repeated_at(1, 0) == present + 72s);
+    CHECK(history.repeated_at(1, 72) > present);
+    CHECK(history.repeated_at(1, 72) < present + 1s);
     CHECK(history.events().back().at == present + 99s);
     // A success ends it.
     history.note(present + 100s, belay::detail::Outcome::succeeded, {}, always);

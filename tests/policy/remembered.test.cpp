@@ -200,6 +200,42 @@ TEST_CASE("Remembered restores windows of time", "[policy][remembered][unit]") {
     CHECK(fourth(31s) == Advice::Verb::go);
 }
 
+TEST_CASE("Remembered replays old failures over the time in which they happened",
+          "[policy][remembered][regression]") {
+    // One failure in ten minutes, far more than the history can hold as events of their own.
+    const auto verdict = [](auto rules, auto first_event, Duration every) {
+        Computer computer;
+        PolicyHistory history;
+        Remembered policy{history, rules};
+        Turn turn = computer.turn();
+        first_event(policy, turn);
+        for (int i = 0; i < 60; ++i) {
+            computer.pass(every);
+            turn.now = computer.now;
+            REQUIRE(policy.begin(turn).verb == Advice::Verb::go);
+            REQUIRE(policy.failed(lost, turn).verb != Advice::Verb::stop);
+        }
+        computer.save(history);
+        PolicyHistory restored;
+        computer.start(restored, every);
+        Turn now = computer.turn();
+        Remembered resumed{restored, rules, now};
+        REQUIRE(resumed.begin(now).verb == Advice::Verb::go);
+        static_cast<void>(resumed.failed(lost, now));
+        // A policy that had stopped in its replay forgets everything.
+        return restored.events().size() == PolicyHistory::events_max;
+    };
+    const auto nothing = [](auto&, Turn&) {};
+    CHECK(verdict(Policy{RestartIntensity<5>{60s}}, nothing, 10min));
+    CHECK(verdict(Policy{RestartIntensity<31>{300min}}, nothing, 10min));
+    CHECK(verdict(
+        Policy{RestartIntensity<5>{60s}, MaxElapsed{24h}},
+        [](auto& policy, Turn& turn) { policy.wanted(turn); }, 10min));
+    CHECK(verdict(
+        Policy{RestartIntensity<5>{60s}},
+        [](auto& policy, Turn& turn) { static_cast<void>(policy.lost(lost, turn)); }, 10min));
+}
+
 TEST_CASE("Remembered repeats the whole history to a user's rule", "[policy][remembered][unit]") {
     Computer computer;
     std::vector<RecordingRule::Entry> first;

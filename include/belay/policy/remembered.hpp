@@ -34,9 +34,10 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// The last 29 verdicts are kept. They are fewer if nothing was tried for a while in between (a
 /// gate was shut), because such a pause also takes space. The history also keeps the number of
-/// older failures, and how long trying took. It stores causes and hints, but no error codes. It
-/// stores times as ages, and a wall clock timestamp shows how long the program was gone. If that
-/// clock jumped, waits are shorter or longer by as much, but never longer than they were.
+/// older failures, and how long trying took. Older failures return evenly spread over that time. It
+/// stores causes and hints, but no error codes. It stores times as ages, and a wall clock timestamp
+/// shows how long the program was gone. If that clock jumped, waits are shorter or longer by as
+/// much, but never longer than they were.
 ///
 /// Memory:        about 500 bytes.
 /// Thread safety: distinct objects safe.
@@ -47,7 +48,7 @@ public:
     /// The number of verdicts that are kept with their times.
     static constexpr std::size_t events_max = 29;
 
-    /// One event: a verdict, or several failures that happened at about that time.
+    /// One event: a verdict, or several failures, of which only the last has a time.
     ///
     /// It may also be the time from which an attempt was wanted, or no longer wanted.
     struct Event {
@@ -59,7 +60,7 @@ public:
         std::uint16_t times = 1;
         /// The wait that the peer asked for.
         Duration retry_after{};
-        /// When it happened, by the clock of the machine's users.
+        /// When it happened the last time, by the clock of the machine's users.
         Instant at{};
     };
 
@@ -120,6 +121,17 @@ public:
 
     /// Returns the events that it holds, the oldest first.
     [[nodiscard]] std::span<const Event> events() const noexcept { return {events_.data(), size_}; }
+    /// Returns when the repetition of event `i` happened that `later` others followed.
+    ///
+    /// Only the time of the last one is stored. The others are spread evenly over the time since
+    /// the event before. The first event has none, so they are as far apart as it and the next one.
+    [[nodiscard]] Instant repeated_at(std::size_t i, std::uint64_t later) const noexcept {
+        const Event& event = events_[i];
+        if (later == 0) return event.at;
+        const Duration apart = i != 0 ? elapsed(events_[i - 1].at, event.at) / event.times
+                                      : elapsed(event.at, events_[size_ == 1 ? 0 : 1].at);
+        return ago(event.at, part::saturating_multiply(apart, later));
+    }
     /// Returns whether an attempt has begun whose end is not known.
     ///
     /// After a restore, it means that the program crashed during an attempt.
@@ -423,10 +435,11 @@ private:
     void replay(Turn turn) noexcept {
         if (history_->events().empty() && !history_->attempting()) return;
         bool planned = false;
-        for (const PolicyHistory::Event& event : history_->events()) {
+        for (std::size_t i = 0; i < history_->events().size(); ++i) {
+            const PolicyHistory::Event& event = history_->events()[i];
             const Failure failure{.cause = event.cause, .retry_after = event.retry_after};
-            Turn then{event.at, turn.bits};
-            for (std::uint32_t i = 0; i < event.times; ++i) {
+            for (std::uint32_t later = event.times; later-- != 0;) {
+                Turn then{history_->repeated_at(i, later), turn.bits};
                 static_cast<void>(policy_.replay(event.what, failure, then));
             }
             planned = event.what != detail::Outcome::succeeded &&
