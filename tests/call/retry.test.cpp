@@ -484,6 +484,38 @@ TEST_CASE("Nested retries multiply, and the inner one can detect it", "[call][re
     CHECK(calls == 5);
 }
 
+TEST_CASE("retry ends when a call inside it was stopped", "[call][retry][regression]") {
+    BELAY_TEST_EACH_RETRY_FORM;
+    AsyncSleeper sleeper;
+    const StopSource source;
+    Counts::Observed observed;
+    int calls = 0;
+    const auto stopped_inside = [&]() -> std::error_code {
+        if (++calls == 2) source.request_stop();
+        return retry(
+            MaxAttempts{1}, sleeper, [] { return timed_out; }, source.token());
+    };
+    const Policy policy{steady(1s, 10), Counts{&observed}};
+    CHECK(form.run(policy, sleeper, stopped_inside, as_it_is) == CallErrc::stopped);
+    CHECK(calls == 2);
+    // A stopped call is no verdict, and so no failure.
+    CHECK(observed == Counts::Observed{2, 1, 0, 1});
+}
+
+TEST_CASE("retry counts a planned end of a call as a failure", "[call][retry][regression]") {
+    BELAY_TEST_EACH_RETRY_FORM;
+    AsyncSleeper sleeper;
+    int calls = 0;
+    const auto goes_away = [&] { return ++calls == 0 ? 200 : 1001; };
+    const auto classified = [](auto fn) {
+        return fails_if(
+            fn, [](int code) { return Failure{code == 200 ? Cause::none : Cause::planned}; });
+    };
+    CHECK_FALSE(form.run(steady(1s, 3), sleeper, goes_away, classified));
+    CHECK(calls == 3);
+    CHECK(sleeper.sleeps == std::vector<Duration>{1s, 2s});
+}
+
 TEST_CASE("retry requires of a rule and a sleeper only the promises of their concepts",
           "[call][retry][unit]") {
     Random bits{Seed{1}};

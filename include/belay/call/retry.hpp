@@ -287,6 +287,15 @@ public:
     }
     /// Reports that the attempt failed.   Pre: keep() has stored an answer.
     [[gnu::noinline]] void failed(Failure failure) {
+        if (failure.cause == Cause::planned) {
+            // A stop stays requested, so a further attempt would end in the same way.
+            if (failure.error() == CallErrc::stopped) {
+                static_cast<void>(end(CallErrc::stopped, Advice::go()));
+                return;
+            }
+            // A peer that ends each call as planned must not decide how often to call.
+            failure.cause = Cause::lost;
+        }
         Turn turn{sleeper_.now(), sleeper_.bits()};
         state_ = State::idle;
         if constexpr (limits_attempts<P>) past_->was_cut |= turn.now >= attempt_.deadline;
@@ -618,7 +627,8 @@ auto run_retry(const P& policy, Sleeper& sleeper, const Call& call, const Stop& 
 /// fails_if(fn, Attempt::late), a late answer has failed.
 ///
 /// If a stop is requested from a StopToken, a wait ends at once; with any other token, it ends
-/// soon. No attempt begins after that.
+/// soon. No attempt begins after that. A call that ends with CallErrc::stopped, such as an inner
+/// retry, ends this one, too. Another failure with Cause::planned counts as `lost`.
 ///
 /// The observer has any of these hooks, which may throw:
 /// - `on_attempt(Attempt)`: a call is about to be made.
