@@ -516,6 +516,51 @@ TEST_CASE("retry counts a planned end of a call as a failure", "[call][retry][re
     CHECK(sleeper.sleeps == std::vector<Duration>{1s, 2s});
 }
 
+TEST_CASE("retry inside a call begins no attempt after the deadline of that call",
+          "[call][retry][regression]") {
+    BELAY_TEST_EACH_RETRY_FORM;
+    const Attempt outer{.number = 2, .deadline = Instant{4s}};
+    const auto begin = [&](auto classified) {
+        AsyncSleeper sleeper;
+        sleeper.time = Instant{};
+        std::vector<Instant> begun;
+        const auto fails = [&](Attempt attempt) {
+            begun.push_back(sleeper.now());
+            CHECK(attempt.repeats);
+            CHECK(attempt.deadline == outer.deadline);
+            return false;
+        };
+        const auto result = form.run(steady(1s, 10), sleeper, fails, classified);
+        CHECK(result.error() == std::errc::timed_out);
+        CHECK(sleeper.now() == Instant{3s});  // the next wait would have been too long
+        return begun;
+    };
+    const std::vector<Instant> in_time{Instant{}, Instant{1s}, Instant{3s}};
+    CHECK(begin([&](auto fn) { return within(outer, fn); }) == in_time);
+    CHECK(begin([&](auto fn) {
+              return within(Attempt{},
+                            fails_if(within(outer, fn), [](bool worked) { return !worked; }));
+          }) == in_time);
+}
+
+TEST_CASE("A breaker around a call learns of it in time, also from a retry inside it",
+          "[call][retry][regression]") {
+    NotedSleeper sleeper;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}};
+    const Pipeline limited{Timeout{2s}, Shared{breaker}};
+    std::vector<Instant> begun;
+    const auto ask = [&](Attempt) {
+        begun.push_back(sleeper.now());
+        return timed_out;
+    };
+    const auto nested = [&](Attempt outer) {
+        return retry(steady(1s, 5), sleeper, within(outer, ask));
+    };
+    CHECK(limited(sleeper, nested) == timed_out);
+    CHECK(begun == std::vector<Instant>{Instant{}, Instant{1s}});
+    CHECK_FALSE(breaker.admit(sleeper.now()).allows(sleeper.now()));
+}
+
 TEST_CASE("retry requires of a rule and a sleeper only the promises of their concepts",
           "[call][retry][unit]") {
     Random bits{Seed{1}};

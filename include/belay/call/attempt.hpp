@@ -149,6 +149,16 @@ consteval bool heeds_deadline() {
     }
 }
 
+/// Returns the outer attempt that a callable was told of by `within`, or that of no outer call.
+template <class F>
+[[nodiscard]] constexpr Attempt attempt_around([[maybe_unused]] F& fn) noexcept {
+    if constexpr (Adapts<F>) {
+        return detail::unwrap(fn).around();
+    } else {
+        return {};
+    }
+}
+
 /// A callable that wraps another; it declares only what it changes.
 template <class F>
 struct CallAdapter {
@@ -178,6 +188,8 @@ struct CallAdapter {
     {
         return detail::call(fn, attempt);
     }
+
+    [[nodiscard]] constexpr Attempt around() const noexcept { return detail::attempt_around(fn); }
 
     template <class Result>
     static constexpr bool classifies_value = Unwrapped<F>::template classifies_value<Result>;
@@ -223,6 +235,12 @@ struct Within : CallAdapter<F> {
         return detail::call(this->fn, attempt);
     }
 
+    [[nodiscard]] constexpr Attempt around() const noexcept {
+        Attempt attempt = CallAdapter<F>::around();
+        narrow(attempt);
+        return attempt;
+    }
+
     decltype(auto) operator()(const Attempt& attempt)
         requires Attemptable<F>
     {
@@ -233,7 +251,7 @@ struct Within : CallAdapter<F> {
     }
 
 private:
-    void narrow(Attempt& attempt) const noexcept {
+    constexpr void narrow(Attempt& attempt) const noexcept {
         attempt.repeats = attempt.repeats || outer.is_retry();
         if (outer.deadline < attempt.deadline) attempt.deadline = outer.deadline;
     }
@@ -241,7 +259,8 @@ private:
 
 }  // namespace detail
 
-/// Wraps `fn` for a retry inside a retried call, so that its attempts know the outer attempt.
+/// Wraps `fn` for a retry or Pipeline inside a call, so that its attempts know the outer attempt.
+/// An inner retry or Retrying begins no attempt after the outer deadline.
 ///
 ///     retry(far, sleeper,
 ///           [&](Attempt outer) { return retry(near, sleeper, within(outer, ask)); });

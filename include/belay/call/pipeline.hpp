@@ -409,7 +409,8 @@ public:
         part::CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
                                                                                     observer};
         if constexpr (limits_time) context.time = layers_.time_limit(sleeper.now());
-        auto answer = layers_.template run<typename Callee::Answer>(context, fn, Attempt{});
+        auto answer =
+            layers_.template run<typename Callee::Answer>(context, fn, detail::attempt_around(fn));
         Callee::include_limits(answer, sleeper);
         return Callee::unwrap(std::move(answer));
     }

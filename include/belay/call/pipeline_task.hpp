@@ -150,8 +150,8 @@ Task<typename Callee::Result> Pipeline<Layers...>::await(Self self, Sleeper& sle
     part::CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
                                                                                 observer};
     if constexpr (limits_time) context.time = self.layers_.time_limit(sleeper.now());
-    auto answering =
-        self.layers_.template await<typename Callee::Answer, false>(context, fn, Attempt{});
+    auto answering = self.layers_.template await<typename Callee::Answer, false>(
+        context, fn, detail::attempt_around(fn));
     auto answer = co_await std::move(answering);
     Callee::include_limits(answer, sleeper);
     co_return Callee::unwrap(std::move(answer));

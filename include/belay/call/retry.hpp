@@ -657,7 +657,8 @@ auto retry(const P& policy, Sleeper& sleeper, F&& fn, const Stop& stop = {},
     using Callable = std::remove_reference_t<F>;
     detail::explain_deadline<Callable, detail::limits_attempts<P>>();
     return detail::run_retry(policy, sleeper, detail::DirectCall<Callable, Sleeper>{fn, sleeper},
-                             stop, detail::watching(observer), detail::AroundRetry<>{Attempt{}});
+                             stop, detail::watching(observer),
+                             detail::AroundRetry<>{detail::attempt_around(fn)});
 }
 
 }}  // namespace belay

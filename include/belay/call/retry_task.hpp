@@ -36,7 +36,7 @@ Coroutine retry_coroutine(P policy, Sleeper& sleeper, F fn, Stop stop, Observer 
     using Answer = typename Callee::Answer;
     auto& watcher = detail::watching(observer);
     RetryCore<P, Sleeper, Answer, std::remove_reference_t<decltype(watcher)>> core{
-        std::move(policy), sleeper, watcher, Attempt{}};
+        std::move(policy), sleeper, watcher, detail::attempt_around(fn)};
     for (;;) {
         const RetryStep step = core.next(stop.stop_requested());
         if (step == RetryStep::finished) break;
