@@ -399,6 +399,21 @@ TEST_CASE("Backoff ignores hints that are not positive", "[backoff][backoff][uni
     CHECK(backoff.attempts() == 3);
 }
 
+TEST_CASE("Backoff keeps growing after a wait that this side requested",
+          "[backoff][backoff][regression]") {
+    STATIC_REQUIRE([] {
+        Random bits{Seed{1}};
+        Turn turn{Instant{}, bits};
+        Backoff backoff{NoJitter{}, Cap{30s}, 1s};
+        for (int i = 0; i < 3; ++i) static_cast<void>(backoff.failed(lost_for(0s), turn));
+        // A limiter around the call of a peer that fails.
+        Failure rejected{.cause = Cause::overloaded, .retry_after = 10s};
+        rejected.origin = Failure::Origin::local;
+        const bool waits = backoff.failed(rejected, turn).until == turn.now + 10s;
+        return waits && backoff.failed(lost_for(0s), turn).until == turn.now + 16s;
+    }());
+}
+
 TEST_CASE("Backoff does not count planned failures", "[backoff][backoff][unit]") {
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};

@@ -82,6 +82,16 @@ TEST_CASE("PolicyHistory never lengthens a wait, for any wall clock",
     CHECK(restored.events()[0].at > always);
 }
 
+TEST_CASE("PolicyHistory stores no wait that this side requested",
+          "[policy][policy_history][regression]") {
+    PolicyHistory history;
+    Failure rejected{.cause = Cause::overloaded, .retry_after = 10s};
+    rejected.origin = Failure::Origin::local;
+    history.note(present, belay::detail::Outcome::failed, rejected, present + 10s);
+    CHECK(history.events()[0].retry_after == 0s);
+    CHECK(history.until() == present + 10s);
+}
+
 TEST_CASE("PolicyHistory accepts empty bytes as an empty history",
           "[policy][policy_history][unit]") {
     PolicyHistory restored = three_verdicts();

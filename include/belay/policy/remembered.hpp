@@ -179,7 +179,9 @@ public:
     void note(Instant now, detail::Outcome what, const Failure& failure, Instant until) noexcept {
         attempting_ = false;
         until_ = until;
-        push({what, failure.cause, 1, failure.retry_after, now});
+        // A replay knows no origin, and a rule would take the wait of a limiter for the peer's.
+        const bool is_ours = failure.origin == Failure::Origin::local;
+        push({what, failure.cause, 1, is_ours ? Duration{} : failure.retry_after, now});
     }
 
 private:

@@ -380,7 +380,7 @@ private:
     Instant last_[Most]{};
 };
 
-/// Adds up to a percentage to a wait that a server requested, uniformly.
+/// Adds up to a percentage to a wait that a server requested, or a limiter in a layer, uniformly.
 ///
 /// With 50 % and a hint of 30 s, the waits lie in [30 s, 45 s]. It only adds, because an earlier
 /// attempt is not what the server requested.
