@@ -325,7 +325,9 @@ TEMPLATE_TEST_CASE("Loop::post limits the waiting functions, and those that run 
     for (std::size_t i = 0; i < TestType::posted_max; ++i) {
         REQUIRE(loop.post([&] { ++ran; }) == belay::driver::Post::taken);
     }
-    CHECK(loop.post([&] { ++ran; }) == belay::driver::Post::full);
+    const auto token = std::make_shared<int>(0);
+    CHECK(loop.post([&ran, token] { ++ran; }) == belay::driver::Post::full);
+    CHECK(token.use_count() == 1);
     ScriptedMachine p{at(1000s)};
     loop.attach(p);
     poll_once(loop);

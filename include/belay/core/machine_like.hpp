@@ -309,7 +309,8 @@ concept ReportsTime = requires(const D& d) {
 ///
 /// - `attach(machine)`: gives the machine a Waker, and runs it until it is destroyed or attached
 ///   elsewhere. Home thread.
-/// - `post(f) -> driver::Post`: calls `f()` later, on the home thread. Any thread.
+/// - `post(f) -> driver::Post`: calls `f()` later, on the home thread. Any thread. A function that
+///   is not taken may be destroyed.
 /// - `now() const noexcept -> Instant`: returns the driver's time.
 template <class D>
 concept DriverLike = detail::HasAttachMachine<D> && detail::HasPost<D> && detail::ReportsTime<D>;

@@ -371,7 +371,8 @@ public:
     }
 
     /// Sends a message in the supervisor's next turn. The queue is bounded: after `full`, try again
-    /// later. The observer's on_unsent gets a message back that cannot be sent in that turn.
+    /// later with a copy that you have kept. The observer's on_unsent gets a message back that
+    /// cannot be sent in that turn.
     [[nodiscard]] driver::Post post(M message, Lane lane = 0) const {
         if (!this->box_) return driver::Post::gone;
         part::Event<M> event = this->make(detail::Command::send);

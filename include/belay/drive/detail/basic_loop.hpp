@@ -176,7 +176,8 @@ public:
     /// Runs a function on the loop's thread, between two turns of machines, in the order of posts.
     ///
     /// The loop's destructor destroys functions that still wait, without running them.
-    /// Returns: taken; or full, if `posted_max` functions wait already.
+    /// Returns: taken; or full, if `posted_max` functions wait already. Then the function is
+    /// destroyed, so keep a copy if you want to post it again.
     /// Thread safety: any thread, while the loop exists.   Throws: std::bad_alloc.
     template <std::invocable F>
     driver::Post post(F&& function) {
