@@ -50,8 +50,8 @@ inline void the_cap_of_a_backoff_must_not_be_below_its_base() noexcept {}
 /// from the base after an attempt has succeeded. A server's `retry_after` lengthens a wait, even
 /// above the cap, and never shortens one. After a wait that it lengthened, growth starts again (as
 /// in gRPC). The wait of a limiter in a layer also lengthens one, and growth goes on. A
-/// `retry_after` that is not > 0ns is ignored. A planned failure waits like the first one and counts
-/// nothing.
+/// `retry_after` that is not > 0ns is ignored. A planned failure waits like the first one and
+/// counts nothing.
 ///
 /// Invalid parts do not compile in a constant expression. Elsewhere they violate a precondition;
 /// make_backoff returns an error instead.
@@ -190,7 +190,7 @@ public:
         Duration wait = planned ? first(turn.bits) : next(turn.bits);
         if (failure.retry_after > wait) {
             wait = failure.retry_after;
-            // A limit on this side says nothing about a peer that fails.
+            // A limit on this side does not mean that a failing peer works again.
             if (!planned && failure.origin != Failure::Origin::local) reset();
         }
         return Advice::wait_at_least(after(turn.now, wait));

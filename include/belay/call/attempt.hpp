@@ -149,7 +149,7 @@ consteval bool heeds_deadline() {
     }
 }
 
-/// Returns the outer attempt that a callable was told of by `within`, or that of no outer call.
+/// Returns the outer attempt that `within` has put into a callable, or that of no outer call.
 template <class F>
 [[nodiscard]] constexpr Attempt attempt_around([[maybe_unused]] F& fn) noexcept {
     if constexpr (Adapts<F>) {
