@@ -318,6 +318,31 @@ TEST_CASE("HttpCalls counts a request with an on_chunk until a part was passed t
     CHECK(rig.state() == (first_piece == 200 ? BreakerState::closed : BreakerState::open));
 }
 
+TEST_CASE("HttpCalls closes the breaker of a host at the head of an endless stream",
+          "[http][http_calls_hosts][regression]") {
+    const int first_piece = GENERATE(200, 503);
+    HandRig rig{{.attempts_max = 1, .breaker = {.percent = 50, .min_calls = 1}}};
+    auto failing = rig.calls.get("http://a/");
+    failing.start();
+    rig.http.answer(0, status(500));
+    rig.sleeper.run_until(Instant{});
+    REQUIRE(failing.done());
+    REQUIRE(rig.state() == BreakerState::open);
+    rig.sleeper.time += 1min;
+    rig.http.first_piece = first_piece;
+    HttpRequest events{.url = "http://a/", .deadline = forever};
+    events.on_chunk = [](const HttpResponse&, std::string_view) noexcept {};
+    auto stream = rig.calls.send(events);
+    stream.start();
+    const bool is_closed = rig.state() == BreakerState::closed;
+    CHECK(is_closed == (first_piece == 200));
+    // The end of the stream is no second verdict.
+    rig.http.answer(1, {.failure = Failure::from(HttpErrc::lost)});
+    rig.sleeper.run_until(rig.sleeper.time);
+    REQUIRE(stream.done());
+    CHECK((rig.state() == BreakerState::closed) == is_closed);
+}
+
 TEST_CASE("HttpCalls takes an unanswered request from the budget of its host, too",
           "[http][http_calls_hosts][regression]") {
     const Duration limit = GENERATE(Duration{1s}, forever);

@@ -285,7 +285,7 @@ public:
                 if (piece.empty() || !is_events_ || events_.has_field(piece)) {
                     progress.heard_at = clock.now();
                 }
-                take(head, piece);
+                take(head, piece, {clock.now(), clock.bits()});
             };
         }
         return copy;
@@ -307,9 +307,9 @@ private:
 
     // The user gets the pieces of a success only, because another response may be followed by a
     // retry. Its body is kept for the Outcome.
-    void take(const HttpResponse& head, std::string_view piece) {
+    void take(const HttpResponse& head, std::string_view piece, const Turn& turn) {
         if (head.status >= 200 && head.status < 300) {
-            progress.begun = true;
+            progress.accept(turn);
             request_.on_chunk(head, piece);
             return;
         }

@@ -50,6 +50,12 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return key != nullptr && !key->empty();
 }
 
+using HttpTrip = FailureRate<TimeWindow<>>;
+using HttpBreaker = CircuitBreaker<SteadyClock, HttpTrip, OpenFor>;
+
+template <class Object>
+class HttpShared;
+
 /// The facts about the requests of one call that a rule needs.
 struct HttpProgress {
     /// Notes the verdict on a failed response.
@@ -78,7 +84,7 @@ struct HttpProgress {
     bool repeatable = false;
     bool was_cut = false;  ///< a request took as long as its limit
     bool sent = true;      ///< the server may have seen the last request
-    bool begun = false;    ///< on_chunk has received a part of a response
+    bool begun = false;    ///< on_chunk has received the head of a success
     std::uint32_t attempts = 0;
     // The requests of the attempt that began last:
     bool answered = false;         ///< one of them had its whole response
@@ -87,7 +93,12 @@ struct HttpProgress {
     bool unanswered = false;       ///< the caller left, which counts as a failure of the host
     bool stopped = false;          ///< a stop has ended one of them
     Instant heard_at = always;     ///< when a part of a response has arrived
+    // A rule stays at its place from the begin of an attempt to its end.
+    HttpShared<HttpBreaker>* breaker = nullptr;
 
+    /// The head of a success has arrived. It is the answer of the host, because a stream may have
+    /// no end.
+    void accept(Turn turn) noexcept;
     [[nodiscard]] bool is_silent_for(Duration limit, Instant now) const noexcept {
         return !begun && !answered && silent_since != never && limit != forever &&
                elapsed(silent_since, now) >= limit;
@@ -383,7 +394,8 @@ public:
     [[nodiscard]] Instant next(Instant now) const noexcept {
         const Instant at = larger(larger(next_, resumes_at_), now);
         // The first request after a wait has no answer yet.
-        return is_probing_ ? larger(at, after(now, std::chrono::milliseconds{50})) : at;
+        const bool is_probing = probe_ != nullptr && !probe_->begun;
+        return is_probing ? larger(at, after(now, std::chrono::milliseconds{50})) : at;
     }
     /// Returns when the next request may be sent for a caller with this number in the line. It is
     /// an estimate, because the rate changes, and callers leave.
@@ -396,13 +408,14 @@ public:
     void leave() noexcept { ++left_; }
     [[nodiscard]] std::uint64_t last_number() const noexcept { return joined_; }
 
-    /// A request is sent. Returns whether it is the first one after a wait.
-    [[nodiscard]] bool begin(Instant now) noexcept {
+    /// A request of a call is sent; ended() follows.
+    void begin(const HttpProgress& call, Instant now) noexcept {
         next_ = after(now, rate_.gap());
-        if (!std::exchange(is_first_, false)) return false;
-        return is_probing_ = true;
+        if (std::exchange(is_first_, false)) probe_ = &call;
     }
-    void probe_ended() noexcept { is_probing_ = false; }
+    void ended(const HttpProgress& call) noexcept {
+        if (probe_ == &call) probe_ = nullptr;
+    }
 
     /// Takes the answer of the host to a request; `failure` has no cause for a success.
     void answered(const Failure& failure, Instant now) noexcept {
@@ -433,7 +446,7 @@ private:
         resumes_at_ = larger(resumes_at_, until);
         spread_ = wait / 8;
         is_first_ = true;
-        is_probing_ = false;
+        probe_ = nullptr;
     }
 
     HttpRate rate_{};
@@ -442,7 +455,7 @@ private:
     Instant next_ = always;  // the next request, by the rate
     std::uint64_t joined_ = 0, left_ = 0;  // callers that have begun, and ended, to wait
     bool is_first_ = false;                // no request was sent since the wait
-    bool is_probing_ = false;
+    const HttpProgress* probe_ = nullptr;  // the call that sent the first one
 };
 
 /// Holds the requests of one call back until the pace of its host allows them. It rejects a call
@@ -453,24 +466,25 @@ class HttpPaced {
 public:
     static constexpr std::string_view name = "HttpPace";
 
-    HttpPaced(HttpPace& pace, Instant deadline, Duration wait_max) noexcept
-        : pace_{&pace}, deadline_{deadline}, wait_max_{wait_max} {}
+    HttpPaced(HttpPace& pace, const HttpProgress& progress, Instant deadline,
+              Duration wait_max) noexcept
+        : pace_{&pace}, progress_{&progress}, deadline_{deadline}, wait_max_{wait_max} {}
 
     // A copy is the rule of another run.
     HttpPaced(const HttpPaced& other) noexcept
-        : HttpPaced{*other.pace_, other.deadline_, other.wait_max_} {}
+        : HttpPaced{*other.pace_, *other.progress_, other.deadline_, other.wait_max_} {}
     HttpPaced(HttpPaced&& other) noexcept
         : pace_{other.pace_},
+          progress_{other.progress_},
           deadline_{other.deadline_},
           wait_max_{other.wait_max_},
-          number_{std::exchange(other.number_, std::nullopt)},
-          is_probe_{std::exchange(other.is_probe_, false)} {}
+          number_{std::exchange(other.number_, std::nullopt)} {}
     HttpPaced& operator=(HttpPaced other) noexcept {
         std::swap(pace_, other.pace_);
+        std::swap(progress_, other.progress_);
         std::swap(deadline_, other.deadline_);
         std::swap(wait_max_, other.wait_max_);
         std::swap(number_, other.number_);
-        std::swap(is_probe_, other.is_probe_);
         return *this;
     }
     ~HttpPaced() { leave(); }
@@ -487,7 +501,7 @@ public:
             return advice;
         }
         leave();
-        is_probe_ = pace_->begin(turn.now);
+        pace_->begin(*progress_, turn.now);
         return Advice::go();
     }
     [[nodiscard]] Advice failed(const Failure&, Turn& turn) noexcept {
@@ -497,7 +511,7 @@ public:
     void succeeded(Turn& turn) noexcept { abandoned(turn); }
     void abandoned(Turn&) noexcept {
         leave();
-        if (std::exchange(is_probe_, false)) pace_->probe_ended();
+        pace_->ended(*progress_);
     }
 
 private:
@@ -513,14 +527,11 @@ private:
     }
 
     HttpPace* pace_;
+    const HttpProgress* progress_;
     Instant deadline_;
     Duration wait_max_;
     std::optional<std::uint64_t> number_{};  // while it waits
-    bool is_probe_ = false;
 };
-
-using HttpTrip = FailureRate<TimeWindow<>>;
-using HttpBreaker = CircuitBreaker<SteadyClock, HttpTrip, OpenFor>;
 
 /// The breaker or the budget of a host in the policy of one call. It takes the verdict on the
 /// response instead of the failure's cause. An unanswered attempt, as HttpRepeat has decided before
@@ -528,9 +539,13 @@ using HttpBreaker = CircuitBreaker<SteadyClock, HttpTrip, OpenFor>;
 template <class Object>
 class HttpShared : public Shared<Object> {
 public:
-    HttpShared(const Shared<Object>& rule, const HttpProgress& progress) noexcept
+    HttpShared(const Shared<Object>& rule, HttpProgress& progress) noexcept
         : Shared<Object>{rule}, progress_{&progress} {}
 
+    [[nodiscard]] Advice begin(Turn& turn) noexcept {
+        if constexpr (!pays) progress_->breaker = this;
+        return Shared<Object>::begin(turn);
+    }
     [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
         if (progress_->stopped) {
             spend(turn);
@@ -556,8 +571,12 @@ public:
 private:
     static constexpr bool pays = part::ReservableLike<Object>;
 
-    const HttpProgress* progress_;
+    HttpProgress* progress_;
 };
+
+inline void HttpProgress::accept(Turn turn) noexcept {
+    if (!std::exchange(begun, true) && breaker != nullptr) breaker->succeeded(turn);
+}
 
 /// The state that all calls to one host share.
 struct HttpHost {
@@ -569,7 +588,7 @@ struct HttpHost {
     /// Returns the policy of one call. It refers to this host, `progress` and `counters`.
     [[nodiscard]] auto policy(const HttpCallsOptions& options, HttpProgress& progress,
                               HttpCallsCounters& counters, Instant deadline = never) {
-        return Policy{HttpPaced{pace, deadline, options.retry_after_max},
+        return Policy{HttpPaced{pace, progress, deadline, options.retry_after_max},
                       Backoff{FullJitter{}, Cap{options.wait_max}, options.first_wait},
                       SpreadHint::plus_percent(25),
                       HttpRepeat{progress, options, counters},
