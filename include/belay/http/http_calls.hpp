@@ -366,7 +366,7 @@ private:
 /// those without calls under way. One whose breaker is not closed is replaced last, until it was
 /// not called for `breaker_window` or, if longer, `breaker_open`. A host that is replaced starts
 /// again with a full budget and a closed breaker. If no host can be replaced, the new one has no
-/// breaker. It shares one budget with all other hosts without a place.
+/// breaker and no pace. It shares one budget with all other hosts without a place.
 ///
 /// The client and the sleeper must outlive the calls, and the calls must end before this object
 /// does. A call whose client is destroyed ends with HttpErrc::client_failed.
@@ -632,6 +632,7 @@ private:
     Failure failure_of(detail::HttpCall& call, detail::HttpHost& host,
                        const HttpResponse& response) noexcept {
         const bool accepts = response.status >= 200 && response.status < 300;
+        if (!host.is_one) host.rejections = {};
         const HttpResponse::History history =
             host.rejections.take(response.status, accepts, sleeper_.now(), {});
         const HttpResponse::Verdict verdict =
@@ -639,7 +640,7 @@ private:
         const Failure failure = detail::failure_by(verdict, response, options_.retry_after_max);
         if (failure.cause != Cause::none) call.progress.note(failure, verdict);
         // At once: a Hedge keeps its failure to itself while it waits.
-        if (response.complete()) host.pace.answered(failure, sleeper_.now());
+        if (response.complete() && host.is_one) host.pace.answered(failure, sleeper_.now());
         return failure;
     }
 

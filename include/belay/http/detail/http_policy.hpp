@@ -580,9 +580,11 @@ inline void HttpProgress::accept(Turn turn) noexcept {
 
 /// The state that all calls to one host share.
 struct HttpHost {
-    HttpHost(const HttpCallsOptions& options, bool has_breaker)
-        : budget{options.budget}, breaker{trip(options), OpenFor{options.breaker_open}} {
-        if (!has_breaker || options.breaker.percent == 0) breaker.set_mode(BreakerMode::disabled);
+    HttpHost(const HttpCallsOptions& options, bool is_one_host)
+        : budget{options.budget},
+          breaker{trip(options), OpenFor{options.breaker_open}},
+          is_one{is_one_host} {
+        if (!is_one || options.breaker.percent == 0) breaker.set_mode(BreakerMode::disabled);
     }
 
     /// Returns the policy of one call. It refers to this host, `progress` and `counters`.
@@ -601,6 +603,7 @@ struct HttpHost {
     HttpBreaker breaker;
     HttpPace pace{};
     HttpRejections rejections{};
+    bool is_one;  // else all hosts without a place, which say nothing about each other
     std::size_t under_way = 0;
     std::uint64_t last_use = 0;
     Instant used_at = always;  // when a call last began or ended
@@ -618,8 +621,8 @@ private:
 /// A new host beyond the limit replaces one without calls under way: the one whose last call began
 /// first. A host whose breaker is not closed is replaced only if there is no other. The exception
 /// is a host without a call that began or ended within a window of the breaker. If each host has
-/// calls under way, the new one shares a budget with all others that find no place, and has no
-/// breaker.
+/// calls under way, the new one shares a budget with all others that find no place. It has no
+/// breaker and no pace.
 ///
 /// Complexity: O(log n) for a known host, O(n) for a new one beyond the limit.
 class HttpHosts {
