@@ -572,21 +572,21 @@ public:
         if (table_.ended() != 0 || !deferred_.empty() || can_send_next() || is_drained()) {
             return always;
         }
-        const Instant due =
-            detail::smaller(table_.deadline(), detail::smaller(given_up_until_, unsent_until_));
-        return detail::smaller(detail::smaller(link_.deadline(), drain_.ends()), due);
+        return detail::smaller(detail::smaller(link_.deadline(), drain_.ends()), due());
     }
 
     /// Runs one turn: the connection's events with their answers, then deadlines and failures, then
-    /// questions to send.
+    /// questions to send. If the driver is late, deadlines wait for the answers that have arrived.
     void advance(Instant now) {
         const driver::TurnGuard guard{lifetime_};
         is_down_ = false;
+        const std::uint64_t heard_before = link_.data_count();
         if (!this->advance_link(now, guard)) return;
-        expire();
+        const bool has_more = may_have_more(link_.data_count() != heard_before);
+        if (!has_more) expire();
         if (!finish_ended(guard)) return;
-        while (can_send_next()) send_next();
-        const bool over = is_drained() || now_ >= drain_.ends();
+        while (!has_more && can_send_next()) send_next();
+        const bool over = is_drained() || (now_ >= drain_.ends() && !has_more);
         if (!over) return;
         drain_.end();
         stop();  // last: the observer may destroy this object
@@ -869,6 +869,19 @@ private:
         ++timeouts_;
         return options_.timeouts_max != 0 && timeouts_ % options_.timeouts_max == 0;
     }
+    [[nodiscard]] Instant due() const noexcept {
+        return detail::smaller(table_.deadline(), detail::smaller(given_up_until_, unsent_until_));
+    }
+    /// Returns whether answers that arrived in time may still wait. A turn takes a part of them,
+    /// and a transport may read one message before each turn. Other messages must not keep
+    /// questions open for ever, so there is a limit: each message that waited has had its turn.
+    [[nodiscard]] bool may_have_more(bool has_heard) noexcept {
+        const bool is_due = detail::smaller(due(), drain_.ends()) <= now_;
+        const bool has_more = is_due && (has_heard || link_.deadline() == always) &&
+                              late_turns_ < options_.link.messages_max;
+        late_turns_ = has_more ? late_turns_ + 1 : 0;
+        return has_more;
+    }
     void expire() noexcept {
         bool gives_up = false;
         for (Instant* const until : {&given_up_until_, &unsent_until_}) {
@@ -930,6 +943,7 @@ private:
     RequestsStatus counts_{};         // only the counters
     bool is_down_ = false;            // send() has returned `down` since the last turn began
     bool is_out_of_order_ = false;    // the connection is about to end
+    std::size_t late_turns_ = 0;      // in a row that kept deadlines waiting
     unsigned timeouts_ = 0;           // questions in a row without any message
     std::uint64_t last_id_ = 0;       // of the newest question
     std::uint64_t silent_from_ = 0;   // the newest question when the first of them ended
