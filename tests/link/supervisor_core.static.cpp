@@ -354,6 +354,19 @@ consteval bool credentials_for_an_attempt_in_flight_are_not_forgotten() {
 }
 static_assert(credentials_for_an_attempt_in_flight_are_not_forgotten());
 
+consteval bool a_rule_that_stops_does_not_reject_credentials_that_were_not_tried() {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s},
+                      StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}}};
+    t.step({.input = Input::start});
+    t.step({.input = Input::credentials});
+    t.step({.input = Input::closed, .failure = {.cause = Cause::unauthorized}});
+    if (t.core.status().state != LinkState::cooldown || t.core.deadline() != t.now) return false;
+    t.step({.input = Input::tick});
+    t.step({.input = Input::closed, .failure = {.cause = Cause::unauthorized}});
+    return t.dial_count == 2 && t.core.status().state == LinkState::blocked_auth;
+}
+static_assert(a_rule_that_stops_does_not_reject_credentials_that_were_not_tried());
+
 // ---- reconnect_now ------------------------------------------------------------------------------
 
 consteval bool manual_retries_are_limited_and_obey_the_server() {

@@ -449,13 +449,17 @@ private:
         // An endpoint whose connection was stable had accepted this side. The others will not,
         // either.
         const bool goes_on = s.has_alternative && begun_;
-        const Advice advice = begun_ ? policy_.failed(failure, turn) : policy_.lost(failure, turn);
+        Advice advice = begun_ ? policy_.failed(failure, turn) : policy_.lost(failure, turn);
         begun_ = false;
         planned_ = advice.verb != Verb::stop;
         const bool is_rejected = failure.cause == Cause::unauthorized && !fresh_credentials_;
         if (is_rejected && !(goes_on && planned_)) {
             abandon(turn);
             return enter(LinkState::blocked_auth, never, turn);
+        }
+        // As from blocked_auth: a rule's stop is about the old credentials.
+        if (failure.cause == Cause::unauthorized && !planned_) {
+            advice = {Verb::wait_at_least, turn.now, "credentials"};
         }
         const bool is_final =
             failure.cause == Cause::permanent || failure.cause == Cause::forbidden;
