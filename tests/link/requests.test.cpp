@@ -131,6 +131,16 @@ TEST_CASE("Requests reuses the space of a question and never its id", "[link][re
     CHECK(rig.notes.take() == Observed{"unmatched " + old + ":late"});
 }
 
+TEST_CASE("Requests gives its questions ids below 2^53, however many there are",
+          "[link][requests][regression]") {
+    using Table = detail::QuestionTable<std::string>;
+    constexpr std::uint64_t last = (std::uint64_t{1} << 33) - 1;
+    STATIC_REQUIRE(Table::number_after(0) == 1);
+    STATIC_REQUIRE(Table::number_after(last - 1) == last);
+    STATIC_REQUIRE(Table::number_after(last) == 1);
+    STATIC_REQUIRE(last << Table::index_bits < std::uint64_t{1} << 53);
+}
+
 TEST_CASE("Requests keeps the slot of a question whose deadline passed", "[link][requests][unit]") {
     RequestsRig<TextInOrder> rig;
     rig.connect();

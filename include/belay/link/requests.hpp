@@ -250,8 +250,9 @@ struct Question {
 
 /// The questions of a Requests. It allocates only while the number of questions grows.
 ///
-/// An id has the index of its question in the lowest bits, and above them a number that never
-/// repeats. An id of the past is therefore never that of another question.
+/// An id has the index of its question in the lowest bits, and above them the number of the
+/// question, so an id of the past is not that of another question. Ids are below 2^53, which is the
+/// range of the integers of JSON. After 2^33 - 1 questions, the numbers begin again.
 ///
 /// Complexity: O(1), except deadlines: O(log n).   Thread safety: distinct objects safe.
 template <class M>
@@ -263,6 +264,10 @@ public:
     static constexpr unsigned index_bits = 20;
     static constexpr Index none = ~Index{0};
 
+    [[nodiscard]] static constexpr std::uint64_t number_after(std::uint64_t number) noexcept {
+        constexpr std::uint64_t last = (std::uint64_t{1} << (53 - index_bits)) - 1;
+        return number == last ? 1 : number + 1;
+    }
     /// Returns the id of the next question.   Throws: std::bad_alloc; nothing has changed then.
     [[nodiscard]] std::uint64_t next_id() {
         if (unused_ == none) {
@@ -275,14 +280,15 @@ public:
             items_.back().next = none;
             unused_ = static_cast<Index>(items_.size() - 1);
         }
-        return ((count_ + 1) << index_bits) | unused_;
+        return (number_after(last_number_) << index_bits) | unused_;
     }
     /// Adds the question whose id next_id() has returned. It is in no list.
     Item& add(Instant deadline, bool sends_again, typename Item::Done&& done) noexcept {
         const Index index = unused_;
         Item& item = items_[index];
         unused_ = item.next;
-        item.id = (++count_ << index_bits) | index;
+        last_number_ = number_after(last_number_);
+        item.id = (last_number_ << index_bits) | index;
         item.deadline = deadline;
         item.sends = 0;
         item.sends_again = sends_again;
@@ -457,7 +463,7 @@ private:
     List sent_;
     List ended_;
     Index unused_ = none;
-    std::uint64_t count_ = 0;  // questions so far
+    std::uint64_t last_number_ = 0;
     std::size_t size_ = 0;
 };
 
