@@ -559,8 +559,8 @@ consteval bool the_limit_begins_when_the_last_queue_ends() {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, AttemptTimeout{4s}, MaxAttempts{1}}};
     t.step({.input = Input::begun});
     t.step({.input = Input::start});
-    t.step({.input = Input::queued});
-    t.step({.input = Input::queued});
+    t.step({.input = Input::queued, .withdrawn = true});
+    t.step({.input = Input::queued, .withdrawn = true});
     t.now = at(3s);
     t.step({.input = Input::begun});
     if (t.core.deadline() != at(4s)) return false;
@@ -579,7 +579,7 @@ consteval bool a_limit_that_ends_in_the_queue_counts_for_no_policy(int rounds) {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, AttemptTimeout{4s}, MaxAttempts{1}}};
     t.step({.input = Input::start});
     for (int i = 0; i < rounds; ++i) {
-        t.step({.input = Input::queued});
+        t.step({.input = Input::queued, .withdrawn = true});
         t.now = t.core.deadline();
         const timeline::Actions a = t.step({.input = Input::tick});
         const LinkStatus& s = t.core.status();

@@ -682,7 +682,7 @@ private:
         }
         switch (event.kind) {
             case part::EventKind::queued:
-                return step({.input = timeline::Input::queued});
+                return step({.input = timeline::Input::queued, .withdrawn = event.withdrawn});
             case part::EventKind::begun:
                 return step({.input = timeline::Input::begun});
             case part::EventKind::opened:
