@@ -309,7 +309,7 @@ private:
     // retry. Its body is kept for the Outcome.
     void take(const HttpResponse& head, std::string_view piece, const Turn& turn) {
         if (head.status >= 200 && head.status < 300) {
-            progress.accept(turn);
+            progress.begun.arrived(turn);
             request_.on_chunk(head, piece);
             return;
         }

@@ -250,8 +250,8 @@ struct Question {
 
 /// The questions of a Requests. It allocates only while the number of questions grows.
 ///
-/// An id has the index of its question in the lowest bits, and above them the number of the
-/// question, so an id of the past is not that of another question. Ids are below 2^53, which is the
+/// An id has the index of its question in the lowest bits, and the number of the question above
+/// them. So an id of the past is not that of another question. Ids are below 2^53, which is the
 /// range of the integers of JSON. After 2^33 - 1 questions, the numbers begin again.
 ///
 /// Complexity: O(1), except deadlines: O(log n).   Thread safety: distinct objects safe.

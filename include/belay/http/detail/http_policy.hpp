@@ -56,6 +56,20 @@ using HttpBreaker = CircuitBreaker<SteadyClock, HttpTrip, OpenFor>;
 template <class Object>
 class HttpShared;
 
+/// Whether the head of a success has arrived. It is the answer of the host, because a stream may
+/// have no end.
+class HttpBegun {
+public:
+    /// An attempt begins whose answer is for this rule, which stays at its place meanwhile.
+    void expect_for(HttpShared<HttpBreaker>& rule) noexcept { rule_ = &rule; }
+    void arrived(Turn turn) noexcept;
+    [[nodiscard]] explicit operator bool() const noexcept { return has_arrived_; }
+
+private:
+    HttpShared<HttpBreaker>* rule_ = nullptr;
+    bool has_arrived_ = false;
+};
+
 /// The facts about the requests of one call that a rule needs.
 struct HttpProgress {
     /// Notes the verdict on a failed response.
@@ -84,7 +98,7 @@ struct HttpProgress {
     bool repeatable = false;
     bool was_cut = false;  ///< a request took as long as its limit
     bool sent = true;      ///< the server may have seen the last request
-    bool begun = false;    ///< on_chunk has received the head of a success
+    HttpBegun begun{};     ///< on_chunk has received a part of a response
     std::uint32_t attempts = 0;
     // The requests of the attempt that began last:
     bool answered = false;         ///< one of them had its whole response
@@ -93,12 +107,7 @@ struct HttpProgress {
     bool unanswered = false;       ///< the caller left, which counts as a failure of the host
     bool stopped = false;          ///< a stop has ended one of them
     Instant heard_at = always;     ///< when a part of a response has arrived
-    // A rule stays at its place from the begin of an attempt to its end.
-    HttpShared<HttpBreaker>* breaker = nullptr;
 
-    /// The head of a success has arrived. It is the answer of the host, because a stream may have
-    /// no end.
-    void accept(Turn turn) noexcept;
     [[nodiscard]] bool is_silent_for(Duration limit, Instant now) const noexcept {
         return !begun && !answered && silent_since != never && limit != forever &&
                elapsed(silent_since, now) >= limit;
@@ -543,7 +552,7 @@ public:
         : Shared<Object>{rule}, progress_{&progress} {}
 
     [[nodiscard]] Advice begin(Turn& turn) noexcept {
-        if constexpr (!pays) progress_->breaker = this;
+        if constexpr (!pays) progress_->begun.expect_for(*this);
         return Shared<Object>::begin(turn);
     }
     [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
@@ -574,8 +583,8 @@ private:
     HttpProgress* progress_;
 };
 
-inline void HttpProgress::accept(Turn turn) noexcept {
-    if (!std::exchange(begun, true) && breaker != nullptr) breaker->succeeded(turn);
+inline void HttpBegun::arrived(Turn turn) noexcept {
+    if (!std::exchange(has_arrived_, true) && rule_ != nullptr) rule_->succeeded(turn);
 }
 
 /// The state that all calls to one host share.
