@@ -157,7 +157,7 @@ HttpResponse access_answer(const HttpRequest& request, whiteboard::Boards& board
     const bool has_token = bearer != nullptr && bearer->starts_with("Bearer ");
     const auto who =
         verifier.verify(has_token ? bearer->substr(7) : std::string{}, SystemClock{}.now());
-    if (!who) return {.status = 401};
+    if (!who) return {.status = who.error() == jwt::Errc::not_verified ? 503 : 401};
     const auto found = boards.access({.room_id = asked.room_id, .user = who->subject});
     // The page keeps the right that it knows.
     if (!found) return {.status = 503};

@@ -318,6 +318,62 @@ TEST_CASE("HttpCalls counts a request with an on_chunk until a part was passed t
     CHECK(rig.state() == (first_piece == 200 ? BreakerState::closed : BreakerState::open));
 }
 
+TEST_CASE("HttpCalls: a host without a place decides nothing for another one",
+          "[http][http_calls_hosts][regression]") {
+    std::vector<HttpResponse::History> histories;
+    AsyncSleeper sleeper;
+    ScriptedHttp http{sleeper};
+    http.answer = [](const ScriptedHttp::Seen& seen) -> ScriptedHttp::Step {
+        if (seen.url == "http://slow/") return {status(200), 1h};
+        if (seen.url == "http://busy/") return {status(429, {{"Retry-After", "3600"}})};
+        return {status(404)};
+    };
+    HttpCalls calls{http, sleeper, HttpCallsOptions{.attempts_max = 1, .hosts_max = 1},
+                    HttpCallsOptions::Hooks{.classify = [&](const HttpRequest&, const HttpResponse&,
+                                                            const HttpResponse::History& history) {
+                        histories.push_back(history);
+                        return std::optional<HttpResponse::Verdict>{};
+                    }}};
+    HttpRequest request{.url = "http://slow/", .deadline = forever};
+    auto slow = calls.send(request);
+    slow.start();
+    for (const int code : {429, 404, 404}) {
+        auto task = calls.get(code == 429 ? "http://busy/" : "http://other/");
+        task.start();
+        sleeper.run_until(sleeper.time);
+        REQUIRE(task.done());
+        CHECK(task.take().error().value() == code);
+    }
+    REQUIRE(histories.size() == 3);
+    CHECK(histories[2].rejections == 1);
+    CHECK(calls.counters().hosts_overflow == 3);
+}
+
+TEST_CASE("HttpCalls closes the breaker of a host at the head of an endless stream",
+          "[http][http_calls_hosts][regression]") {
+    const int first_piece = GENERATE(200, 503);
+    HandRig rig{{.attempts_max = 1, .breaker = {.percent = 50, .min_calls = 1}}};
+    auto failing = rig.calls.get("http://a/");
+    failing.start();
+    rig.http.answer(0, status(500));
+    rig.sleeper.run_until(Instant{});
+    REQUIRE(failing.done());
+    REQUIRE(rig.state() == BreakerState::open);
+    rig.sleeper.time += 1min;
+    rig.http.first_piece = first_piece;
+    HttpRequest events{.url = "http://a/", .deadline = forever};
+    events.on_chunk = [](const HttpResponse&, std::string_view) noexcept {};
+    auto stream = rig.calls.send(events);
+    stream.start();
+    const bool is_closed = rig.state() == BreakerState::closed;
+    CHECK(is_closed == (first_piece == 200));
+    // The end of the stream is no second verdict.
+    rig.http.answer(1, {.failure = Failure::from(HttpErrc::lost)});
+    rig.sleeper.run_until(rig.sleeper.time);
+    REQUIRE(stream.done());
+    CHECK((rig.state() == BreakerState::closed) == is_closed);
+}
+
 TEST_CASE("HttpCalls takes an unanswered request from the budget of its host, too",
           "[http][http_calls_hosts][regression]") {
     const Duration limit = GENERATE(Duration{1s}, forever);

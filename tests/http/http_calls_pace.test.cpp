@@ -144,6 +144,27 @@ TEST_CASE("HttpCalls: an abandoned first call after a wait lets the next one go 
     CHECK(rig.tasks.back().take());
 }
 
+TEST_CASE("HttpCalls: an endless stream that goes first after a wait does not block its host",
+          "[http][http_calls_pace][regression]") {
+    PacedCalls rig;
+    rig.http.pieces = {"event"};
+    rig.http.pieces_every = 1h;
+    rig.http.script = {Step{status(503, {{"Retry-After", "5"}})}, Step{status(200)}};
+    rig.begin();
+    rig.tasks.clear();
+    HttpRequest events{.url = paced_url, .deadline = forever};
+    events.on_chunk = [](const HttpResponse&, std::string_view) noexcept {};
+    auto stream = rig.calls.send(events);
+    stream.start();
+    rig.sleeper.run_until(Instant{} + 6s);
+    REQUIRE(rig.http.seen.size() == 2);
+    rig.begin();
+    rig.sleeper.run_until(Instant{} + 7s);
+    REQUIRE(rig.tasks.back().done());
+    CHECK(rig.tasks.back().take());
+    CHECK_FALSE(stream.done());
+}
+
 TEST_CASE("HttpCalls learns what a host accepts, and is seldom banned",
           "[http][http_calls_pace][property]") {
     for (const double rate : {5., 10.}) {

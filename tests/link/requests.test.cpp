@@ -131,6 +131,16 @@ TEST_CASE("Requests reuses the space of a question and never its id", "[link][re
     CHECK(rig.notes.take() == Observed{"unmatched " + old + ":late"});
 }
 
+TEST_CASE("Requests gives its questions ids below 2^53, however many there are",
+          "[link][requests][regression]") {
+    using Table = detail::QuestionTable<std::string>;
+    constexpr std::uint64_t last = (std::uint64_t{1} << 33) - 1;
+    STATIC_REQUIRE(Table::number_after(0) == 1);
+    STATIC_REQUIRE(Table::number_after(last - 1) == last);
+    STATIC_REQUIRE(Table::number_after(last) == 1);
+    STATIC_REQUIRE(last << Table::index_bits < std::uint64_t{1} << 53);
+}
+
 TEST_CASE("Requests keeps the slot of a question whose deadline passed", "[link][requests][unit]") {
     RequestsRig<TextInOrder> rig;
     rig.connect();
@@ -214,6 +224,40 @@ TEMPLATE_TEST_CASE("Requests gives an answer that arrived in time although the d
     static_cast<void>(rig.transport.link.received(a + ":1"));
     rig.run(rig.now + 10s);
     CHECK(rig.notes.take() == Observed{"a = " + a + ":1"});
+}
+
+TEST_CASE("Requests gives all answers that arrived in time although the driver is late",
+          "[link][requests][regression]") {
+    const bool is_drained = GENERATE(false, true);
+    const bool one_at_a_time = GENERATE(false, true);
+    RequestsRig<part::InOrder> rig;
+    rig.connect();
+    for (int i = 0; i < 200; ++i) rig.ask("q", is_drained ? 100s : 1s);
+    if (is_drained) rig.box->drain(1s);
+    rig.now += 3s;
+    // The second transport reads one message before each turn.
+    for (int i = 0; i < 200; ++i) {
+        static_cast<void>(rig.transport.link.received("a"));
+        if (one_at_a_time) rig.box->advance(belay_test::at(rig.now));
+    }
+    rig.run();
+    CHECK(rig.box->status().answered == 200);
+    CHECK(rig.box->status().timed_out == 0);
+    CHECK(rig.box->status().link.state == (is_drained ? LinkState::stopped : LinkState::connected));
+}
+
+TEST_CASE("Requests fails a late question although other messages arrive all the time",
+          "[link][requests][unit]") {
+    const std::size_t messages_max = GENERATE(1U, 20U);
+    RequestsRig<TextInOrder> rig{{.link = {.messages_max = messages_max}}};
+    rig.connect();
+    rig.ask("a", 1s);
+    std::size_t turns = 0;
+    for (; rig.box->status().timed_out == 0 && turns < 100; ++turns) {
+        static_cast<void>(rig.transport.link.received("push"));
+        rig.box->advance(belay_test::at(rig.now + 1s));
+    }
+    CHECK(turns == messages_max + 1);
 }
 
 TEMPLATE_TEST_CASE("Requests fails unanswered questions when the connection ends",

@@ -354,6 +354,19 @@ consteval bool credentials_for_an_attempt_in_flight_are_not_forgotten() {
 }
 static_assert(credentials_for_an_attempt_in_flight_are_not_forgotten());
 
+consteval bool a_rule_that_stops_does_not_reject_credentials_that_were_not_tried() {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s},
+                      StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}}};
+    t.step({.input = Input::start});
+    t.step({.input = Input::credentials});
+    t.step({.input = Input::closed, .failure = {.cause = Cause::unauthorized}});
+    if (t.core.status().state != LinkState::cooldown || t.core.deadline() != t.now) return false;
+    t.step({.input = Input::tick});
+    t.step({.input = Input::closed, .failure = {.cause = Cause::unauthorized}});
+    return t.dial_count == 2 && t.core.status().state == LinkState::blocked_auth;
+}
+static_assert(a_rule_that_stops_does_not_reject_credentials_that_were_not_tried());
+
 // ---- reconnect_now ------------------------------------------------------------------------------
 
 consteval bool manual_retries_are_limited_and_obey_the_server() {
@@ -546,8 +559,8 @@ consteval bool the_limit_begins_when_the_last_queue_ends() {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, AttemptTimeout{4s}, MaxAttempts{1}}};
     t.step({.input = Input::begun});
     t.step({.input = Input::start});
-    t.step({.input = Input::queued});
-    t.step({.input = Input::queued});
+    t.step({.input = Input::queued, .withdrawn = true});
+    t.step({.input = Input::queued, .withdrawn = true});
     t.now = at(3s);
     t.step({.input = Input::begun});
     if (t.core.deadline() != at(4s)) return false;
@@ -566,7 +579,7 @@ consteval bool a_limit_that_ends_in_the_queue_counts_for_no_policy(int rounds) {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, AttemptTimeout{4s}, MaxAttempts{1}}};
     t.step({.input = Input::start});
     for (int i = 0; i < rounds; ++i) {
-        t.step({.input = Input::queued});
+        t.step({.input = Input::queued, .withdrawn = true});
         t.now = t.core.deadline();
         const timeline::Actions a = t.step({.input = Input::tick});
         const LinkStatus& s = t.core.status();

@@ -123,6 +123,22 @@ TEST_CASE("WithToken fails at the attempt's time limit if its source never answe
     r.rig.start();
     r.rig.run(30s);
     CHECK(r.rig.link.status().failure.error() == LinkErrc::attempt_timed_out);
+    CHECK(r.rig.link.status().failure.origin == Failure::Origin::local);
+    // As an answer without a token, it counts for the policy.
+    CHECK_FALSE(r.rig.link.status().withdrawn);
+    CHECK(r.rig.link.status().attempt == 1);
+}
+
+TEST_CASE("WithToken charges the peer with a dial that takes too long",
+          "[link][with_token][unit]") {
+    TokenRig r;
+    r.rig.start();
+    r.requests.waiting.at(0)("t");
+    r.rig.run(0s);
+    REQUIRE(r.transport.dials == 1);
+    r.rig.run(30s);
+    CHECK(r.rig.link.status().failure.error() == LinkErrc::attempt_timed_out);
+    CHECK(r.rig.link.status().failure.origin != Failure::Origin::local);
 }
 
 TEST_CASE("The wait for a token takes nothing from the time limit of the dial",

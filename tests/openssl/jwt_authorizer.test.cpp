@@ -88,6 +88,27 @@ RoomRequest request_of_ann() {
 
 }  // namespace
 
+#if OPENSSL_VERSION_MAJOR >= 3
+TEST_CASE("jwt::Authorizer does not reject a token that it could not verify",
+          "[openssl][jwt_authorizer][fault]") {
+    auto verifier = jwt::Verifier::make({.leeway = 0s}, {{JwtMaker::secret()}});
+    REQUIRE(verifier);
+    std::vector<std::error_code> errors;
+    jwt::Authorizer authorizer{std::move(*verifier), Rights{}, Errors{&errors},
+                               WallAt{WallTime{1'000'000s}}};
+    const RoomRequest request = request_of_ann();
+    driver::Question<Grant> question;
+    // No provider of algorithms has this property.
+    REQUIRE(EVP_set_default_properties(nullptr, "absent=yes") == 1);
+    authorizer.check(request, question.ask());
+    REQUIRE(EVP_set_default_properties(nullptr, "") == 1);
+    REQUIRE(question.answered());
+    CHECK_FALSE(question.take().has_value());
+    REQUIRE(errors.size() == 1);
+    CHECK(errors[0] == jwt::Errc::not_verified);
+}
+#endif
+
 TEST_CASE("Rights without an access make a valid token that of no user",
           "[openssl][jwt_authorizer][unit]") {
     std::optional<Access> access;

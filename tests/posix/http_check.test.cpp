@@ -42,6 +42,7 @@ TEST_CASE("check::http reports the rule that each planted mistake breaks",
     CHECK(wrong_with<M::smuggles>() == to_string(R::rejects_bad_text));
     CHECK(wrong_with<M::takes_half>() == to_string(R::part_is_no_response));
     CHECK(wrong_with<M::denies_what_was_sent>() == to_string(R::sent_is_reliable));
+    CHECK(wrong_with<M::forgets_the_first_request>() == to_string(R::sent_is_reliable));
     CHECK(wrong_with<M::ignores_the_limit>() == to_string(R::limit_holds));
     CHECK(wrong_with<M::limits_too_early>() == to_string(R::limit_holds));
     CHECK(wrong_with<M::ignores_the_deadline>() == to_string(R::deadline_holds));

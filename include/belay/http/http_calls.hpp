@@ -285,7 +285,7 @@ public:
                 if (piece.empty() || !is_events_ || events_.has_field(piece)) {
                     progress.heard_at = clock.now();
                 }
-                take(head, piece);
+                take(head, piece, {clock.now(), clock.bits()});
             };
         }
         return copy;
@@ -307,9 +307,9 @@ private:
 
     // The user gets the pieces of a success only, because another response may be followed by a
     // retry. Its body is kept for the Outcome.
-    void take(const HttpResponse& head, std::string_view piece) {
+    void take(const HttpResponse& head, std::string_view piece, const Turn& turn) {
         if (head.status >= 200 && head.status < 300) {
-            progress.begun = true;
+            progress.begun.arrived(turn);
             request_.on_chunk(head, piece);
             return;
         }
@@ -366,7 +366,7 @@ private:
 /// those without calls under way. One whose breaker is not closed is replaced last, until it was
 /// not called for `breaker_window` or, if longer, `breaker_open`. A host that is replaced starts
 /// again with a full budget and a closed breaker. If no host can be replaced, the new one has no
-/// breaker. It shares one budget with all other hosts without a place.
+/// breaker and no pace. It shares one budget with all other hosts without a place.
 ///
 /// The client and the sleeper must outlive the calls, and the calls must end before this object
 /// does. A call whose client is destroyed ends with HttpErrc::client_failed.
@@ -632,6 +632,7 @@ private:
     Failure failure_of(detail::HttpCall& call, detail::HttpHost& host,
                        const HttpResponse& response) noexcept {
         const bool accepts = response.status >= 200 && response.status < 300;
+        if (!host.is_one) host.rejections = {};
         const HttpResponse::History history =
             host.rejections.take(response.status, accepts, sleeper_.now(), {});
         const HttpResponse::Verdict verdict =
@@ -639,7 +640,7 @@ private:
         const Failure failure = detail::failure_by(verdict, response, options_.retry_after_max);
         if (failure.cause != Cause::none) call.progress.note(failure, verdict);
         // At once: a Hedge keeps its failure to itself while it waits.
-        if (response.complete()) host.pace.answered(failure, sleeper_.now());
+        if (response.complete() && host.is_one) host.pace.answered(failure, sleeper_.now());
         return failure;
     }
 

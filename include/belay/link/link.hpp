@@ -130,9 +130,15 @@ public:
         return box_ && box_->epoch.load(std::memory_order_acquire) == epoch_;
     }
 
-    /// Reports that this attempt waits in a queue of this side, and does not dial yet. If its limit
-    /// ends it there, that is no failure of the peer, and no policy counts it.
-    driver::Post queued() const { return control(part::EventKind::queued); }
+    /// Reports that this attempt waits for a part of this side, and does not dial yet. If its limit
+    /// ends it there, that is no failure of the peer. It counts for no policy if it is `excused`,
+    /// as in a queue, where other attempts take the time.
+    driver::Post queued(bool excused = true) const {
+        if (!alive()) return driver::Post::gone;
+        part::Event<M> event = make(part::EventKind::queued);
+        event.withdrawn = excused;
+        return box_->post_control(std::move(event));
+    }
     /// Reports that the attempt dials now, after queued(). Its limit begins anew.
     driver::Post begun() const { return control(part::EventKind::begun); }
     /// Reports that the connection is usable.

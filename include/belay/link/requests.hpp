@@ -250,8 +250,9 @@ struct Question {
 
 /// The questions of a Requests. It allocates only while the number of questions grows.
 ///
-/// An id has the index of its question in the lowest bits, and above them a number that never
-/// repeats. An id of the past is therefore never that of another question.
+/// An id has the index of its question in the lowest bits, and the number of the question above
+/// them. So an id of the past is not that of another question. Ids are below 2^53, which is the
+/// range of the integers of JSON. After 2^33 - 1 questions, the numbers begin again.
 ///
 /// Complexity: O(1), except deadlines: O(log n).   Thread safety: distinct objects safe.
 template <class M>
@@ -263,6 +264,10 @@ public:
     static constexpr unsigned index_bits = 20;
     static constexpr Index none = ~Index{0};
 
+    [[nodiscard]] static constexpr std::uint64_t number_after(std::uint64_t number) noexcept {
+        constexpr std::uint64_t last = (std::uint64_t{1} << (53 - index_bits)) - 1;
+        return number == last ? 1 : number + 1;
+    }
     /// Returns the id of the next question.   Throws: std::bad_alloc; nothing has changed then.
     [[nodiscard]] std::uint64_t next_id() {
         if (unused_ == none) {
@@ -275,14 +280,15 @@ public:
             items_.back().next = none;
             unused_ = static_cast<Index>(items_.size() - 1);
         }
-        return ((count_ + 1) << index_bits) | unused_;
+        return (number_after(last_number_) << index_bits) | unused_;
     }
     /// Adds the question whose id next_id() has returned. It is in no list.
     Item& add(Instant deadline, bool sends_again, typename Item::Done&& done) noexcept {
         const Index index = unused_;
         Item& item = items_[index];
         unused_ = item.next;
-        item.id = (++count_ << index_bits) | index;
+        last_number_ = number_after(last_number_);
+        item.id = (last_number_ << index_bits) | index;
         item.deadline = deadline;
         item.sends = 0;
         item.sends_again = sends_again;
@@ -457,7 +463,7 @@ private:
     List sent_;
     List ended_;
     Index unused_ = none;
-    std::uint64_t count_ = 0;  // questions so far
+    std::uint64_t last_number_ = 0;
     std::size_t size_ = 0;
 };
 
@@ -572,21 +578,21 @@ public:
         if (table_.ended() != 0 || !deferred_.empty() || can_send_next() || is_drained()) {
             return always;
         }
-        const Instant due =
-            detail::smaller(table_.deadline(), detail::smaller(given_up_until_, unsent_until_));
-        return detail::smaller(detail::smaller(link_.deadline(), drain_.ends()), due);
+        return detail::smaller(detail::smaller(link_.deadline(), drain_.ends()), due());
     }
 
     /// Runs one turn: the connection's events with their answers, then deadlines and failures, then
-    /// questions to send.
+    /// questions to send. If the driver is late, deadlines wait for the answers that have arrived.
     void advance(Instant now) {
         const driver::TurnGuard guard{lifetime_};
         is_down_ = false;
+        const std::uint64_t heard_before = link_.data_count();
         if (!this->advance_link(now, guard)) return;
-        expire();
+        const bool has_more = may_have_more(link_.data_count() != heard_before);
+        if (!has_more) expire();
         if (!finish_ended(guard)) return;
-        while (can_send_next()) send_next();
-        const bool over = is_drained() || now_ >= drain_.ends();
+        while (!has_more && can_send_next()) send_next();
+        const bool over = is_drained() || (now_ >= drain_.ends() && !has_more);
         if (!over) return;
         drain_.end();
         stop();  // last: the observer may destroy this object
@@ -869,6 +875,19 @@ private:
         ++timeouts_;
         return options_.timeouts_max != 0 && timeouts_ % options_.timeouts_max == 0;
     }
+    [[nodiscard]] Instant due() const noexcept {
+        return detail::smaller(table_.deadline(), detail::smaller(given_up_until_, unsent_until_));
+    }
+    /// Returns whether answers that arrived in time may still wait. A turn takes a part of them,
+    /// and a transport may read one message before each turn. Other messages must not keep
+    /// questions open for ever, so there is a limit: each message that waited has had its turn.
+    [[nodiscard]] bool may_have_more(bool has_heard) noexcept {
+        const bool is_due = detail::smaller(due(), drain_.ends()) <= now_;
+        const bool has_more = is_due && (has_heard || link_.deadline() == always) &&
+                              late_turns_ < options_.link.messages_max;
+        late_turns_ = has_more ? late_turns_ + 1 : 0;
+        return has_more;
+    }
     void expire() noexcept {
         bool gives_up = false;
         for (Instant* const until : {&given_up_until_, &unsent_until_}) {
@@ -930,6 +949,7 @@ private:
     RequestsStatus counts_{};         // only the counters
     bool is_down_ = false;            // send() has returned `down` since the last turn began
     bool is_out_of_order_ = false;    // the connection is about to end
+    std::size_t late_turns_ = 0;      // in a row that kept deadlines waiting
     unsigned timeouts_ = 0;           // questions in a row without any message
     std::uint64_t last_id_ = 0;       // of the newest question
     std::uint64_t silent_from_ = 0;   // the newest question when the first of them ended

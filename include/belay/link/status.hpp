@@ -175,7 +175,8 @@ struct Event {
     /// For `closed`: this end gave the connection up while it was open, so what was sent last still
     /// leaves.
     bool closed_locally = false;
-    /// For `closed`: this side decided to end the attempt, and it is no failure.
+    /// For `closed`: this side decided to end the attempt, and it is no failure. For `queued`: so
+    /// is the end of its limit.
     bool withdrawn = false;
     /// For `closed`: the failure is that of one endpoint, and another one may accept this side. A
     /// final cause then does not end the link.
@@ -238,7 +239,8 @@ struct Step {
     /// Whether the command overrides the gap between commands.
     bool force = false;
     bool closed_locally = false;  ///< for `closed`: this end gave up an open connection
-    bool withdrawn = false;       ///< for `closed`: this side decided it, and it is no failure
+    /// For `closed`: this side decided it, and it is no failure. For `queued`: so is a late end.
+    bool withdrawn = false;
     /// For `closed`: another endpoint may accept what this one did not, so that a final cause does
     /// not end the link. It does if the connection was stable.
     bool has_alternative = false;

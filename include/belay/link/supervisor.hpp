@@ -523,11 +523,11 @@ public:
 
     /// Stops sending, and stops the supervisor when everything that was sent has left. The state
     /// becomes `stopped` when the graceful close or the connection ends, or after `within`. Until
-    /// then messages are still received, send() returns `down`, and start() does nothing. If no
-    /// connection is open, this is stop(). A second call can only shorten the time. A time below
-    /// 0ns, the rest of a deadline that has passed, counts as 0ns. The status' failure
-    /// then has Cause::none if all was sent. It is LinkErrc::not_drained if the time was over, else
-    /// what ended the connection.
+    /// then send() returns `down`, and start() does nothing. Messages may still be received, but a
+    /// stream drops them. If no connection is open, this is stop(). A second call can only shorten
+    /// the time. A time below 0ns, the rest of a deadline that has passed, counts as 0ns. The
+    /// status' failure then has Cause::none if all was sent. It is LinkErrc::not_drained if the
+    /// time was over, else what ended the connection.
     void drain(Duration within) { handle().drain(within); }
 
     /// Requests a sign of life now, for example after a change of networks. The connection has
@@ -682,7 +682,7 @@ private:
         }
         switch (event.kind) {
             case part::EventKind::queued:
-                return step({.input = timeline::Input::queued});
+                return step({.input = timeline::Input::queued, .withdrawn = event.withdrawn});
             case part::EventKind::begun:
                 return step({.input = timeline::Input::begun});
             case part::EventKind::opened:

@@ -268,7 +268,9 @@ private:
             case Input::drain:
                 return on_drain(s.within, turn);
             case Input::queued:
-                if (status_.state == LinkState::connecting) ++queued_;
+                if (status_.state != LinkState::connecting) return;
+                ++queued_;
+                excuses_ = excuses_ || s.withdrawn;
                 return;
             case Input::begun:
                 return on_begun(turn);
@@ -381,6 +383,7 @@ private:
 
     constexpr void on_begun(const Turn& turn) noexcept {
         if (status_.state != LinkState::connecting || queued_ == 0 || --queued_ != 0) return;
+        excuses_ = false;
         attempt_ends_ = after(turn.now, policy_.attempt_limit());
     }
 
@@ -449,13 +452,17 @@ private:
         // An endpoint whose connection was stable had accepted this side. The others will not,
         // either.
         const bool goes_on = s.has_alternative && begun_;
-        const Advice advice = begun_ ? policy_.failed(failure, turn) : policy_.lost(failure, turn);
+        Advice advice = begun_ ? policy_.failed(failure, turn) : policy_.lost(failure, turn);
         begun_ = false;
         planned_ = advice.verb != Verb::stop;
         const bool is_rejected = failure.cause == Cause::unauthorized && !fresh_credentials_;
         if (is_rejected && !(goes_on && planned_)) {
             abandon(turn);
             return enter(LinkState::blocked_auth, never, turn);
+        }
+        // As from blocked_auth: a rule's stop is about the old credentials.
+        if (failure.cause == Cause::unauthorized && !planned_) {
+            advice = {Verb::wait_at_least, turn.now, "credentials"};
         }
         const bool is_final =
             failure.cause == Cause::permanent || failure.cause == Cause::forbidden;
@@ -469,7 +476,7 @@ private:
     constexpr void on_late_attempt(Turn& turn) noexcept {
         Failure failure = late(LinkErrc::attempt_timed_out);
         if (queued_ != 0) failure.origin = Failure::Origin::local;
-        on_closed({.failure = failure, .withdrawn = queued_ != 0}, turn);
+        on_closed({.failure = failure, .withdrawn = excuses_}, turn);
     }
 
     constexpr void on_tick(Turn& turn) noexcept {
@@ -541,7 +548,7 @@ private:
         if (advice.verb != Verb::go) return plan_wait(advice, turn);
         begun_ = true;
         queued_ = 0;
-        planned_ = spread_ = fresh_credentials_ = false;
+        planned_ = spread_ = fresh_credentials_ = excuses_ = false;
         if (status_.attempt != ~std::uint32_t{0}) ++status_.attempt;
         attempt_ends_ = after(turn.now, policy_.attempt_limit());
         actions_->dial = true;
@@ -692,7 +699,8 @@ protected:
     bool spread_ = false;   // the end of this wait was overslept, and a second wait has replaced it
     bool fresh_credentials_ = false;  // given since the attempt in flight began
     bool recycles_;                   // SupervisorCoreOptions::recycle
-    std::uint8_t queued_ = 0;  // connecting: so many connections of the attempt wait in a queue
+    bool excuses_ = false;            // connecting: a limit that ends in a queue is no failure
+    std::uint8_t queued_ = 0;  // connecting: so many connections of the attempt wait on this side
     detail::AsPolicy<Policy> policy_;
     Times times_;
     detail::Gates gates_;

@@ -36,9 +36,9 @@ concept AnswersTokens =
 ///
 /// `source(Completion)` may answer at once, later, or from another thread. The attempt's limit
 /// bounds this wait, and begins anew when the token is there. If the source drops the completion,
-/// the answer is "no" and the attempt has failed. A token is never kept, so one that expires during
-/// a long outage is requested again. A source that keeps one forgets it in `credentials()`, which
-/// Supervisor::credentials() calls.
+/// the answer is "no" and the attempt has failed. Both are failures of this side. A token is never
+/// kept, so one that expires during a long outage is requested again. A source that keeps one
+/// forgets it in `credentials()`, which Supervisor::credentials() calls.
 ///
 /// Models:        TransportLike.
 /// Thread safety: as the transport inside; the source is called on the home thread.
@@ -83,6 +83,7 @@ public:
             : Base{own}, owner_{owner}, rest_{rest...} {
             owner.source_(token_.ask(detail::LinkWake<message_type>{own}));
             has_waited_ = !token_.answered();
+            if (has_waited_) own_.queued(false);
         }
         /// Destroys the connection inside first, because that may refer to what it was opened with.
         ~Connection() { inner_.reset(); }
@@ -118,10 +119,7 @@ public:
                 return;
             }
             // A slow source is no fault of the peer, which gets the whole limit.
-            if (has_waited_) {
-                own_.queued();
-                own_.begun();
-            }
+            if (has_waited_) own_.begun();
             Base::open_inner([&] {
                 return std::apply(
                     [&](const A&... rest) {

@@ -90,9 +90,9 @@ namespace belay { inline namespace BELAY_ABI { namespace jwt {
 ///     Authorizer authorizer{std::move(*verifier), rights};
 ///
 /// A client whose token is not valid has no user: it is closed as unauthorized. Only the observer's
-/// `on_rejected(const std::error_code&)` receives the reason. A client is also closed as
-/// unauthorized if `rights` answers without an Access, and when its token expires, the leeway
-/// included.
+/// `on_rejected(const std::error_code&)` receives the reason. If the verification itself failed
+/// (Errc::not_verified), the client may try again later. A client is also closed as unauthorized if
+/// `rights` answers without an Access, and when its token expires, the leeway included.
 ///
 /// Models:        AuthorizerLike.
 /// Thread safety: that of `rights`, the clock and the observer. The third form copies the clock,
@@ -124,7 +124,8 @@ public:
         auto claims = verifier_.verify(request.token, now);
         if (!claims) {
             const std::error_code why = claims.error();
-            answer(Grant{});
+            // Nothing is known about the token then, so the client may try again later.
+            if (why != Errc::not_verified) answer(Grant{});
             return detail::notify<detail::JwtHooks::Rejected>(observer_, detail::no_machine, why);
         }
         const Duration valid_for = verifier_.valid_for(*claims, now);

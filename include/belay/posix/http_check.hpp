@@ -113,6 +113,7 @@ public:
         port_ = SocketAddress::local(socket_).port();
     }
     void listen() const noexcept { static_cast<void>(::listen(socket_.get(), 64)); }
+    void stop() noexcept { socket_.reset(); }
     /// Returns the next dialled connection; empty if there is none.
     [[nodiscard]] Socket accept() const noexcept {
         Socket client{::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
@@ -268,8 +269,8 @@ private:
             "HTTP/1.1 200 OK\r\nX-Head: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
         const std::string& target = request.target;
         const std::string large(large_bytes, 'x');
-        client.leaves =
-            client.leaves || target == "/half" || target == "/cut" || target == "/noise";
+        client.leaves = client.leaves || target == "/half" || target == "/cut" ||
+                        target == "/noise" || target == "/last";
         if (target == "/page") {
             return "HTTP/1.1 103 Early Hints\r\nx-early: 1\r\n\r\n" +
                    whole({.headers = "x-one: 1\r\nX-One:  2 \r\nX-Empty:\r\n", .body = "hello"});
@@ -295,7 +296,11 @@ private:
         }
         return redirection(target);
     }
-    std::string redirection(std::string_view target) const {
+    std::string redirection(std::string_view target) {
+        if (target == "/last") {
+            near_.stop();
+            return whole({"307 Moved", "Location: /page\r\nConnection: close\r\n"});
+        }
         if (target == "/moved") return moved("/page");
         if (target == "/loop") return moved("/loop");
         if (target == "/away") return moved(far_.origin() + "/page");
@@ -515,6 +520,10 @@ private:
                        server_->seen("/page") == 1,
                    Rule::follows_within_the_origin);
         }
+        // The server has received the first request, and cannot be reached for the second.
+        HttpRequest order{.url = server_->url("/last"), .method = "POST", .redirects = true};
+        const HttpResponse last_of_all = answer(std::move(order));
+        expect(!last_of_all.complete() && last_of_all.sent, Rule::sent_is_reliable);
     }
     void pieces() {
         const Asked asked = ask_in_pieces({.url = server_->url("/parts")});

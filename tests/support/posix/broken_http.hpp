@@ -32,6 +32,7 @@ enum class HttpMistake {
     smuggles,
     takes_half,
     denies_what_was_sent,
+    forgets_the_first_request,
     ignores_the_limit,
     limits_too_early,
     ignores_the_deadline,
@@ -218,7 +219,8 @@ private:
         if (n > 0) t.output.erase(0, static_cast<std::size_t>(n));
         if (n >= 0 || belay::posix::detail::would_block(errno)) return;
         if (!is(M::ignores_failed_connections)) {
-            t.answer(belay::Failure::from(belay::HttpErrc::not_connected), false);
+            const bool sent = t.hops != 0 && !is(M::forgets_the_first_request);
+            t.answer(belay::Failure::from(belay::HttpErrc::not_connected), sent);
         } else {
             t.output.clear();
         }

@@ -701,9 +701,11 @@ inline HttpResponse CurlTransfer::conclude(CURLcode code, std::optional<HttpErrc
     if (!error) return response;
     if (easy_ != nullptr) note_errno(static_cast<int>(info<long>(CURLINFO_OS_ERRNO)));
     response.failure = easy_ != nullptr ? failure_of(code, *error) : Failure::from(*error);
-    // If a proxy refuses to connect, the server has not seen the request.
-    response.sent = easy_ != nullptr && info<long>(CURLINFO_REQUEST_SIZE) != 0 &&
-                    info<long>(CURLINFO_HTTP_CONNECTCODE) < 300;
+    // libcurl counts the bytes anew after a redirection, which followed a request that was sent. If
+    // a proxy refuses to connect, the server has not seen the request.
+    response.sent =
+        redirects_ != 0 || (easy_ != nullptr && info<long>(CURLINFO_REQUEST_SIZE) != 0 &&
+                            info<long>(CURLINFO_HTTP_CONNECTCODE) < 300);
     return response;
 }
 

@@ -50,6 +50,26 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return key != nullptr && !key->empty();
 }
 
+using HttpTrip = FailureRate<TimeWindow<>>;
+using HttpBreaker = CircuitBreaker<SteadyClock, HttpTrip, OpenFor>;
+
+template <class Object>
+class HttpShared;
+
+/// Whether the head of a success has arrived. It is the answer of the host, because a stream may
+/// have no end.
+class HttpBegun {
+public:
+    /// An attempt begins whose answer is for this rule, which stays at its place meanwhile.
+    void expect_for(HttpShared<HttpBreaker>& rule) noexcept { rule_ = &rule; }
+    void arrived(Turn turn) noexcept;
+    [[nodiscard]] explicit operator bool() const noexcept { return has_arrived_; }
+
+private:
+    HttpShared<HttpBreaker>* rule_ = nullptr;
+    bool has_arrived_ = false;
+};
+
 /// The facts about the requests of one call that a rule needs.
 struct HttpProgress {
     /// Notes the verdict on a failed response.
@@ -78,7 +98,7 @@ struct HttpProgress {
     bool repeatable = false;
     bool was_cut = false;  ///< a request took as long as its limit
     bool sent = true;      ///< the server may have seen the last request
-    bool begun = false;    ///< on_chunk has received a part of a response
+    HttpBegun begun{};     ///< on_chunk has received a part of a response
     std::uint32_t attempts = 0;
     // The requests of the attempt that began last:
     bool answered = false;         ///< one of them had its whole response
@@ -383,7 +403,8 @@ public:
     [[nodiscard]] Instant next(Instant now) const noexcept {
         const Instant at = larger(larger(next_, resumes_at_), now);
         // The first request after a wait has no answer yet.
-        return is_probing_ ? larger(at, after(now, std::chrono::milliseconds{50})) : at;
+        const bool is_probing = probe_ != nullptr && !probe_->begun;
+        return is_probing ? larger(at, after(now, std::chrono::milliseconds{50})) : at;
     }
     /// Returns when the next request may be sent for a caller with this number in the line. It is
     /// an estimate, because the rate changes, and callers leave.
@@ -396,13 +417,14 @@ public:
     void leave() noexcept { ++left_; }
     [[nodiscard]] std::uint64_t last_number() const noexcept { return joined_; }
 
-    /// A request is sent. Returns whether it is the first one after a wait.
-    [[nodiscard]] bool begin(Instant now) noexcept {
+    /// A request of a call is sent; ended() follows.
+    void begin(const HttpProgress& call, Instant now) noexcept {
         next_ = after(now, rate_.gap());
-        if (!std::exchange(is_first_, false)) return false;
-        return is_probing_ = true;
+        if (std::exchange(is_first_, false)) probe_ = &call;
     }
-    void probe_ended() noexcept { is_probing_ = false; }
+    void ended(const HttpProgress& call) noexcept {
+        if (probe_ == &call) probe_ = nullptr;
+    }
 
     /// Takes the answer of the host to a request; `failure` has no cause for a success.
     void answered(const Failure& failure, Instant now) noexcept {
@@ -433,7 +455,7 @@ private:
         resumes_at_ = larger(resumes_at_, until);
         spread_ = wait / 8;
         is_first_ = true;
-        is_probing_ = false;
+        probe_ = nullptr;
     }
 
     HttpRate rate_{};
@@ -442,7 +464,7 @@ private:
     Instant next_ = always;  // the next request, by the rate
     std::uint64_t joined_ = 0, left_ = 0;  // callers that have begun, and ended, to wait
     bool is_first_ = false;                // no request was sent since the wait
-    bool is_probing_ = false;
+    const HttpProgress* probe_ = nullptr;  // the call that sent the first one
 };
 
 /// Holds the requests of one call back until the pace of its host allows them. It rejects a call
@@ -453,24 +475,25 @@ class HttpPaced {
 public:
     static constexpr std::string_view name = "HttpPace";
 
-    HttpPaced(HttpPace& pace, Instant deadline, Duration wait_max) noexcept
-        : pace_{&pace}, deadline_{deadline}, wait_max_{wait_max} {}
+    HttpPaced(HttpPace& pace, const HttpProgress& progress, Instant deadline,
+              Duration wait_max) noexcept
+        : pace_{&pace}, progress_{&progress}, deadline_{deadline}, wait_max_{wait_max} {}
 
     // A copy is the rule of another run.
     HttpPaced(const HttpPaced& other) noexcept
-        : HttpPaced{*other.pace_, other.deadline_, other.wait_max_} {}
+        : HttpPaced{*other.pace_, *other.progress_, other.deadline_, other.wait_max_} {}
     HttpPaced(HttpPaced&& other) noexcept
         : pace_{other.pace_},
+          progress_{other.progress_},
           deadline_{other.deadline_},
           wait_max_{other.wait_max_},
-          number_{std::exchange(other.number_, std::nullopt)},
-          is_probe_{std::exchange(other.is_probe_, false)} {}
+          number_{std::exchange(other.number_, std::nullopt)} {}
     HttpPaced& operator=(HttpPaced other) noexcept {
         std::swap(pace_, other.pace_);
+        std::swap(progress_, other.progress_);
         std::swap(deadline_, other.deadline_);
         std::swap(wait_max_, other.wait_max_);
         std::swap(number_, other.number_);
-        std::swap(is_probe_, other.is_probe_);
         return *this;
     }
     ~HttpPaced() { leave(); }
@@ -487,7 +510,7 @@ public:
             return advice;
         }
         leave();
-        is_probe_ = pace_->begin(turn.now);
+        pace_->begin(*progress_, turn.now);
         return Advice::go();
     }
     [[nodiscard]] Advice failed(const Failure&, Turn& turn) noexcept {
@@ -497,7 +520,7 @@ public:
     void succeeded(Turn& turn) noexcept { abandoned(turn); }
     void abandoned(Turn&) noexcept {
         leave();
-        if (std::exchange(is_probe_, false)) pace_->probe_ended();
+        pace_->ended(*progress_);
     }
 
 private:
@@ -513,14 +536,11 @@ private:
     }
 
     HttpPace* pace_;
+    const HttpProgress* progress_;
     Instant deadline_;
     Duration wait_max_;
     std::optional<std::uint64_t> number_{};  // while it waits
-    bool is_probe_ = false;
 };
-
-using HttpTrip = FailureRate<TimeWindow<>>;
-using HttpBreaker = CircuitBreaker<SteadyClock, HttpTrip, OpenFor>;
 
 /// The breaker or the budget of a host in the policy of one call. It takes the verdict on the
 /// response instead of the failure's cause. An unanswered attempt, as HttpRepeat has decided before
@@ -528,9 +548,13 @@ using HttpBreaker = CircuitBreaker<SteadyClock, HttpTrip, OpenFor>;
 template <class Object>
 class HttpShared : public Shared<Object> {
 public:
-    HttpShared(const Shared<Object>& rule, const HttpProgress& progress) noexcept
+    HttpShared(const Shared<Object>& rule, HttpProgress& progress) noexcept
         : Shared<Object>{rule}, progress_{&progress} {}
 
+    [[nodiscard]] Advice begin(Turn& turn) noexcept {
+        if constexpr (!pays) progress_->begun.expect_for(*this);
+        return Shared<Object>::begin(turn);
+    }
     [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
         if (progress_->stopped) {
             spend(turn);
@@ -556,20 +580,26 @@ public:
 private:
     static constexpr bool pays = part::ReservableLike<Object>;
 
-    const HttpProgress* progress_;
+    HttpProgress* progress_;
 };
+
+inline void HttpBegun::arrived(Turn turn) noexcept {
+    if (!std::exchange(has_arrived_, true) && rule_ != nullptr) rule_->succeeded(turn);
+}
 
 /// The state that all calls to one host share.
 struct HttpHost {
-    HttpHost(const HttpCallsOptions& options, bool has_breaker)
-        : budget{options.budget}, breaker{trip(options), OpenFor{options.breaker_open}} {
-        if (!has_breaker || options.breaker.percent == 0) breaker.set_mode(BreakerMode::disabled);
+    HttpHost(const HttpCallsOptions& options, bool is_one_host)
+        : budget{options.budget},
+          breaker{trip(options), OpenFor{options.breaker_open}},
+          is_one{is_one_host} {
+        if (!is_one || options.breaker.percent == 0) breaker.set_mode(BreakerMode::disabled);
     }
 
     /// Returns the policy of one call. It refers to this host, `progress` and `counters`.
     [[nodiscard]] auto policy(const HttpCallsOptions& options, HttpProgress& progress,
                               HttpCallsCounters& counters, Instant deadline = never) {
-        return Policy{HttpPaced{pace, deadline, options.retry_after_max},
+        return Policy{HttpPaced{pace, progress, deadline, options.retry_after_max},
                       Backoff{FullJitter{}, Cap{options.wait_max}, options.first_wait},
                       SpreadHint::plus_percent(25),
                       HttpRepeat{progress, options, counters},
@@ -582,6 +612,7 @@ struct HttpHost {
     HttpBreaker breaker;
     HttpPace pace{};
     HttpRejections rejections{};
+    bool is_one;  // else all hosts without a place, which say nothing about each other
     std::size_t under_way = 0;
     std::uint64_t last_use = 0;
     Instant used_at = always;  // when a call last began or ended
@@ -599,8 +630,8 @@ private:
 /// A new host beyond the limit replaces one without calls under way: the one whose last call began
 /// first. A host whose breaker is not closed is replaced only if there is no other. The exception
 /// is a host without a call that began or ended within a window of the breaker. If each host has
-/// calls under way, the new one shares a budget with all others that find no place, and has no
-/// breaker.
+/// calls under way, the new one shares a budget with all others that find no place. It has no
+/// breaker and no pace.
 ///
 /// Complexity: O(log n) for a known host, O(n) for a new one beyond the limit.
 class HttpHosts {
