@@ -85,6 +85,15 @@ std::error_code pg_append(postgres::Rooms& rooms, std::string_view text,
     REQUIRE(!rooms.append(id, as_bytes(text), {some_epoch, 1, some_epoch}));
     return pg_flush(rooms).error.code;
 }
+/// Saves a snapshot of one part.   Returns: its code.
+std::error_code pg_save(postgres::Rooms& rooms, std::string_view text, std::uint64_t covers,
+                        std::string_view id = "board") {
+    const Bytes part = to_bytes(as_bytes(text));
+    return pg_answer<PersistenceError>([&](auto done) {
+               rooms.save(id, std::span{&part, 1}, covers, std::move(done));
+           })
+        .code;
+}
 void pg_begin(postgres::Rooms& rooms) {
     REQUIRE(!rooms.begin("board", some_epoch, false));
     REQUIRE_FALSE(pg_flush(rooms).error);
@@ -292,8 +301,11 @@ TEST_CASE("postgres::Rooms: a loss of read or own updates is a gap", "[postgres]
         const part::ReadRooms found = pg_wait(waits, some_epoch, kept);
         REQUIRE((found && found->size() == 1));
         CHECK(found->begin()->second.state == State::gap);
-        // The next change would hide the loss.
+        // The next change would hide the loss, and so would the next snapshot.
         CHECK(pg_append(one, "next") == RoomErrc::unknown_room);
+        CHECK(pg_save(one, "[kept,lost]", kept) == RoomErrc::stale_snapshot);
+        CHECK(pg_words(pg_load(one)) == "kept");
+        CHECK(!pg_save(one, "[kept]", kept));
     }
 }
 

@@ -247,25 +247,23 @@ private:
         const Id asked = change.epoch == room.asked && room.asked != no_id
                              ? room.epoch
                              : continued_.of(room.id, change.epoch);
-        const detail::PostgresOwnChanges::Change own = own_->of(room.id, asked);
+        const detail::PostgresOwnChanges::Change own = own_->of(room.id);
         const std::string command =
             "WITH head AS (UPDATE $_room r SET position = greatest(position + $3::bigint, " +
-            std::string{now} +
-            ") WHERE id = $1 AND ($2::bytea = ''::bytea OR epoch = $2) AND ($4::bigint = 0 OR $4 "
-            "< r.trimmed OR " +
-            detail::postgres_has("$", "$4", "$5::bytea") +
-            ") RETURNING id, position, epoch), added AS (INSERT INTO $_update SELECT head.id, "
+            std::string{now} + ") WHERE id = $1 AND ($2::bytea = ''::bytea OR epoch = $2) AND " +
+            detail::postgres_has_own("$", "$10", "$4", "$5") +
+            " RETURNING id, position, epoch), added AS (INSERT INTO $_update SELECT head.id, "
             "head.position - $3 + n, $9::bytea, number, substring($6::bytea FROM (ends - size + "
             "1)::integer FOR size) FROM head, (SELECT size, number, n, sum(size) OVER (ORDER BY n) "
             "AS ends FROM unnest($7::integer[], $8::bigint[]) WITH ORDINALITY AS u(size, number, "
             "n)) given) SELECT position, epoch FROM head";
         const BytesView epoch = asked == no_id ? BytesView{} : BytesView{asked};
         Rows rows;
-        if (PersistenceError e =
-                ask(command,
-                    {as_bytes(room.id), epoch, std::uint64_t{changes.size()}, own.position,
-                     own.server, BytesView{all}, sizes + "}", numbers + "}", change.server},
-                    rows))
+        if (PersistenceError e = ask(
+                command,
+                {as_bytes(room.id), epoch, std::uint64_t{changes.size()}, own.position, own.server,
+                 BytesView{all}, sizes + "}", numbers + "}", change.server, own.epoch},
+                rows))
             return e;
         if (rows.size() == 0) return is_over(room, asked);
         room.position = rows.number(0, 0);
@@ -362,6 +360,7 @@ private:
                                             std::uint64_t covers) {
         if (!detail::is_room_id(id)) return {RoomErrc::bad_room_id, {}, {}};
         const std::string packed = detail::packed_parts(snapshot);
+        const detail::PostgresOwnChanges::Change own = own_->of(id);
         Rows rows;
         // A position may be larger than a bigint, which no position of this storage is.
         const std::uint64_t to = detail::smaller(covers, std::uint64_t{INT64_MAX});
@@ -369,10 +368,11 @@ private:
                 "WITH saved AS (UPDATE $_room r SET snapshot = $3::bytea, covers = $2::bigint, "
                 "trimmed = CASE WHEN $2 > covers THEN covers ELSE trimmed END WHERE id = $1 AND "
                 "$2 BETWEEN covers AND position AND " +
-                    detail::postgres_has("$", "$2", "") +
+                    detail::postgres_has("$", "$2", "") + " AND " +
+                    detail::postgres_has_own("$", "$6", "$4", "$5") +
                     " RETURNING id, trimmed), gone AS (DELETE FROM $_update u USING saved WHERE "
                     "u.room = saved.id AND u.position <= saved.trimmed) SELECT FROM saved",
-                {as_bytes(id), to, as_bytes(packed)}, rows))
+                {as_bytes(id), to, as_bytes(packed), own.position, own.server, own.epoch}, rows))
             return e;
         if (rows.size() != 0) return {};
         if (PersistenceError e =

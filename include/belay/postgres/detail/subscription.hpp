@@ -46,11 +46,11 @@ public:
         const std::lock_guard lock{mutex_};
         changes_.insert_or_assign(id, change);
     }
-    /// Returns the change, if it is of the history `epoch`.
-    [[nodiscard]] Change of(const std::string& id, const Id& epoch) const {
+    /// Returns the last own change of a room.
+    [[nodiscard]] Change of(std::string_view id) const {
         const std::lock_guard lock{mutex_};
         const auto found = changes_.find(id);
-        return found != changes_.end() && found->second.epoch == epoch ? found->second : Change{};
+        return found != changes_.end() ? found->second : Change{};
     }
     /// The room was loaded, or was read up to a position.
     void read(const std::string& id, std::uint64_t position) {
@@ -72,6 +72,15 @@ private:
                               "_update e WHERE e.room = r.id AND " + "e.position = " + at +
                               (server.empty() ? "" : " AND e.server = " + server) + ")";
     return "(" + at + " >= r.trimmed AND (" + at + " IN (r.trimmed, r.covers) OR " + entry + "))";
+}
+
+/// Whether the last own change, whose members are the given parameters, is in the history `r`, or is
+/// of another one.
+[[nodiscard]] inline std::string postgres_has_own(const std::string& prefix,
+                                                  const std::string& epoch, const std::string& at,
+                                                  const std::string& server) {
+    return "(" + epoch + "::bytea <> r.epoch OR " + at + "::bigint < r.trimmed OR " +
+           postgres_has(prefix, at, server + "::bytea") + ")";
 }
 
 /// NOTIFY wakes it, and it then reads the tables. Messages are in the notifications themselves, in
@@ -208,21 +217,20 @@ private:
         if (at == readers.end() || !at->second.waits) return {};
         const part::RoomReader& reader = at->second;
         own_->read(id, reader.from);
-        const PostgresOwnChanges::Change own = own_->of(id, reader.epoch);
+        const PostgresOwnChanges::Change own = own_->of(id);
         const std::string& p = options_.prefix;
         PostgresRows rows;
         if (PersistenceError e = connection_.run(
                 "WITH r AS (SELECT *, CASE WHEN $2::bigint = 0 THEN began ELSE $2 END AS at FROM " +
                     p + "_room WHERE id = $1) SELECT 0::bigint, r.epoch, (" +
-                    postgres_has(p, "r.at", "") + " AND ($3::bigint = 0 OR $3 < r.trimmed OR " +
-                    postgres_has(p, "$3", "$4::bytea") +
-                    "))::int::bigint, ''::bytea FROM r UNION ALL (SELECT position, server, "
+                    postgres_has(p, "r.at", "") + " AND " + postgres_has_own(p, "$5", "$3", "$4") +
+                    ")::int::bigint, ''::bytea FROM r UNION ALL (SELECT position, server, "
                     "sequence, body FROM (SELECT u.*, sum(length(u.body)) OVER (ORDER BY "
                     "u.position) AS bytes FROM r JOIN " +
                     p +
                     "_update u ON u.room = r.id AND u.position > r.at ORDER BY u.position LIMIT "
                     "256) few WHERE bytes <= 1048576 OR bytes = length(body)) ORDER BY 1",
-                {BytesView{as_bytes(id)}, reader.from, own.position, own.server}, rows))
+                {BytesView{as_bytes(id)}, reader.from, own.position, own.server, own.epoch}, rows))
             return e;
         part::FanoutBatch batch;
         const bool has = rows.size() != 0;
