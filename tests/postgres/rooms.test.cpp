@@ -442,3 +442,37 @@ TEST_CASE("postgres::Rooms: a room that cannot be read is named, and others are 
     // It was reported.
     CHECK(waits.wait({}, {}, {}));
 }
+
+TEST_CASE("postgres::Rooms: a room that cannot be written is named, and others are stored",
+          "[postgres][rooms][fault]") {
+    const PostgresServer server;
+    postgres::Rooms rooms{server.options()};
+    for (const std::string id : {"bad", "good", "worse"}) {
+        REQUIRE(!rooms.begin(id, some_epoch, false));
+        REQUIRE_FALSE(pg_flush(rooms).error);
+    }
+    const auto append_all = [&] {
+        for (const std::string id : {"bad", "good", "worse"})
+            REQUIRE(!rooms.append(id, as_bytes("text"), {some_epoch, 1, some_epoch}));
+        return pg_flush(rooms);
+    };
+    SECTION("a constraint") {
+        REQUIRE(server.command("ALTER TABLE belay_update ADD CHECK (room = 'good')").empty());
+        const part::FlushedRooms flushed = append_all();
+        CHECK(flushed.error.code == postgres::Errc::rejected);
+        REQUIRE(flushed.error.rooms.size() == 2);
+        CHECK(flushed.error.rooms[0].first == "bad");
+        CHECK(flushed.error.rooms[1].first == "worse");
+        CHECK(flushed.error.rooms[1].second == postgres::Errc::rejected);
+        REQUIRE(flushed.positions.size() == 1);
+        CHECK(flushed.positions[0].first == "good");
+        CHECK(pg_words(pg_load(rooms, "good")) == "text");
+        CHECK(pg_words(pg_load(rooms, "bad")).empty());
+    }
+    SECTION("an error of all rooms names none") {
+        server.command("DROP TABLE belay_update");
+        const part::FlushedRooms flushed = append_all();
+        CHECK(flushed.error.code == postgres::Errc::no_tables);
+        CHECK(flushed.error.rooms.empty());
+    }
+}

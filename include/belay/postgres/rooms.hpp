@@ -12,7 +12,7 @@
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
-#include <utility>       // std::move
+#include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
 #include <belay/core/detail/expect_options.hpp>
@@ -26,7 +26,8 @@ namespace belay { inline namespace BELAY_ABI { namespace postgres {
 ///     RoomManager rooms{OnThread{postgres::Rooms{{.connection = "host=db dbname=boards"}}},
 ///                       authorizer};
 ///
-/// A flush is one transaction for all rooms and changes in it; so is a save. A change is stored
+/// A flush is one transaction for all rooms and changes in it; so is a save. If PostgreSQL rejects
+/// it, each room has a transaction of its own, and the others are not affected. A change is stored
 /// when PostgreSQL has confirmed the commit; its setting `synchronous_commit` decides what that
 /// survives. The first call creates the tables:
 ///
@@ -82,18 +83,24 @@ public:
     [[nodiscard]] std::error_code erase(std::string_view id) {
         return staged_.add(Change::erase(id));
     }
-    /// Stores all changes made before, in one transaction.
+    /// Stores all changes made before: in one transaction, or in one for each room if PostgreSQL
+    /// rejects any of them. An outage ends the flush.
     void flush(Completion<part::FlushedRooms> done) {
         part::FlushedRooms flushed;
         // All servers lock rooms in one order, so that none waits for another in a circle.
         const std::vector<Change> changes = staged_.take_by_room();
-        if (!changes.empty()) {
-            if (PersistenceError error = store(changes, flushed)) {
-                connection_->roll_back();
-                flushed = std::move(error);
+        PersistenceError error = store(changes, flushed);
+        if (error.code == Errc::rejected) {
+            error = {};
+            for (std::span<const Change> left{changes}; !left.empty() && !error;) {
+                const std::span<const Change> of_room = detail::changes_of_room(left);
+                left = left.subspan(of_room.size());
+                error = store(of_room, flushed);
+                if (error.code == Errc::rejected)
+                    detail::add_error(flushed.error, of_room[0].id, std::exchange(error, {}));
             }
         }
-        done(std::move(flushed));
+        done(error ? part::FlushedRooms{std::move(error)} : std::move(flushed));
     }
     /// Stores a snapshot of a room.
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
@@ -188,13 +195,32 @@ private:
         "((extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 2048 "
         "+ floor(random() * 2048)::bigint)";
 
-    [[nodiscard]] PersistenceError store(const std::vector<Change>& changes,
+    /// A room of a flush.
+    struct Stored {
+        std::string id{};
+        std::error_code error{};
+        std::uint64_t position = 0;  ///< 0: it has no history
+        Id epoch{};
+        Id asked{};   ///< of the last history that it begins
+        Id server{};  ///< of the last update
+    };
+    /// Stores changes of rooms in one transaction.
+    [[nodiscard]] PersistenceError store(std::span<const Change> changes,
                                          part::FlushedRooms& flushed) {
+        if (changes.empty()) return {};
+        std::vector<Stored> stored;
+        PersistenceError error = store(changes, stored);
+        if (error) connection_->roll_back();
+        for (Stored& room : stored)
+            if (!error) note(room, flushed);
+        return error;
+    }
+    [[nodiscard]] PersistenceError store(std::span<const Change> changes,
+                                         std::vector<Stored>& stored) {
         Rows rows;
         if (PersistenceError e = ask("BEGIN", {}, rows)) return e;
         std::string notified;
-        std::vector<Stored> stored;
-        for (std::span<const Change> left{changes}; !left.empty();) {
+        for (std::span<const Change> left = changes; !left.empty();) {
             std::span<const Change> of_room = detail::changes_of_room(left);
             left = left.subspan(of_room.size());
             Stored room{.id = of_room[0].id};
@@ -211,19 +237,8 @@ private:
         if (PersistenceError e = ask("SELECT pg_notify('$_changes', t) FROM unnest($1::text[]) t",
                                      {notified + "}"}, rows))
             return e;
-        if (PersistenceError e = ask("COMMIT", {}, rows)) return e;
-        for (Stored& room : stored) note(room, flushed);
-        return {};
+        return ask("COMMIT", {}, rows);
     }
-    /// A room of a flush.
-    struct Stored {
-        std::string id{};
-        std::error_code error{};
-        std::uint64_t position = 0;  ///< 0: it has no history
-        Id epoch{};
-        Id asked{};   ///< of the last history that it begins
-        Id server{};  ///< of the last update
-    };
     void note(Stored& room, part::FlushedRooms& flushed) {
         if (room.error) return detail::add_error(flushed.error, room.id, {room.error, {}, {}});
         if (room.asked != no_id) continued_.begun(room.id, room.asked, room.epoch);
