@@ -12,7 +12,7 @@
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
-#include <utility>       // std::exchange, std::move
+#include <utility>       // std::move
 #include <vector>        // std::vector
 
 #include <belay/core/detail/expect_options.hpp>
@@ -86,21 +86,10 @@ public:
     /// Stores all changes made before: in one transaction, or in one for each room if PostgreSQL
     /// rejects any of them. An outage ends the flush.
     void flush(Completion<part::FlushedRooms> done) {
-        part::FlushedRooms flushed;
         // All servers lock rooms in one order, so that none waits for another in a circle.
-        const std::vector<Change> changes = staged_.take_by_room();
-        PersistenceError error = store(changes, flushed);
-        if (error.code == Errc::rejected) {
-            error = {};
-            for (std::span<const Change> left{changes}; !left.empty() && !error;) {
-                const std::span<const Change> of_room = detail::changes_of_room(left);
-                left = left.subspan(of_room.size());
-                error = store(of_room, flushed);
-                if (error.code == Errc::rejected)
-                    detail::add_error(flushed.error, of_room[0].id, std::exchange(error, {}));
-            }
-        }
-        done(error ? part::FlushedRooms{std::move(error)} : std::move(flushed));
+        done(detail::flushed_rooms(
+            staged_.take_by_room(), Errc::rejected,
+            [this](auto changes, auto& flushed) { return store(changes, flushed); }));
     }
     /// Stores a snapshot of a room.
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
@@ -207,7 +196,6 @@ private:
     /// Stores changes of rooms in one transaction.
     [[nodiscard]] PersistenceError store(std::span<const Change> changes,
                                          part::FlushedRooms& flushed) {
-        if (changes.empty()) return {};
         std::vector<Stored> stored;
         PersistenceError error = store(changes, stored);
         if (error) connection_->roll_back();
