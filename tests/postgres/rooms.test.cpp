@@ -476,3 +476,69 @@ TEST_CASE("postgres::Rooms: a room that cannot be written is named, and others a
         CHECK(flushed.error.rooms.empty());
     }
 }
+
+TEST_CASE("postgres::Rooms: a notification that arrives during a query is not left behind",
+          "[postgres][rooms][fault]") {
+    const PostgresServer server;
+    postgres::RoomsOptions options = server.options();
+    options.poll_every = std::chrono::hours{1};
+    postgres::Rooms rooms{options};
+    pg_begin(rooms);
+    const std::uint64_t began = (*pg_load(rooms))->position;
+    detail::PostgresSubscription waits = rooms.subscription();
+    CHECK(pg_wait(waits, some_epoch, began));
+    // Each query about the room publishes a message.
+    REQUIRE(
+        server
+            .command("CREATE FUNCTION notified(bytea) RETURNS bytea STABLE LANGUAGE plpgsql AS $$ "
+                     "BEGIN PERFORM pg_notify('belay_changes', 'm' || encode('board', 'hex') || "
+                     "':1:' || encode('message', 'hex')); RETURN $1; END $$; "
+                     "ALTER TABLE belay_room RENAME TO stored; "
+                     "CREATE VIEW belay_room AS SELECT notified(id) AS id, epoch, began, position, "
+                     "covers, trimmed, snapshot FROM stored")
+            .empty());
+    const part::ReadRooms found = waits.wait({{"board", {some_epoch, began, true}}}, {"board"}, {});
+    INFO((found ? "" : found.error().message()));
+    REQUIRE((found && found->size() == 1));
+    CHECK(found->begin()->second.messages.size() == 1);
+}
+
+TEST_CASE("postgres::Rooms: a subscription reads some rooms at a time, in turn, and keeps them",
+          "[postgres][rooms][fault]") {
+    const PostgresServer server;
+    postgres::Rooms rooms{server.options()};
+    part::RoomReaders readers;
+    std::set<std::string> all;
+    for (int i = 0; i < 40; ++i) all.insert("room" + std::to_string(i));
+    for (const std::string& id : all) REQUIRE(!rooms.begin(id, some_epoch, false));
+    for (const auto& [id, position] : pg_flush(rooms).positions)
+        readers[id] = {some_epoch, position, true};
+    for (const std::string& id : all)
+        REQUIRE(!rooms.append(id, as_bytes("text"), {some_epoch, 1, some_epoch}));
+    REQUIRE_FALSE(pg_flush(rooms).error);
+    detail::PostgresSubscription waits = rooms.subscription();
+    SECTION("a turn is bounded") {
+        const part::ReadRooms found = waits.wait(readers, all, std::chrono::hours{1});
+        REQUIRE((found && found->size() == 32));
+        // Those that were read change again.
+        const part::ReadRooms next = waits.wait(readers, all, std::chrono::hours{1});
+        REQUIRE((next && next->size() == 32));
+        for (const std::string& id : all) CHECK((found->contains(id) || next->contains(id)));
+    }
+    SECTION("a connection that is lost after some of them") {
+        REQUIRE(server
+                    .command("CREATE FUNCTION ends(bytea) RETURNS bytea STABLE LANGUAGE plpgsql AS "
+                             "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN $1; "
+                             "END $$; ALTER TABLE belay_update RENAME TO stored; "
+                             "CREATE VIEW belay_update AS SELECT room, position, server, sequence, "
+                             "CASE room WHEN 'room1' THEN ends(body) ELSE body END AS body "
+                             "FROM stored")
+                    .empty());
+        const part::ReadRooms found =
+            waits.wait(readers, {"room0", "room1"}, std::chrono::hours{1});
+        INFO((found ? "" : found.error().message()));
+        REQUIRE((found && found->size() == 1));
+        CHECK(found->begin()->first == "room0");
+        CHECK(waits.wait(readers, {}, {}).error().code == postgres::Errc::connection_lost);
+    }
+}

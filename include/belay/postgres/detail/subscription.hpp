@@ -105,21 +105,14 @@ public:
                 if (PersistenceError e = compare(readers)) return e;
                 polls_at_ = after(SteadyClock{}.now(), options_.poll_every);
             }
-            if (!receive(readers, found))
+            if (PersistenceError e = read_changed(readers, found)) return e;
+            // After all queries, which receive notifications, too.
+            if (!receive(readers, found) && found.empty())
                 return connection_.failed(postgres::Errc::connection_lost);
-            while (!changed_.empty()) {
-                const std::string id = *changed_.begin();
-                if (PersistenceError e = read(id, readers, found)) {
-                    if (connection_.get() == nullptr) return e;
-                    // It is reported when there is nothing else to report.
-                    add_error(unreadable_, id, std::move(e));
-                }
-                changed_.erase(id);
-            }
             const Instant now = SteadyClock{}.now();
             if (found.empty() && unreadable_) return std::exchange(unreadable_, {});
             if (!found.empty() || woken_by_user() || now >= until) return found;
-            sleep(elapsed(now, smaller(until, polls_at_)));
+            if (changed_.empty()) sleep(elapsed(now, smaller(until, polls_at_)));
         }
     }
     void publish(const std::vector<part::PublishedMessage>& messages) {
@@ -161,9 +154,24 @@ private:
         // An interruption and an error are handled by the next turn.
         static_cast<void>(::poll(polled, 2, static_cast<int>(left.count())));
     }
+    /// Reads changed rooms, in turn. A lost connection is an error only if nothing was read.
+    [[nodiscard]] PersistenceError read_changed(const part::RoomReaders& readers, Found& found) {
+        for (int reads = 0; reads < reads_per_turn && !changed_.empty(); ++reads) {
+            auto next = changed_.upper_bound(last_read_);
+            if (next == changed_.end()) next = changed_.begin();
+            const std::string id = last_read_ = *next;
+            if (PersistenceError e = read(id, readers, found)) {
+                if (connection_.get() == nullptr) return found.empty() ? e : PersistenceError{};
+                // It is reported when there is nothing else to report.
+                add_error(unreadable_, id, std::move(e));
+            }
+            changed_.erase(id);
+        }
+        return {};
+    }
     /// Receives notifications.   Returns: false if the connection is lost.
     [[nodiscard]] bool receive(const part::RoomReaders& readers, Found& found) {
-        if (PQconsumeInput(connection_.get()) == 0) {
+        if (connection_.get() == nullptr || PQconsumeInput(connection_.get()) == 0) {
             connection_.close();
             return false;
         }
@@ -258,12 +266,14 @@ private:
 
     /// Half of a notification, less an id and a number.
     static constexpr std::size_t piece_max = 3'500;
+    static constexpr int reads_per_turn = 32;
 
     const postgres::RoomsOptions options_;
     std::shared_ptr<PostgresOwnChanges> own_;
     PostgresConnection connection_;
     posix::detail::WakeupFd wakeup_{};
     std::set<std::string> changed_{};
+    std::string last_read_{};         // of them
     PersistenceError unreadable_{};   // of the rooms that could not be read
     std::map<int, Bytes> partial_{};  // of each connection that publishes
     std::uint64_t pieces_ = 0;
