@@ -542,3 +542,58 @@ TEST_CASE("postgres::Rooms: a subscription reads some rooms at a time, in turn, 
         CHECK(waits.wait(readers, {}, {}).error().code == postgres::Errc::connection_lost);
     }
 }
+
+TEST_CASE("postgres::Rooms: a connection that cannot listen is made again",
+          "[postgres][rooms][fault]") {
+    const PostgresServer server;
+    detail::PostgresConnection connection{server.options()};
+    // The name that the database does not accept stands for an error of LISTEN.
+    CHECK(connection.connect("LISTEN").code == postgres::Errc::rejected);
+    CHECK(connection.get() == nullptr);
+    // Until `retry_after`, it fails at once, with the reason.
+    CHECK(belay_test::eventually([&] { return !connection.connect("LISTEN a"); }));
+    CHECK(connection.take_connected());
+}
+
+TEST_CASE("postgres::Rooms: a loss of the updates alone is a gap", "[postgres][rooms][fault]") {
+    const PostgresServer server;
+    postgres::Rooms rooms{server.options()};
+    pg_begin(rooms);
+    REQUIRE(!pg_append(rooms, "a"));
+    const std::uint64_t read = (*pg_load(rooms))->position;
+    SECTION("they are lost") {
+        server.command("TRUNCATE belay_update");
+        detail::PostgresSubscription waits = rooms.subscription();
+        const part::ReadRooms found = waits.wait({{"board", {some_epoch, read, true}}}, {}, {});
+        REQUIRE((found && found->size() == 1));
+        CHECK(found->begin()->second.state == State::gap);
+    }
+    SECTION("a snapshot covers them") {
+        REQUIRE(!pg_save(rooms, "[a]", read));
+        server.command("TRUNCATE belay_update");
+        detail::PostgresSubscription waits = rooms.subscription();
+        const part::ReadRooms found = waits.wait({{"board", {some_epoch, read, true}}}, {}, {});
+        CHECK((found && found->empty()));
+    }
+}
+
+TEST_CASE("postgres::Rooms forgets ended histories after a week", "[postgres][rooms][unit]") {
+    const PostgresServer server;
+    postgres::Rooms rooms{server.options()};
+    pg_begin(rooms);
+    const auto ended = [&] { return server.command("SELECT count(*) FROM belay_ended"); };
+    REQUIRE(!rooms.reset("board", other_epoch));
+    REQUIRE_FALSE(pg_flush(rooms).error);
+    REQUIRE(!rooms.erase("board"));
+    REQUIRE_FALSE(pg_flush(rooms).error);
+    CHECK(ended() == "2");
+    server.command("UPDATE belay_ended SET ended_at = ended_at - interval '6 days 23 hours'");
+    pg_begin(rooms);
+    REQUIRE(!rooms.reset("board", Id{std::byte{3}}));
+    REQUIRE_FALSE(pg_flush(rooms).error);
+    CHECK(ended() == "2");
+    server.command("UPDATE belay_ended SET ended_at = ended_at - interval '1 day'");
+    REQUIRE(!rooms.erase("board"));
+    REQUIRE_FALSE(pg_flush(rooms).error);
+    CHECK(ended() == "2");
+}

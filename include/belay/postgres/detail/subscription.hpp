@@ -195,7 +195,7 @@ private:
         }
         return true;
     }
-    /// Finds the rooms that differ from what was read.
+    /// Finds the rooms that differ from what was read, or have lost the last update.
     [[nodiscard]] PersistenceError compare(const part::RoomReaders& readers) {
         std::string ids = "{";
         for (const auto& [id, reader] : readers)
@@ -203,16 +203,19 @@ private:
                 ids += (ids.size() == 1 ? "" : ",") + std::string{"\"\\\\x"} +
                        hex_of(as_bytes(id)) + "\"";
         PostgresRows rows;
-        if (PersistenceError e =
-                connection_.run("SELECT id, epoch, position FROM " + options_.prefix +
-                                    "_room WHERE id = ANY ($1::bytea[])",
-                                {ids + "}"}, rows))
+        if (PersistenceError e = connection_.run(
+                "SELECT id, epoch, position, " + postgres_has(options_.prefix, "r.position", "") +
+                    "::int::bigint FROM " + options_.prefix +
+                    "_room r WHERE id = ANY ($1::bytea[])",
+                {ids + "}"}, rows))
             return e;
         std::set<std::string> same;
         for (int i = 0; i < rows.size(); ++i) {
             const std::string id{as_text(rows.bytes(i, 0))};
             const part::RoomReader& reader = readers.find(id)->second;
-            if (reader.epoch == rows.id(i, 1) && reader.from == rows.number(i, 2)) same.insert(id);
+            if (reader.epoch == rows.id(i, 1) && reader.from == rows.number(i, 2) &&
+                rows.number(i, 3) != 0)
+                same.insert(id);
         }
         for (const auto& [id, reader] : readers)
             if (reader.waits && !same.contains(id)) changed_.insert(id);
