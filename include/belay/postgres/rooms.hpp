@@ -100,7 +100,7 @@ public:
     void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
         Rows rows;
         if (PersistenceError e = ask("SELECT id FROM $_room WHERE id > $1 ORDER BY id LIMIT $2",
-                                     {as_bytes(after), std::uint64_t{count}}, rows))
+                                     {as_bytes(after), bigint(count)}, rows))
             return done(part::ListedRooms{std::move(e)});
         std::vector<std::string> ids;
         for (int i = 0; i < rows.size(); ++i) ids.emplace_back(as_text(rows.bytes(i, 0)));
@@ -127,6 +127,10 @@ private:
 
     // ---- commands ------------------------------------------------------------------------------
 
+    /// Returns the number, or the largest that a bigint can have.
+    [[nodiscard]] static std::uint64_t bigint(std::uint64_t number) noexcept {
+        return detail::smaller(number, std::uint64_t{INT64_MAX});
+    }
     /// Returns the command with the prefix of the tables instead of `$`, except in `$1`.
     [[nodiscard]] std::string with_prefix(std::string_view command) const {
         std::string text;
@@ -365,8 +369,8 @@ private:
         const std::string packed = detail::packed_parts(snapshot);
         const detail::PostgresOwnChanges::Change own = own_->of(id);
         Rows rows;
-        // A position may be larger than a bigint, which no position of this storage is.
-        const std::uint64_t to = detail::smaller(covers, std::uint64_t{INT64_MAX});
+        // No position of this storage is larger.
+        const std::uint64_t to = bigint(covers);
         if (PersistenceError e = ask(
                 "WITH saved AS (UPDATE $_room r SET snapshot = $3::bytea, covers = $2::bigint, "
                 "trimmed = CASE WHEN $2 > covers THEN covers ELSE trimmed END WHERE id = $1 AND "
