@@ -169,8 +169,7 @@ private:
                 " server bytea NOT NULL, sequence bigint NOT NULL, body bytea NOT NULL,"
                 " PRIMARY KEY (room, position));"
                 "CREATE TABLE IF NOT EXISTS $_ended (room bytea, epoch bytea,"
-                " ended_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (room, epoch));"
-                "DELETE FROM $_ended WHERE ended_at < now() - interval '7 days'; COMMIT");
+                " ended_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (room, epoch)); COMMIT");
             if (PersistenceError e = connection_->run(create, rows)) return e;
         }
         if (PersistenceError e =
@@ -308,6 +307,12 @@ private:
                 "INSERT INTO $_ended (room, epoch) SELECT id, epoch FROM $_room WHERE id = $1 ON "
                 "CONFLICT (room, epoch) DO UPDATE SET ended_at = now()",
                 {id}, rows))
+            return e;
+        // More than are added. Those that another server removes are skipped, not waited for.
+        if (PersistenceError e =
+                ask("DELETE FROM $_ended WHERE (room, epoch) IN (SELECT room, epoch FROM $_ended "
+                    "WHERE ended_at < now() - interval '7 days' LIMIT 100 FOR UPDATE SKIP LOCKED)",
+                    {}, rows))
             return e;
         if (PersistenceError e = ask("DELETE FROM $_update WHERE room = $1", {id}, rows)) return e;
         if (change.kind == Kind::erase) {
