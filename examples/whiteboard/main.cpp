@@ -149,9 +149,10 @@ Result<whiteboard::Boards, std::string> boards_in(const std::string& path) {
 }
 
 /// Answers with the rights that the bearer of a request has on a board, so that the page shows its
-/// tools or not.
+/// tools or not, and with the epoch of the board, so that the page never brings back what a restore
+/// has replaced.
 HttpResponse access_answer(const HttpRequest& request, whiteboard::Boards& boards,
-                           const jwt::Verifier& verifier) {
+                           const jwt::Verifier& verifier, const auto& rooms) {
     const RoomRequest asked = room_request({.target = request.url}, "/access/");
     const std::string* const bearer = request.headers.find("Authorization");
     const bool has_token = bearer != nullptr && bearer->starts_with("Bearer ");
@@ -162,7 +163,10 @@ HttpResponse access_answer(const HttpRequest& request, whiteboard::Boards& board
     // The page keeps the right that it knows.
     if (!found) return {.status = 503};
     const Access access = found->value_or(Access::none);
-    const nlohmann::json answer{{"user", who->subject}, {"access", std::string{to_string(access)}}};
+    const auto board = access == Access::none ? std::nullopt : rooms.stats(asked.room_id);
+    const nlohmann::json answer{{"user", who->subject},
+                                {"access", std::string{to_string(access)}},
+                                {"epoch", board ? board->epoch : std::string{}}};
     return {.status = 200,
             .headers = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}},
             .body = answer.dump()};
@@ -276,10 +280,11 @@ std::string path_of(const HttpRequest& request) {
 /// Answers a request for a file of the page, or for the rights on a board.
 HttpResponse page_answer(const HttpRequest& request,
                          const std::map<std::string, HttpResponse>& page,
-                         whiteboard::Boards& boards, const jwt::Verifier& verifier) {
+                         whiteboard::Boards& boards, const jwt::Verifier& verifier,
+                         const auto& rooms) {
     const std::string path = path_of(request);
     if (const auto found = page.find(path); found != page.end()) return found->second;
-    if (path.starts_with("/access/")) return access_answer(request, boards, verifier);
+    if (path.starts_with("/access/")) return access_answer(request, boards, verifier, rooms);
     return {.status = 404};
 }
 
@@ -333,7 +338,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     std::function<beast::ListenerCounters()> listener_counters;
     options.pages = [&](const HttpRequest& request) -> HttpResponse {
         if (path_of(request) == "/metrics") return metrics_answer(rooms, listener_counters());
-        return page_answer(request, page, boards, *at_pages);
+        return page_answer(request, page, boards, *at_pages, rooms);
     };
     const auto accept = [&](beast::AnyAccepted client) {
         RoomRequest request = room_request(client.request(), "/ws/canvas/");
