@@ -271,8 +271,9 @@ struct RoomsOptions {
 ///     RoomManager manager{OnThread{std::move(*rooms)}, ...};
 ///
 /// A flush is one transaction for all rooms and changes in it; so is a save. If the data of a room
-/// is damaged, each room has a transaction of its own, and the others are stored. A file can be open in
-/// one object of one process at a time. All stored data has checksums, because SQLite has none.
+/// is damaged, each room has a transaction of its own, and the others are stored. A file can be
+/// open in one object of one process at a time. All stored data has checksums, because SQLite has
+/// none.
 ///
 ///     room (id BLOB PRIMARY KEY, crc INTEGER, epoch BLOB, covers, last, parts, updates INTEGER)
 ///     snapshot (id BLOB, number, crc INTEGER, body BLOB)

@@ -74,8 +74,8 @@ private:
     return "(" + at + " >= r.trimmed AND (" + at + " IN (r.trimmed, r.covers) OR " + entry + "))";
 }
 
-/// Whether the last own change, whose members are the given parameters, is in the history `r`, or is
-/// of another one.
+/// Whether the last own change, whose members are the given parameters, is in the history of the
+/// room `r`, or is of another one.
 [[nodiscard]] inline std::string postgres_has_own(const std::string& prefix,
                                                   const std::string& epoch, const std::string& at,
                                                   const std::string& server) {
