@@ -37,6 +37,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
@@ -60,6 +61,11 @@ struct App {
     boost::asio::io_context* context;
     bool saved = false;
     EventLog::Observer log;
+    std::set<std::string> boards{};  // in memory
+    void on_room_event(const auto&, const RoomEvent& event) {
+        if (event.kind == RoomEvent::Kind::loaded) boards.insert(event.room_id);
+        if (event.kind == RoomEvent::Kind::unloaded) boards.erase(event.room_id);
+    }
     void on_rejected(const RoomRejection& rejection) { log.on_rejected(rejection); }
     void on_room_failed(const RoomFailure& failure) {
         log.on_room_failed(failure);
@@ -105,7 +111,7 @@ Result<std::map<std::string, HttpResponse>, std::string> page_in(const std::stri
     return page;
 }
 
-/// All that the rooms, their storage and the listener count, for Prometheus.
+/// All that the rooms and the listener count, for Prometheus.
 HttpResponse metrics_answer(const auto& rooms, const beast::ListenerCounters& listener_counters) {
     metrics::Page page;
     page.add("whiteboard", rooms);
@@ -149,8 +155,7 @@ Result<whiteboard::Boards, std::string> boards_in(const std::string& path) {
 }
 
 /// Answers with the rights that the bearer of a request has on a board, so that the page shows its
-/// tools or not, and with the epoch of the board, so that the page never brings back what a restore
-/// has replaced.
+/// tools or not. With the epoch of the board, the page never brings back what a restore replaced.
 HttpResponse access_answer(const HttpRequest& request, whiteboard::Boards& boards,
                            const jwt::Verifier& verifier, const auto& rooms) {
     const RoomRequest asked = room_request({.target = request.url}, "/access/");
@@ -269,7 +274,9 @@ void run_until_signal(boost::asio::io_context& context, const std::function<void
 /// show their tools or not.
 void check_again(auto& rooms, const std::string& board) {
     constexpr std::byte rights_changed[]{std::byte{100}};
-    if (!board.empty()) rooms.broadcast(board, rights_changed);
+    // A copy, because the observer may change it meanwhile.
+    const std::set<std::string> boards = board.empty() ? rooms.observer().boards : std::set{board};
+    for (const std::string& each : boards) rooms.broadcast(each, rights_changed);
     rooms.reauthorize(board);
 }
 
