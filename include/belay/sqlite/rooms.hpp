@@ -89,7 +89,7 @@ public:
         std::span<const StagedChange> changes,
         std::vector<std::pair<std::string, std::uint64_t>>& positions) {
         const std::size_t before = positions.size();
-        const std::error_code error = db_.in_one_piece([&]() -> std::error_code {
+        const std::error_code failed = db_.in_one_piece([&]() -> std::error_code {
             std::map<std::string_view, std::optional<Head>> heads;
             for (const StagedChange& change : changes) {
                 auto at = heads.find(change.id);
@@ -113,8 +113,8 @@ public:
             }
             return db_.write(put_last_, last_);
         });
-        if (error) positions.resize(before);
-        return error;
+        if (failed) positions.resize(before);
+        return failed;
     }
     [[nodiscard]] std::error_code save(std::string_view id, std::span<const Bytes> snapshot,
                                        std::uint64_t covers) {
