@@ -43,7 +43,8 @@ public:
                 const std::string& data)
         : context_{context}, rooms_{rooms}, stops_{stops}, notes_{data} {}
 
-    /// Copies all boards into a new folder.   Returns: what was done, after "ok: ", or why not.
+    /// Copies all boards into a new folder, except those that cannot be read.
+    /// Returns: what was done, after "ok: ", or why not all were copied.
     [[nodiscard]] std::string back_up(const std::string& folder) {
         std::error_code error;
         if (!std::filesystem::is_empty(folder, error) && !error)
@@ -52,8 +53,7 @@ public:
         if (error) return folder + ": " + error.message();
         auto copy = rooms_in(folder);
         if (!copy) return folder + ": " + copy.error();
-        std::size_t boards = 0;
-        std::string lossy;
+        Copied copied;
         for (std::string last;;) {
             const auto listed = call<belay::Result<std::vector<std::string>, Error>>(
                 [this, last](auto done) { rooms_.list(last, 100, std::move(done)); });
@@ -61,14 +61,16 @@ public:
             if (!*listed) return listed->error().message();
             if ((*listed)->empty()) break;
             for (const std::string& board : **listed) {
-                const std::string failed = copy_one(*copy, board, lossy);
+                const std::string failed = copy_one(*copy, board, copied);
                 if (!failed.empty()) return board + ": " + failed + "; the copy is not complete";
-                ++boards;
             }
             last = (*listed)->back();
         }
-        if (!lossy.empty()) lossy = "; changes may be missing, so keep the former copy, of" + lossy;
-        return "ok: " + std::to_string(boards) + " boards are in " + folder + lossy;
+        std::string done = std::to_string(copied.boards) + " boards are in " + folder;
+        if (!copied.lossy.empty())
+            done += "; changes may be missing, so keep the former copy, of" + copied.lossy;
+        if (copied.unread.empty()) return "ok: " + done;
+        return done + "; the copy is not complete, so keep the former copy, of" + copied.unread;
     }
     /// Replaces one board by its copy.   Returns: likewise.
     [[nodiscard]] std::string restore(const std::string& folder, const std::string& board) {
@@ -146,17 +148,23 @@ private:
         if (*erased) bad += (bad.empty() ? "" : "; ") + erased->message() + next_erases + trial;
         return bad;
     }
-    /// Returns why a board was not copied; nothing if it was. Adds it to `lossy` if it may lack
-    /// changes.
+    struct Copied {
+        std::size_t boards = 0;
+        std::string lossy{};   // ids of those that may lack changes
+        std::string unread{};  // ids of those that are not copied, with the reasons
+    };
+    /// Copies a board, or adds it to those that cannot be read.
+    /// Returns: why no more boards can be copied, or nothing.
     [[nodiscard]] std::string copy_one(belay::posix::JournalRooms& copy, const std::string& board,
-                                       std::string& lossy) {
+                                       Copied& copied) {
         const auto room = call<belay::Result<std::optional<belay::StoredRoom>, Error>>(
             [this, board](auto done) { rooms_.export_room(board, std::move(done)); });
         if (!room) return "the server stops";
-        if (!*room) return room->error().message();
-        if (!**room) return {};  // it was erased meanwhile
+        if (!*room) copied.unread += " " + board + " (" + room->error().message() + ")";
+        if (!*room || !**room) return {};  // or it was erased meanwhile
         const belay::StoredRoom& stored = ***room;
-        if (stored.loss) lossy += " " + board;
+        if (stored.loss) copied.lossy += " " + board;
+        ++copied.boards;
         // With its epoch: clients of the board can continue on the copy.
         if (const auto error = copy.reset(board, stored.epoch)) return error.message();
         for (const auto* updates : {&stored.snapshot, &stored.updates}) {

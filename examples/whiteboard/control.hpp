@@ -38,12 +38,16 @@ public:
     Control& operator=(const Control&) = delete;
     ~Control() { close(); }
 
-    /// Starts the threads.   Pre: it is called once, and no other process listens there.
+    /// Starts the threads.   Errors: address_in_use: another process listens there.
+    /// Pre: it is called once.
     boost::system::error_code listen(const std::string& path) {
         boost::system::error_code error;
+        if (path.size() >= sizeof(sockaddr_un::sun_path)) return boost::asio::error::name_too_long;
+        if (!Local::socket{context_}.connect(Local::endpoint{path}, error))
+            return boost::asio::error::address_in_use;
         // The socket of a server that was killed.
         ::unlink(path.c_str());
-        if (path.size() >= sizeof(sockaddr_un::sun_path)) return boost::asio::error::name_too_long;
+        error.clear();
         acceptor_.open(Local{}, error);
         const mode_t others = ::umask(0177);
         if (!error) acceptor_.bind(Local::endpoint{path}, error);

@@ -37,6 +37,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
@@ -60,6 +61,11 @@ struct App {
     boost::asio::io_context* context;
     bool saved = false;
     EventLog::Observer log;
+    std::set<std::string> boards{};  // in memory
+    void on_room_event(const auto&, const RoomEvent& event) {
+        if (event.kind == RoomEvent::Kind::loaded) boards.insert(event.room_id);
+        if (event.kind == RoomEvent::Kind::unloaded) boards.erase(event.room_id);
+    }
     void on_rejected(const RoomRejection& rejection) { log.on_rejected(rejection); }
     void on_room_failed(const RoomFailure& failure) {
         log.on_room_failed(failure);
@@ -105,7 +111,7 @@ Result<std::map<std::string, HttpResponse>, std::string> page_in(const std::stri
     return page;
 }
 
-/// All that the rooms, their storage and the listener count, for Prometheus.
+/// All that the rooms and the listener count, for Prometheus.
 HttpResponse metrics_answer(const auto& rooms, const beast::ListenerCounters& listener_counters) {
     metrics::Page page;
     page.add("whiteboard", rooms);
@@ -149,9 +155,9 @@ Result<whiteboard::Boards, std::string> boards_in(const std::string& path) {
 }
 
 /// Answers with the rights that the bearer of a request has on a board, so that the page shows its
-/// tools or not.
+/// tools or not. With the epoch of the board, the page never brings back what a restore replaced.
 HttpResponse access_answer(const HttpRequest& request, whiteboard::Boards& boards,
-                           const jwt::Verifier& verifier) {
+                           const jwt::Verifier& verifier, const auto& rooms) {
     const RoomRequest asked = room_request({.target = request.url}, "/access/");
     const std::string* const bearer = request.headers.find("Authorization");
     const bool has_token = bearer != nullptr && bearer->starts_with("Bearer ");
@@ -162,7 +168,10 @@ HttpResponse access_answer(const HttpRequest& request, whiteboard::Boards& board
     // The page keeps the right that it knows.
     if (!found) return {.status = 503};
     const Access access = found->value_or(Access::none);
-    const nlohmann::json answer{{"user", who->subject}, {"access", std::string{to_string(access)}}};
+    const auto board = access == Access::none ? std::nullopt : rooms.stats(asked.room_id);
+    const nlohmann::json answer{{"user", who->subject},
+                                {"access", std::string{to_string(access)}},
+                                {"epoch", board ? board->epoch : std::string{}}};
     return {.status = 200,
             .headers = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}},
             .body = answer.dump()};
@@ -265,7 +274,9 @@ void run_until_signal(boost::asio::io_context& context, const std::function<void
 /// show their tools or not.
 void check_again(auto& rooms, const std::string& board) {
     constexpr std::byte rights_changed[]{std::byte{100}};
-    if (!board.empty()) rooms.broadcast(board, rights_changed);
+    // A copy, because the observer may change it meanwhile.
+    const std::set<std::string> boards = board.empty() ? rooms.observer().boards : std::set{board};
+    for (const std::string& each : boards) rooms.broadcast(each, rights_changed);
     rooms.reauthorize(board);
 }
 
@@ -276,10 +287,11 @@ std::string path_of(const HttpRequest& request) {
 /// Answers a request for a file of the page, or for the rights on a board.
 HttpResponse page_answer(const HttpRequest& request,
                          const std::map<std::string, HttpResponse>& page,
-                         whiteboard::Boards& boards, const jwt::Verifier& verifier) {
+                         whiteboard::Boards& boards, const jwt::Verifier& verifier,
+                         const auto& rooms) {
     const std::string path = path_of(request);
     if (const auto found = page.find(path); found != page.end()) return found->second;
-    if (path.starts_with("/access/")) return access_answer(request, boards, verifier);
+    if (path.starts_with("/access/")) return access_answer(request, boards, verifier, rooms);
     return {.status = 404};
 }
 
@@ -333,7 +345,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     std::function<beast::ListenerCounters()> listener_counters;
     options.pages = [&](const HttpRequest& request) -> HttpResponse {
         if (path_of(request) == "/metrics") return metrics_answer(rooms, listener_counters());
-        return page_answer(request, page, boards, *at_pages);
+        return page_answer(request, page, boards, *at_pages, rooms);
     };
     const auto accept = [&](beast::AnyAccepted client) {
         RoomRequest request = room_request(client.request(), "/ws/canvas/");

@@ -85,6 +85,15 @@ std::error_code pg_append(postgres::Rooms& rooms, std::string_view text,
     REQUIRE(!rooms.append(id, as_bytes(text), {some_epoch, 1, some_epoch}));
     return pg_flush(rooms).error.code;
 }
+/// Saves a snapshot of one part.   Returns: its code.
+std::error_code pg_save(postgres::Rooms& rooms, std::string_view text, std::uint64_t covers,
+                        std::string_view id = "board") {
+    const Bytes part = to_bytes(as_bytes(text));
+    return pg_answer<PersistenceError>([&](auto done) {
+               rooms.save(id, std::span{&part, 1}, covers, std::move(done));
+           })
+        .code;
+}
 void pg_begin(postgres::Rooms& rooms) {
     REQUIRE(!rooms.begin("board", some_epoch, false));
     REQUIRE_FALSE(pg_flush(rooms).error);
@@ -292,8 +301,11 @@ TEST_CASE("postgres::Rooms: a loss of read or own updates is a gap", "[postgres]
         const part::ReadRooms found = pg_wait(waits, some_epoch, kept);
         REQUIRE((found && found->size() == 1));
         CHECK(found->begin()->second.state == State::gap);
-        // The next change would hide the loss.
+        // The next change would hide the loss, and so would the next snapshot.
         CHECK(pg_append(one, "next") == RoomErrc::unknown_room);
+        CHECK(pg_save(one, "[kept,lost]", kept) == RoomErrc::stale_snapshot);
+        CHECK(pg_words(pg_load(one)) == "kept");
+        CHECK(!pg_save(one, "[kept]", kept));
     }
 }
 
@@ -429,4 +441,159 @@ TEST_CASE("postgres::Rooms: a room that cannot be read is named, and others are 
     CHECK(found.error().rooms[1].second == postgres::Errc::rejected);
     // It was reported.
     CHECK(waits.wait({}, {}, {}));
+}
+
+TEST_CASE("postgres::Rooms: a room that cannot be written is named, and others are stored",
+          "[postgres][rooms][fault]") {
+    const PostgresServer server;
+    postgres::Rooms rooms{server.options()};
+    for (const std::string id : {"bad", "good", "worse"}) {
+        REQUIRE(!rooms.begin(id, some_epoch, false));
+        REQUIRE_FALSE(pg_flush(rooms).error);
+    }
+    const auto append_all = [&] {
+        for (const std::string id : {"bad", "good", "worse"})
+            REQUIRE(!rooms.append(id, as_bytes("text"), {some_epoch, 1, some_epoch}));
+        return pg_flush(rooms);
+    };
+    SECTION("a constraint") {
+        REQUIRE(server.command("ALTER TABLE belay_update ADD CHECK (room = 'good')").empty());
+        const part::FlushedRooms flushed = append_all();
+        CHECK(flushed.error.code == postgres::Errc::rejected);
+        REQUIRE(flushed.error.rooms.size() == 2);
+        CHECK(flushed.error.rooms[0].first == "bad");
+        CHECK(flushed.error.rooms[1].first == "worse");
+        CHECK(flushed.error.rooms[1].second == postgres::Errc::rejected);
+        REQUIRE(flushed.positions.size() == 1);
+        CHECK(flushed.positions[0].first == "good");
+        CHECK(pg_words(pg_load(rooms, "good")) == "text");
+        CHECK(pg_words(pg_load(rooms, "bad")).empty());
+    }
+    SECTION("an error of all rooms names none") {
+        server.command("DROP TABLE belay_update");
+        const part::FlushedRooms flushed = append_all();
+        CHECK(flushed.error.code == postgres::Errc::no_tables);
+        CHECK(flushed.error.rooms.empty());
+    }
+}
+
+TEST_CASE("postgres::Rooms: a notification that arrives during a query is not left behind",
+          "[postgres][rooms][fault]") {
+    const PostgresServer server;
+    postgres::RoomsOptions options = server.options();
+    options.poll_every = std::chrono::hours{1};
+    postgres::Rooms rooms{options};
+    pg_begin(rooms);
+    const std::uint64_t began = (*pg_load(rooms))->position;
+    detail::PostgresSubscription waits = rooms.subscription();
+    CHECK(pg_wait(waits, some_epoch, began));
+    // Each query about the room publishes a message.
+    REQUIRE(
+        server
+            .command("CREATE FUNCTION notified(bytea) RETURNS bytea STABLE LANGUAGE plpgsql AS $$ "
+                     "BEGIN PERFORM pg_notify('belay_changes', 'm' || encode('board', 'hex') || "
+                     "':1:' || encode('message', 'hex')); RETURN $1; END $$; "
+                     "ALTER TABLE belay_room RENAME TO stored; "
+                     "CREATE VIEW belay_room AS SELECT notified(id) AS id, epoch, began, position, "
+                     "covers, trimmed, snapshot FROM stored")
+            .empty());
+    const part::ReadRooms found = waits.wait({{"board", {some_epoch, began, true}}}, {"board"}, {});
+    INFO((found ? "" : found.error().message()));
+    REQUIRE((found && found->size() == 1));
+    CHECK(found->begin()->second.messages.size() == 1);
+}
+
+TEST_CASE("postgres::Rooms: a subscription reads some rooms at a time, in turn, and keeps them",
+          "[postgres][rooms][fault]") {
+    const PostgresServer server;
+    postgres::Rooms rooms{server.options()};
+    part::RoomReaders readers;
+    std::set<std::string> all;
+    for (int i = 0; i < 40; ++i) all.insert("room" + std::to_string(i));
+    for (const std::string& id : all) REQUIRE(!rooms.begin(id, some_epoch, false));
+    for (const auto& [id, position] : pg_flush(rooms).positions)
+        readers[id] = {some_epoch, position, true};
+    for (const std::string& id : all)
+        REQUIRE(!rooms.append(id, as_bytes("text"), {some_epoch, 1, some_epoch}));
+    REQUIRE_FALSE(pg_flush(rooms).error);
+    detail::PostgresSubscription waits = rooms.subscription();
+    SECTION("a turn is bounded") {
+        const part::ReadRooms found = waits.wait(readers, all, std::chrono::hours{1});
+        REQUIRE((found && found->size() == 32));
+        // Those that were read change again.
+        const part::ReadRooms next = waits.wait(readers, all, std::chrono::hours{1});
+        REQUIRE((next && next->size() == 32));
+        for (const std::string& id : all) CHECK((found->contains(id) || next->contains(id)));
+    }
+    SECTION("a connection that is lost after some of them") {
+        REQUIRE(server
+                    .command("CREATE FUNCTION ends(bytea) RETURNS bytea STABLE LANGUAGE plpgsql AS "
+                             "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN $1; "
+                             "END $$; ALTER TABLE belay_update RENAME TO stored; "
+                             "CREATE VIEW belay_update AS SELECT room, position, server, sequence, "
+                             "CASE room WHEN 'room1' THEN ends(body) ELSE body END AS body "
+                             "FROM stored")
+                    .empty());
+        const part::ReadRooms found =
+            waits.wait(readers, {"room0", "room1"}, std::chrono::hours{1});
+        INFO((found ? "" : found.error().message()));
+        REQUIRE((found && found->size() == 1));
+        CHECK(found->begin()->first == "room0");
+        CHECK(waits.wait(readers, {}, {}).error().code == postgres::Errc::connection_lost);
+    }
+}
+
+TEST_CASE("postgres::Rooms: a connection that cannot listen is made again",
+          "[postgres][rooms][fault]") {
+    const PostgresServer server;
+    detail::PostgresConnection connection{server.options()};
+    // The name that the database does not accept stands for an error of LISTEN.
+    CHECK(connection.connect("LISTEN").code == postgres::Errc::rejected);
+    CHECK(connection.get() == nullptr);
+    // Until `retry_after`, it fails at once, with the reason.
+    CHECK(belay_test::eventually([&] { return !connection.connect("LISTEN a"); }));
+    CHECK(connection.take_connected());
+}
+
+TEST_CASE("postgres::Rooms: a loss of the updates alone is a gap", "[postgres][rooms][fault]") {
+    const PostgresServer server;
+    postgres::Rooms rooms{server.options()};
+    pg_begin(rooms);
+    REQUIRE(!pg_append(rooms, "a"));
+    const std::uint64_t read = (*pg_load(rooms))->position;
+    SECTION("they are lost") {
+        server.command("TRUNCATE belay_update");
+        detail::PostgresSubscription waits = rooms.subscription();
+        const part::ReadRooms found = waits.wait({{"board", {some_epoch, read, true}}}, {}, {});
+        REQUIRE((found && found->size() == 1));
+        CHECK(found->begin()->second.state == State::gap);
+    }
+    SECTION("a snapshot covers them") {
+        REQUIRE(!pg_save(rooms, "[a]", read));
+        server.command("TRUNCATE belay_update");
+        detail::PostgresSubscription waits = rooms.subscription();
+        const part::ReadRooms found = waits.wait({{"board", {some_epoch, read, true}}}, {}, {});
+        CHECK((found && found->empty()));
+    }
+}
+
+TEST_CASE("postgres::Rooms forgets ended histories after a week", "[postgres][rooms][unit]") {
+    const PostgresServer server;
+    postgres::Rooms rooms{server.options()};
+    pg_begin(rooms);
+    const auto ended = [&] { return server.command("SELECT count(*) FROM belay_ended"); };
+    REQUIRE(!rooms.reset("board", other_epoch));
+    REQUIRE_FALSE(pg_flush(rooms).error);
+    REQUIRE(!rooms.erase("board"));
+    REQUIRE_FALSE(pg_flush(rooms).error);
+    CHECK(ended() == "2");
+    server.command("UPDATE belay_ended SET ended_at = ended_at - interval '6 days 23 hours'");
+    pg_begin(rooms);
+    REQUIRE(!rooms.reset("board", Id{std::byte{3}}));
+    REQUIRE_FALSE(pg_flush(rooms).error);
+    CHECK(ended() == "2");
+    server.command("UPDATE belay_ended SET ended_at = ended_at - interval '1 day'");
+    REQUIRE(!rooms.erase("board"));
+    REQUIRE_FALSE(pg_flush(rooms).error);
+    CHECK(ended() == "2");
 }

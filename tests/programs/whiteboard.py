@@ -139,7 +139,7 @@ def has(server, user, board, *texts):
     return all(text.encode() in state for text in texts)
 
 
-def watch(server):
+def watch(server, data):
     """The metrics are those of belay, and the log has one line for each reason of a rejection and minute."""
     first = Client(server, server.tokens["ada"])
     check(first.status == 101, "the owner is rejected")
@@ -167,6 +167,10 @@ def watch(server):
     check(rejections == [r'connection rejected path="/ws/canvas/a\"b" ip="127.0.0.1" reason="origin"'], rejections)
     check(len([line for line in lines if line.startswith("client rejected ")]) == 1, "a rejected client is not in the log")
     check(server.tokens["ada"] not in "\n".join(lines[4:]), "a token is in the log")
+    # Another program has changed rights, perhaps of all boards: the pages request theirs.
+    run("sqlite3 \"$DATA/rights.db\" \"INSERT INTO rights_changes (board) VALUES ('')\"", DATA=data)
+    while first.message() != (2, bytes([100])):
+        pass
 
 
 def commands(page, word):
@@ -247,6 +251,26 @@ def back_up(program, page, web, folder):
     check(run('sqlite3 "$DATA/rights.db" "PRAGMA user_version"', **values) == "99\n", "another version is changed")
 
 
+def back_up_around_damage(program, web, folder):
+    """A board that cannot be read is named, and the others are copied."""
+    data, copy = (str(folder / name) for name in ("damaged", "copy of the others"))
+    values = {"SERVER": program, "DATA": data, "COPY": copy}
+    server = Server(program, web, data)
+    run("sqlite3 \"$DATA/rights.db\" \"INSERT INTO boards (id, owner) VALUES ('a', 'ada')\"", **values)
+    for board in ("a", "demo"):
+        Client(server, server.tokens["ada"], board).types(7, "text")
+        until(lambda b=board: has(server, "ada", b, "text"), "no edit arrives")
+    server.stop()
+    (folder / "damaged" / "boards" / f"{b'a'.hex()}.room").write_bytes(b"damaged")
+    server = Server(program, web, data)
+    done = run('"$SERVER" --backup "$DATA" "$COPY"', 2, **values)
+    check("1 boards are in" in done and "not complete" in done and " of a (" in done, f"an unreadable board: {done}")
+    server.stop()
+    other = Server(program, web, copy)
+    check(other.process.poll() is None, "the copy cannot be opened")
+    other.stop()
+
+
 def restores_end_or_are_reported(program, web, server, values):
     """Kills the server as soon as a restore has emptied the board, and another time with SIGTERM."""
     for how in (signal.SIGKILL, signal.SIGTERM):
@@ -313,6 +337,10 @@ def in_postgres(program, page, web, folder, programs):
     server = Server(program, web, str(data), connection)
     Client(server, server.tokens["ada"]).types(7, "in a table")
     until(lambda: has(server, "ada", "demo", "in a table"), "no edit arrives")
+    again = subprocess.run([program, "0", web, str(data), connection], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           text=True, check=False, timeout=LIMIT)
+    check(again.returncode == 2 and "in use" in again.stdout, f"two servers run on one folder: {again.stdout}")
+    run('"$SERVER" --permit "$DATA" bob demo edit', SERVER=program, DATA=str(data))
     server.process.kill()
     server.process.wait(LIMIT)
     server = Server(program, web, str(data), connection)
@@ -339,9 +367,10 @@ def main():
         for file in ("index.html", "style.css", "dist/main.js"):
             (web / file).write_text("the page", encoding="utf-8")
         server = Server(program, str(web), str(folder / "watched"))
-        watch(server)
+        watch(server, str(folder / "watched"))
         server.stop()
         back_up(program, backups, str(web), folder)
+        back_up_around_damage(program, str(web), folder)
         in_postgres(program, postgres, str(web), folder, programs[-1])
     print("done")
 

@@ -33,7 +33,8 @@ enum class SharedMistake : std::uint8_t {
     calls_an_end_a_gap,
     takes_changes_of_ended_histories,
     takes_queued_changes_into_the_loaded_history,
-    hides_a_loss
+    hides_a_loss,
+    covers_a_loss
 };
 
 /// A server of a SharedStore, with one mistake.
@@ -77,6 +78,7 @@ public:
               Completion<PersistenceError> done) {
         if (is(Mistake::rejects_a_snapshot))
             return done(PersistenceError{RoomErrc::storage_busy, {}, {}});
+        if (is(Mistake::covers_a_loss) && *has_lost_) return done(PersistenceError{});
         auto& room = store_->rooms.at(std::string{id});
         if (is(Mistake::accepts_old_snapshots) && covers < room.covers)
             return done(PersistenceError{});
@@ -159,7 +161,8 @@ TEST_CASE("check::shared_persistence reports the rule that each planted mistake 
         {SharedMistake::takes_changes_of_ended_histories, Shared::ended_history_takes_no_change},
         {SharedMistake::takes_queued_changes_into_the_loaded_history,
          Shared::queued_change_meets_no_other_history},
-        {SharedMistake::hides_a_loss, Shared::loss_is_a_gap}};
+        {SharedMistake::hides_a_loss, Shared::loss_is_a_gap},
+        {SharedMistake::covers_a_loss, Shared::save_hides_no_loss}};
     for (const auto& [mistake, rule] : rules) {
         INFO("mistake " << static_cast<int>(mistake));
         const auto fault = fault_of(mistake);

@@ -292,10 +292,14 @@ TEST_CASE("sqlite::Rooms stores no update at a position that its room has passed
     run_sql(dir / "r", "UPDATE past SET last=0");
     sqlite::Rooms rooms = rooms_in(dir / "r");
     REQUIRE(!rooms.append("a", as_bytes("3")));
-    CHECK(flushed(rooms).code == QueueErrc::corrupt);
+    REQUIRE(!rooms.reset("b", epoch_of(2)));
+    const PersistenceError error = flushed(rooms);
+    CHECK(error.code == QueueErrc::corrupt);
+    REQUIRE(error.rooms.size() == 1);
+    CHECK(error.rooms[0].first == "a");
     CHECK(text_of(**loaded(rooms, "a")) == "12|");
     // Another room is stored, and so is a new history of this one.
-    REQUIRE(!rooms.reset("b", epoch_of(2)));
+    CHECK(text_of(**loaded(rooms, "b")) == "|");
     REQUIRE(!rooms.reset("a", epoch_of(3)));
     REQUIRE(!rooms.append("a", as_bytes("new")));
     CHECK(!flushed(rooms));

@@ -26,7 +26,8 @@ namespace belay { inline namespace BELAY_ABI { namespace postgres {
 ///     RoomManager rooms{OnThread{postgres::Rooms{{.connection = "host=db dbname=boards"}}},
 ///                       authorizer};
 ///
-/// A flush is one transaction for all rooms and changes in it; so is a save. A change is stored
+/// A flush is one transaction for all rooms and changes in it; so is a save. If PostgreSQL rejects
+/// it, each room has a transaction of its own, and the others are not affected. A change is stored
 /// when PostgreSQL has confirmed the commit; its setting `synchronous_commit` decides what that
 /// survives. The first call creates the tables:
 ///
@@ -82,18 +83,13 @@ public:
     [[nodiscard]] std::error_code erase(std::string_view id) {
         return staged_.add(Change::erase(id));
     }
-    /// Stores all changes made before, in one transaction.
+    /// Stores all changes made before: in one transaction, or in one for each room if PostgreSQL
+    /// rejects any of them. An outage ends the flush.
     void flush(Completion<part::FlushedRooms> done) {
-        part::FlushedRooms flushed;
         // All servers lock rooms in one order, so that none waits for another in a circle.
-        const std::vector<Change> changes = staged_.take_by_room();
-        if (!changes.empty()) {
-            if (PersistenceError error = store(changes, flushed)) {
-                connection_->roll_back();
-                flushed = std::move(error);
-            }
-        }
-        done(std::move(flushed));
+        done(detail::flushed_rooms(
+            staged_.take_by_room(), Errc::rejected,
+            [this](auto changes, auto& flushed) { return store(changes, flushed); }));
     }
     /// Stores a snapshot of a room.
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
@@ -104,7 +100,7 @@ public:
     void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
         Rows rows;
         if (PersistenceError e = ask("SELECT id FROM $_room WHERE id > $1 ORDER BY id LIMIT $2",
-                                     {as_bytes(after), std::uint64_t{count}}, rows))
+                                     {as_bytes(after), bigint(count)}, rows))
             return done(part::ListedRooms{std::move(e)});
         std::vector<std::string> ids;
         for (int i = 0; i < rows.size(); ++i) ids.emplace_back(as_text(rows.bytes(i, 0)));
@@ -131,6 +127,10 @@ private:
 
     // ---- commands ------------------------------------------------------------------------------
 
+    /// Returns the number, or the largest that a bigint can have.
+    [[nodiscard]] static std::uint64_t bigint(std::uint64_t number) noexcept {
+        return detail::smaller(number, std::uint64_t{INT64_MAX});
+    }
     /// Returns the command with the prefix of the tables instead of `$`, except in `$1`.
     [[nodiscard]] std::string with_prefix(std::string_view command) const {
         std::string text;
@@ -169,8 +169,7 @@ private:
                 " server bytea NOT NULL, sequence bigint NOT NULL, body bytea NOT NULL,"
                 " PRIMARY KEY (room, position));"
                 "CREATE TABLE IF NOT EXISTS $_ended (room bytea, epoch bytea,"
-                " ended_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (room, epoch));"
-                "DELETE FROM $_ended WHERE ended_at < now() - interval '7 days'; COMMIT");
+                " ended_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (room, epoch)); COMMIT");
             if (PersistenceError e = connection_->run(create, rows)) return e;
         }
         if (PersistenceError e =
@@ -188,13 +187,31 @@ private:
         "((extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 2048 "
         "+ floor(random() * 2048)::bigint)";
 
-    [[nodiscard]] PersistenceError store(const std::vector<Change>& changes,
+    /// A room of a flush.
+    struct Stored {
+        std::string id{};
+        std::error_code error{};
+        std::uint64_t position = 0;  ///< 0: it has no history
+        Id epoch{};
+        Id asked{};   ///< of the last history that it begins
+        Id server{};  ///< of the last update
+    };
+    /// Stores changes of rooms in one transaction.
+    [[nodiscard]] PersistenceError store(std::span<const Change> changes,
                                          part::FlushedRooms& flushed) {
+        std::vector<Stored> stored;
+        PersistenceError error = store(changes, stored);
+        if (error) connection_->roll_back();
+        for (Stored& room : stored)
+            if (!error) note(room, flushed);
+        return error;
+    }
+    [[nodiscard]] PersistenceError store(std::span<const Change> changes,
+                                         std::vector<Stored>& stored) {
         Rows rows;
         if (PersistenceError e = ask("BEGIN", {}, rows)) return e;
         std::string notified;
-        std::vector<Stored> stored;
-        for (std::span<const Change> left{changes}; !left.empty();) {
+        for (std::span<const Change> left = changes; !left.empty();) {
             std::span<const Change> of_room = detail::changes_of_room(left);
             left = left.subspan(of_room.size());
             Stored room{.id = of_room[0].id};
@@ -211,19 +228,8 @@ private:
         if (PersistenceError e = ask("SELECT pg_notify('$_changes', t) FROM unnest($1::text[]) t",
                                      {notified + "}"}, rows))
             return e;
-        if (PersistenceError e = ask("COMMIT", {}, rows)) return e;
-        for (Stored& room : stored) note(room, flushed);
-        return {};
+        return ask("COMMIT", {}, rows);
     }
-    /// A room of a flush.
-    struct Stored {
-        std::string id{};
-        std::error_code error{};
-        std::uint64_t position = 0;  ///< 0: it has no history
-        Id epoch{};
-        Id asked{};   ///< of the last history that it begins
-        Id server{};  ///< of the last update
-    };
     void note(Stored& room, part::FlushedRooms& flushed) {
         if (room.error) return detail::add_error(flushed.error, room.id, {room.error, {}, {}});
         if (room.asked != no_id) continued_.begun(room.id, room.asked, room.epoch);
@@ -247,25 +253,23 @@ private:
         const Id asked = change.epoch == room.asked && room.asked != no_id
                              ? room.epoch
                              : continued_.of(room.id, change.epoch);
-        const detail::PostgresOwnChanges::Change own = own_->of(room.id, asked);
+        const detail::PostgresOwnChanges::Change own = own_->of(room.id);
         const std::string command =
             "WITH head AS (UPDATE $_room r SET position = greatest(position + $3::bigint, " +
-            std::string{now} +
-            ") WHERE id = $1 AND ($2::bytea = ''::bytea OR epoch = $2) AND ($4::bigint = 0 OR $4 "
-            "< r.trimmed OR " +
-            detail::postgres_has("$", "$4", "$5::bytea") +
-            ") RETURNING id, position, epoch), added AS (INSERT INTO $_update SELECT head.id, "
+            std::string{now} + ") WHERE id = $1 AND ($2::bytea = ''::bytea OR epoch = $2) AND " +
+            detail::postgres_has_own("$", "$10", "$4", "$5") +
+            " RETURNING id, position, epoch), added AS (INSERT INTO $_update SELECT head.id, "
             "head.position - $3 + n, $9::bytea, number, substring($6::bytea FROM (ends - size + "
             "1)::integer FOR size) FROM head, (SELECT size, number, n, sum(size) OVER (ORDER BY n) "
             "AS ends FROM unnest($7::integer[], $8::bigint[]) WITH ORDINALITY AS u(size, number, "
             "n)) given) SELECT position, epoch FROM head";
         const BytesView epoch = asked == no_id ? BytesView{} : BytesView{asked};
         Rows rows;
-        if (PersistenceError e =
-                ask(command,
-                    {as_bytes(room.id), epoch, std::uint64_t{changes.size()}, own.position,
-                     own.server, BytesView{all}, sizes + "}", numbers + "}", change.server},
-                    rows))
+        if (PersistenceError e = ask(
+                command,
+                {as_bytes(room.id), epoch, std::uint64_t{changes.size()}, own.position, own.server,
+                 BytesView{all}, sizes + "}", numbers + "}", change.server, own.epoch},
+                rows))
             return e;
         if (rows.size() == 0) return is_over(room, asked);
         room.position = rows.number(0, 0);
@@ -303,6 +307,12 @@ private:
                 "INSERT INTO $_ended (room, epoch) SELECT id, epoch FROM $_room WHERE id = $1 ON "
                 "CONFLICT (room, epoch) DO UPDATE SET ended_at = now()",
                 {id}, rows))
+            return e;
+        // More than are added. Those that another server removes are skipped, not waited for.
+        if (PersistenceError e =
+                ask("DELETE FROM $_ended WHERE (room, epoch) IN (SELECT room, epoch FROM $_ended "
+                    "WHERE ended_at < now() - interval '7 days' LIMIT 100 FOR UPDATE SKIP LOCKED)",
+                    {}, rows))
             return e;
         if (PersistenceError e = ask("DELETE FROM $_update WHERE room = $1", {id}, rows)) return e;
         if (change.kind == Kind::erase) {
@@ -362,17 +372,19 @@ private:
                                             std::uint64_t covers) {
         if (!detail::is_room_id(id)) return {RoomErrc::bad_room_id, {}, {}};
         const std::string packed = detail::packed_parts(snapshot);
+        const detail::PostgresOwnChanges::Change own = own_->of(id);
         Rows rows;
-        // A position may be larger than a bigint, which no position of this storage is.
-        const std::uint64_t to = detail::smaller(covers, std::uint64_t{INT64_MAX});
+        // No position of this storage is larger.
+        const std::uint64_t to = bigint(covers);
         if (PersistenceError e = ask(
                 "WITH saved AS (UPDATE $_room r SET snapshot = $3::bytea, covers = $2::bigint, "
                 "trimmed = CASE WHEN $2 > covers THEN covers ELSE trimmed END WHERE id = $1 AND "
                 "$2 BETWEEN covers AND position AND " +
-                    detail::postgres_has("$", "$2", "") +
+                    detail::postgres_has("$", "$2", "") + " AND " +
+                    detail::postgres_has_own("$", "$6", "$4", "$5") +
                     " RETURNING id, trimmed), gone AS (DELETE FROM $_update u USING saved WHERE "
                     "u.room = saved.id AND u.position <= saved.trimmed) SELECT FROM saved",
-                {as_bytes(id), to, as_bytes(packed)}, rows))
+                {as_bytes(id), to, as_bytes(packed), own.position, own.server, own.epoch}, rows))
             return e;
         if (rows.size() != 0) return {};
         if (PersistenceError e =

@@ -585,7 +585,9 @@ private:
         }
         std::sort(ids.begin(), ids.end());
         std::string after;
-        const std::size_t count = 1 + static_cast<std::size_t>(bits_() % 4);
+        // The largest one means all of them.
+        const std::size_t few = static_cast<std::size_t>(bits_() % 4);
+        const std::size_t count = few == 0 ? ~std::size_t{0} : few;
         std::vector<std::string> listed;
         for (std::size_t calls = 0; calls <= model_.size(); ++calls) {
             auto some = wait_.template operator()<part::ListedRooms>(

@@ -40,7 +40,8 @@ enum class SharedPersistenceRule : std::uint8_t {
     ended_history_is_over,
     ended_history_takes_no_change,
     queued_change_meets_no_other_history,
-    loss_is_a_gap
+    loss_is_a_gap,
+    save_hides_no_loss
 };
 
 /// Returns the rule as a sentence.
@@ -58,7 +59,8 @@ enum class SharedPersistenceRule : std::uint8_t {
         "subscribe reports a history that was ended on purpose as over",
         "a change of an ended history is not stored, and the flush names its room",
         "a change that was queued in a history is not stored in a later one",
-        "subscribe reports a gap to a server that has read an entry that is lost"};
+        "subscribe reports a gap to a server that has read an entry that is lost",
+        "save rejects a snapshot that has a lost change which its server has not read back"};
     const auto i = static_cast<std::size_t>(rule);
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }
@@ -133,13 +135,22 @@ public:
     /// The storage has lost changes, unless `lose` returns false.
     template <class Lose>
     void lose(Lose& lose) {
-        for (Server& server : servers_) read(server);
+        // The author's document has its last change, which it has not read back.
+        Server& author = servers_.front();
+        read(author);
+        std::vector<Bytes> snapshot = author.document;
+        append(author);
+        snapshot.push_back(author.flushing.back());
+        store(author, flush(author));
+        for (Server& server : servers_)
+            if (&server != &author) read(server);
         if (broken_ || !lose(history_)) return;
         std::unique_ptr<P> fresh = std::make_unique<P>(open_(history_));
         const std::optional<part::LoadedRoom> found = loaded(*fresh);
         const bool is_lost =
             !found || !*found || !**found || all_of(***found).size() < stored_.size();
         if (!is_lost) return;
+        expect(bool{saved(author, snapshot, author.read)}, Rule::save_hides_no_loss);
         for (Server& server : servers_) {
             // The storage may have been away.
             std::optional<Batch> batch = subscribed(server);

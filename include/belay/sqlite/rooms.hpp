@@ -84,11 +84,12 @@ public:
         return std::optional{std::move(room)};
     }
 
-    /// Stores all of the changes, or none. Sets the last position of each room that they leave.
+    /// Stores all of the changes, or none. Adds the last position of each room that they leave.
     [[nodiscard]] std::error_code store(
         std::span<const StagedChange> changes,
         std::vector<std::pair<std::string, std::uint64_t>>& positions) {
-        return db_.in_one_piece([&]() -> std::error_code {
+        const std::size_t before = positions.size();
+        const std::error_code failed = db_.in_one_piece([&]() -> std::error_code {
             std::map<std::string_view, std::optional<Head>> heads;
             for (const StagedChange& change : changes) {
                 auto at = heads.find(change.id);
@@ -112,6 +113,8 @@ public:
             }
             return db_.write(put_last_, last_);
         });
+        if (failed) positions.resize(before);
+        return failed;
     }
     [[nodiscard]] std::error_code save(std::string_view id, std::span<const Bytes> snapshot,
                                        std::uint64_t covers) {
@@ -267,8 +270,10 @@ struct RoomsOptions {
 ///     auto rooms = Rooms::open("boards.db");                  // a Result
 ///     RoomManager manager{OnThread{std::move(*rooms)}, ...};
 ///
-/// A flush is one transaction for all rooms and changes in it; so is a save. A file can be open in
-/// one object of one process at a time. All stored data has checksums, because SQLite has none.
+/// A flush is one transaction for all rooms and changes in it; so is a save. If the data of a room
+/// is damaged, each room has a transaction of its own, and the others are stored. A file can be
+/// open in one object of one process at a time. All stored data has checksums, because SQLite has
+/// none.
 ///
 ///     room (id BLOB PRIMARY KEY, crc INTEGER, epoch BLOB, covers, last, parts, updates INTEGER)
 ///     snapshot (id BLOB, number, crc INTEGER, body BLOB)
@@ -344,14 +349,13 @@ public:
     }
 
     void flush(Completion<part::FlushedRooms> done) {
-        part::FlushedRooms flushed;
         // Also after a failure, changes are not tried again.
-        const std::vector<detail::StagedChange> changes = staged_.take();
-        if (!changes.empty()) {
-            if (const std::error_code error = tables_.store(changes, flushed.positions))
-                flushed = failed(error);
-        }
-        done(std::move(flushed));
+        done(detail::flushed_rooms(staged_.take(), make_error_code(QueueErrc::corrupt),
+                                   [this](auto changes, auto& flushed) {
+                                       const std::error_code error =
+                                           tables_.store(changes, flushed.positions);
+                                       return error ? failed(error) : PersistenceError{};
+                                   }));
     }
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {

@@ -65,13 +65,21 @@ const browser = await puppeteer.launch({
 })
 const desktop = { width: 1000, height: 700 }
 const phone = { width: 360, height: 700, isMobile: true, hasTouch: true }
-const open = async (link, { context, viewport = desktop } = {}) => {
+const open = async (link, { context, viewport = desktop, closedWith } = {}) => {
   const page = await (context ?? await browser.createBrowserContext()).newPage()
+  if (closedWith) await page.evaluateOnNewDocument(alwaysCloses, closedWith)
   page.setDefaultTimeout(waitMax)
   page.on('pageerror', error => { console.error(error); process.exitCode = 1 })
   await page.setViewport(viewport)
   await page.goto(link)
   return page
+}
+// Each connection of the page ends with this code.
+const alwaysCloses = code => {
+  globalThis.WebSocket = class {
+    constructor () { setTimeout(() => this.onclose({ code, reason: '' })) }
+    close () {}
+  }
 }
 const state = (page, word) => page.waitForSelector(`#badge[data-state=${word}]`)
 const drag = async (page, tool, from, to) => {
@@ -169,6 +177,54 @@ const rights = async (ada, bob) => {
   }
 }
 
+// A board is restored: no page brings back what was drawn since the copy, also not one that was away.
+const restores = async (ada, bob) => {
+  const copy = `${data}/copy`
+  const backedUp = await answer('--backup', data, copy)
+  check(backedUp.startsWith('0: '), backedUp)
+  const before = await paper(ada)
+  await drag(bob, 'rectangle', [100, 600], [300, 660])
+  await until(async () => await paper(ada) !== before, 'what is drawn after the backup is not seen')
+  const context = bob.browserContext()
+  await until(() => bob.evaluate(storedEpoch), 'a page does not keep the epoch of its board')
+  await bob.close()
+  const restored = await answer('--restore', data, copy, 'demo')
+  check(restored.startsWith('0: '), restored)
+  await state(ada, 'rejected')
+  check((await text(ada, 'badge')).includes('begun anew'), 'who has a replaced board is not told so')
+  const back = await open(links[1], { context })
+  await state(back, 'rejected')
+  for (const page of [ada, back]) {
+    await page.reload()
+    await state(page, 'connected')
+    await page.waitForSelector('#tools:not([hidden])')
+    await until(async () => await paper(page) === before, 'a page has brought back what a restore replaced')
+  }
+  await drag(back, 'rectangle', [100, 600], [300, 660])
+  await until(async () => await paper(ada) !== before, 'a restored board cannot be drawn on')
+  await agree([ada, back], 'a restored board is not the same for all')
+}
+const storedEpoch = () => new Promise(resolve => {
+  const opening = indexedDB.open('belay-demo-bob')
+  opening.onsuccess = () => {
+    const asked = opening.result.transaction('custom').objectStore('custom').get('epoch')
+    asked.onsuccess = () => { opening.result.close(); resolve(asked.result) }
+  }
+})
+
+// A page does not come again and again with what a server never accepts.
+const staysAway = async () => {
+  for (const [closedWith, word] of [[4413, 'too much'], [4499, 'does not accept']]) {
+    const page = await open(links[0], { closedWith })
+    await state(page, 'rejected')
+    check((await text(page, 'badge')).includes(word), `no word of ${closedWith}`)
+    await page.close()
+  }
+  const page = await open(links[0], { closedWith: 1013 })
+  await state(page, 'waiting')
+  await page.close()
+}
+
 // A server that cannot start says why, and leaves alone the one that runs.
 const failsToStart = async () => {
   const other = mkdtempSync(`${tmpdir()}/belay-whiteboard-`)
@@ -264,12 +320,14 @@ try {
   check(await paper(stranger) === empty, 'a stranger sees the board')
 
   await failsToStart()
+  await staysAway()
   await rights(ada, bob)
+  await restores(ada, bob)
   await onPhone(ada)
 
   check(await end('SIGTERM') === 0, 'SIGTERM did not end it well')
   check(output.includes('everything is saved'), 'nothing was said of saving')
-  console.log('drawn, through an outage, a reload, and changes of rights')
+  console.log('drawn, through an outage, a reload, changes of rights, and a restore')
 } catch (error) {
   console.error(error)
   process.exitCode = 1

@@ -12,11 +12,15 @@ export class Connection {
     const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws/canvas`
     this.provider = new WebsocketProvider(url, encodeURIComponent(name), board.doc, {
       params: { token },
+      connect: false,
       maxBackoffTime: 20000,
       // Pages of one browser would tell each other what the server keeps from one of them.
       disableBc: true,
-      shouldReconnect: event => !rejections[event.code]
+      shouldReconnect: event => !rejectionOf(event)
     })
+    // The server admits a page with an epoch to that history only: after a restore, an old document stays away.
+    this.kept.get('epoch').then(epoch => { this.provider.params = { token, epoch: epoch ?? '' } }, () => {})
+      .then(() => this.provider.connect())
     this.provider.messageHandlers[rightsMessage] = rightsChanged
     this.provider.on('status', ({ status }) => {
       if (status === 'connected') this.#say('connecting', 'loading')
@@ -31,8 +35,16 @@ export class Connection {
     addEventListener('online', () => this.now())
   }
 
+  /** The server's epoch of the document that the page has received. */
+  belongsTo (epoch) {
+    if (!epoch || this.provider.params.epoch || !this.provider.synced) return
+    this.provider.params.epoch = epoch
+    this.kept.set('epoch', epoch).catch(() => {})
+  }
+
   /** Tries at once, if it waits, or was rejected. */
   now () {
+    if (this.isOver) location.reload()
     if (!this.retryAt && !this.rejected) return
     this.provider.disconnect()
     this.provider.wsUnsuccessfulReconnects = 0
@@ -40,8 +52,11 @@ export class Connection {
   }
 
   #closed (event) {
-    const rejection = event && rejections[event.code]
+    const rejection = event && rejectionOf(event)
     if (rejection) {
+      // Another document begins: this one would bring back what was replaced.
+      this.isOver ||= rejection.isOver
+      if (rejection.isOver) this.kept.clearData()
       this.#say('rejected', event.reason || (this.wasIn && rejection.live) || rejection.text)
       this.rejected = true
       this.wasIn = false
@@ -80,6 +95,9 @@ const rejections = {
   4401: signIn,
   4003: forbidden,
   4403: forbidden,
-  4409: { text: 'this board was begun anew: reload the page' },
-  4410: { text: 'this board was erased' }
+  4409: { text: 'this board was begun anew: reload the page', isOver: true },
+  4410: { text: 'this board was erased: reload the page to begin another one', isOver: true },
+  4413: { text: 'what was drawn here is too much for the server' }
 }
+// The others of these codes are of a server that is newer than the page.
+const rejectionOf = ({ code }) => rejections[code] ?? (code >= 4400 && code < 4500 ? { text: 'the server does not accept this page' } : undefined)

@@ -105,7 +105,7 @@ public:
                                          held,
                                      rows);
         if (!error) error = run(setup, rows);
-        if (error) return error;
+        if (error) return lost(std::move(error));
         connected_ = true;
         return {};
     }
@@ -144,8 +144,9 @@ public:
     }
 
 private:
-    [[nodiscard]] PersistenceError lost(postgres::Errc code) {
-        why_ = failed(code);
+    [[nodiscard]] PersistenceError lost(postgres::Errc code) { return lost(failed(code)); }
+    [[nodiscard]] PersistenceError lost(PersistenceError why) {
+        why_ = std::move(why);
         down_until_ = after(SteadyClock{}.now(), options_.retry_after);
         close();
         return why_;
@@ -188,11 +189,8 @@ private:
             rows = std::move(next);
         }
         if (error.code == postgres::Errc::read_only || error.code == postgres::Errc::no_tables ||
-            PQstatus(connection_.get()) != CONNECTION_OK) {
-            why_ = error;
-            down_until_ = after(SteadyClock{}.now(), options_.retry_after);
-            close();
-        }
+            PQstatus(connection_.get()) != CONNECTION_OK)
+            return lost(std::move(error));
         return error;
     }
     /// Waits until the connection can be read, or also written.

@@ -46,11 +46,11 @@ public:
         const std::lock_guard lock{mutex_};
         changes_.insert_or_assign(id, change);
     }
-    /// Returns the change, if it is of the history `epoch`.
-    [[nodiscard]] Change of(const std::string& id, const Id& epoch) const {
+    /// Returns the last own change of a room.
+    [[nodiscard]] Change of(std::string_view id) const {
         const std::lock_guard lock{mutex_};
         const auto found = changes_.find(id);
-        return found != changes_.end() && found->second.epoch == epoch ? found->second : Change{};
+        return found != changes_.end() ? found->second : Change{};
     }
     /// The room was loaded, or was read up to a position.
     void read(const std::string& id, std::uint64_t position) {
@@ -72,6 +72,15 @@ private:
                               "_update e WHERE e.room = r.id AND " + "e.position = " + at +
                               (server.empty() ? "" : " AND e.server = " + server) + ")";
     return "(" + at + " >= r.trimmed AND (" + at + " IN (r.trimmed, r.covers) OR " + entry + "))";
+}
+
+/// Whether the last own change, whose members are the given parameters, is in the history of the
+/// room `r`, or is of another one.
+[[nodiscard]] inline std::string postgres_has_own(const std::string& prefix,
+                                                  const std::string& epoch, const std::string& at,
+                                                  const std::string& server) {
+    return "(" + epoch + "::bytea <> r.epoch OR " + at + "::bigint < r.trimmed OR " +
+           postgres_has(prefix, at, server + "::bytea") + ")";
 }
 
 /// NOTIFY wakes it, and it then reads the tables. Messages are in the notifications themselves, in
@@ -96,21 +105,14 @@ public:
                 if (PersistenceError e = compare(readers)) return e;
                 polls_at_ = after(SteadyClock{}.now(), options_.poll_every);
             }
-            if (!receive(readers, found))
+            if (PersistenceError e = read_changed(readers, found)) return e;
+            // After all queries, which receive notifications, too.
+            if (!receive(readers, found) && found.empty())
                 return connection_.failed(postgres::Errc::connection_lost);
-            while (!changed_.empty()) {
-                const std::string id = *changed_.begin();
-                if (PersistenceError e = read(id, readers, found)) {
-                    if (connection_.get() == nullptr) return e;
-                    // It is reported when there is nothing else to report.
-                    add_error(unreadable_, id, std::move(e));
-                }
-                changed_.erase(id);
-            }
             const Instant now = SteadyClock{}.now();
             if (found.empty() && unreadable_) return std::exchange(unreadable_, {});
             if (!found.empty() || woken_by_user() || now >= until) return found;
-            sleep(elapsed(now, smaller(until, polls_at_)));
+            if (changed_.empty()) sleep(elapsed(now, smaller(until, polls_at_)));
         }
     }
     void publish(const std::vector<part::PublishedMessage>& messages) {
@@ -152,9 +154,24 @@ private:
         // An interruption and an error are handled by the next turn.
         static_cast<void>(::poll(polled, 2, static_cast<int>(left.count())));
     }
+    /// Reads changed rooms, in turn. A lost connection is an error only if nothing was read.
+    [[nodiscard]] PersistenceError read_changed(const part::RoomReaders& readers, Found& found) {
+        for (int reads = 0; reads < reads_per_turn && !changed_.empty(); ++reads) {
+            auto next = changed_.upper_bound(last_read_);
+            if (next == changed_.end()) next = changed_.begin();
+            const std::string id = last_read_ = *next;
+            if (PersistenceError e = read(id, readers, found)) {
+                if (connection_.get() == nullptr) return found.empty() ? e : PersistenceError{};
+                // It is reported when there is nothing else to report.
+                add_error(unreadable_, id, std::move(e));
+            }
+            changed_.erase(id);
+        }
+        return {};
+    }
     /// Receives notifications.   Returns: false if the connection is lost.
     [[nodiscard]] bool receive(const part::RoomReaders& readers, Found& found) {
-        if (PQconsumeInput(connection_.get()) == 0) {
+        if (connection_.get() == nullptr || PQconsumeInput(connection_.get()) == 0) {
             connection_.close();
             return false;
         }
@@ -178,7 +195,7 @@ private:
         }
         return true;
     }
-    /// Finds the rooms that differ from what was read.
+    /// Finds the rooms that differ from what was read, or have lost the last update.
     [[nodiscard]] PersistenceError compare(const part::RoomReaders& readers) {
         std::string ids = "{";
         for (const auto& [id, reader] : readers)
@@ -186,16 +203,19 @@ private:
                 ids += (ids.size() == 1 ? "" : ",") + std::string{"\"\\\\x"} +
                        hex_of(as_bytes(id)) + "\"";
         PostgresRows rows;
-        if (PersistenceError e =
-                connection_.run("SELECT id, epoch, position FROM " + options_.prefix +
-                                    "_room WHERE id = ANY ($1::bytea[])",
-                                {ids + "}"}, rows))
+        if (PersistenceError e = connection_.run(
+                "SELECT id, epoch, position, " + postgres_has(options_.prefix, "r.position", "") +
+                    "::int::bigint FROM " + options_.prefix +
+                    "_room r WHERE id = ANY ($1::bytea[])",
+                {ids + "}"}, rows))
             return e;
         std::set<std::string> same;
         for (int i = 0; i < rows.size(); ++i) {
             const std::string id{as_text(rows.bytes(i, 0))};
             const part::RoomReader& reader = readers.find(id)->second;
-            if (reader.epoch == rows.id(i, 1) && reader.from == rows.number(i, 2)) same.insert(id);
+            if (reader.epoch == rows.id(i, 1) && reader.from == rows.number(i, 2) &&
+                rows.number(i, 3) != 0)
+                same.insert(id);
         }
         for (const auto& [id, reader] : readers)
             if (reader.waits && !same.contains(id)) changed_.insert(id);
@@ -208,21 +228,20 @@ private:
         if (at == readers.end() || !at->second.waits) return {};
         const part::RoomReader& reader = at->second;
         own_->read(id, reader.from);
-        const PostgresOwnChanges::Change own = own_->of(id, reader.epoch);
+        const PostgresOwnChanges::Change own = own_->of(id);
         const std::string& p = options_.prefix;
         PostgresRows rows;
         if (PersistenceError e = connection_.run(
                 "WITH r AS (SELECT *, CASE WHEN $2::bigint = 0 THEN began ELSE $2 END AS at FROM " +
                     p + "_room WHERE id = $1) SELECT 0::bigint, r.epoch, (" +
-                    postgres_has(p, "r.at", "") + " AND ($3::bigint = 0 OR $3 < r.trimmed OR " +
-                    postgres_has(p, "$3", "$4::bytea") +
-                    "))::int::bigint, ''::bytea FROM r UNION ALL (SELECT position, server, "
+                    postgres_has(p, "r.at", "") + " AND " + postgres_has_own(p, "$5", "$3", "$4") +
+                    ")::int::bigint, ''::bytea FROM r UNION ALL (SELECT position, server, "
                     "sequence, body FROM (SELECT u.*, sum(length(u.body)) OVER (ORDER BY "
                     "u.position) AS bytes FROM r JOIN " +
                     p +
                     "_update u ON u.room = r.id AND u.position > r.at ORDER BY u.position LIMIT "
                     "256) few WHERE bytes <= 1048576 OR bytes = length(body)) ORDER BY 1",
-                {BytesView{as_bytes(id)}, reader.from, own.position, own.server}, rows))
+                {BytesView{as_bytes(id)}, reader.from, own.position, own.server, own.epoch}, rows))
             return e;
         part::FanoutBatch batch;
         const bool has = rows.size() != 0;
@@ -250,12 +269,14 @@ private:
 
     /// Half of a notification, less an id and a number.
     static constexpr std::size_t piece_max = 3'500;
+    static constexpr int reads_per_turn = 32;
 
     const postgres::RoomsOptions options_;
     std::shared_ptr<PostgresOwnChanges> own_;
     PostgresConnection connection_;
     posix::detail::WakeupFd wakeup_{};
     std::set<std::string> changed_{};
+    std::string last_read_{};         // of them
     PersistenceError unreadable_{};   // of the rooms that could not be read
     std::map<int, Bytes> partial_{};  // of each connection that publishes
     std::uint64_t pieces_ = 0;

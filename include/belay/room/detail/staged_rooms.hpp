@@ -52,6 +52,11 @@ struct StagedChange {
     bool again = false;       ///< of a begin
 };
 
+/// Puts the changes of a room one behind the other, in the order of the ids.
+inline void sort_by_room(std::vector<StagedChange>& changes) {
+    sort_stably(changes, [](const StagedChange& a, const StagedChange& b) { return a.id < b.id; });
+}
+
 /// The changes of rooms since the last flush, in their order.
 ///
 /// Complexity:    O(log rooms).   Throws: std::bad_alloc.
@@ -88,8 +93,7 @@ public:
     /// ids.
     [[nodiscard]] std::vector<StagedChange> take_by_room() {
         std::vector<StagedChange> changes = take();
-        sort_stably(changes,
-                    [](const StagedChange& a, const StagedChange& b) { return a.id < b.id; });
+        sort_by_room(changes);
         return changes;
     }
 
@@ -126,6 +130,30 @@ private:
         ++count;
     }
     return changes.first(count);
+}
+
+/// Stores changes: all at once, or those of each room by themselves if `store` returns `of_room`,
+/// which is then the error of a room. Any other error ends it.
+///
+/// `store(changes, flushed)` stores all of the changes, or none, and then returns its error.
+template <class Store>
+[[nodiscard]] part::FlushedRooms flushed_rooms(std::vector<StagedChange> changes,
+                                               std::error_code of_room, const Store& store) {
+    part::FlushedRooms flushed;
+    if (changes.empty()) return flushed;
+    std::span<const StagedChange> left{changes};
+    PersistenceError error = store(left, flushed);
+    if (!error) return flushed;
+    if (error.code != of_room) return error;
+    sort_by_room(changes);
+    while (!left.empty()) {
+        const std::span<const StagedChange> some = changes_of_room(left);
+        left = left.subspan(some.size());
+        error = store(some, flushed);
+        if (error && error.code != of_room) return error;
+        if (error) add_error(flushed.error, some[0].id, std::move(error));
+    }
+    return flushed;
 }
 
 /// The histories that continue instead of those that this server has begun.
