@@ -762,14 +762,24 @@ TEST_CASE("Session waits as long as an overloaded receiver requests", "[session]
 
 TEST_CASE("Session blocks when its credentials are rejected, and continues with new ones",
           "[session][session][unit]") {
-    Rig r;
+    Rig r{{.token = to_bytes("old")}};
     r.start();
-    SECTION("unauthorized") {
+    // A HELLO ends with its token.
+    CHECK(as_text(r.line().messages.back()).ends_with("old"));
+    SECTION("unauthorized, and the transport gets other ones") {
         r.exchange(error(SessionErrc::unauthorized));
         CHECK(r.state() == LinkState::blocked_auth);
         r.session->credentials();
         r.run();
         CHECK(r.state() == LinkState::connecting);
+        CHECK(as_text(r.line().messages.back()).ends_with("old"));
+    }
+    SECTION("unauthorized, and HELLO gets another token") {
+        r.exchange(error(SessionErrc::unauthorized));
+        r.session->renew_token(to_bytes("new"));
+        r.run();
+        CHECK(r.state() == LinkState::connecting);
+        CHECK(as_text(r.line().messages.back()).ends_with("new"));
     }
     SECTION("forbidden") {
         r.exchange(error(SessionErrc::forbidden));
