@@ -392,6 +392,22 @@ TEST_CASE("Session closes the connection to a receiver that does not answer HELL
     CHECK(r.session->status().link.failure.cause == Cause::timed_out);
 }
 
+TEST_CASE("Session connects although each flush of its disk takes longer than greeting_max",
+          "[session][session][regression]") {
+    Rig r{{.greeting_max = 3s}};
+    r.start();
+    // What leaves in a turn reaches the receiver after the flush at the end of that turn.
+    const auto flush = [&] { r.run(r.now + 4s); };
+    flush();
+    CHECK(r.line().sent_frames() == Observed{"hello 4294967297 base 1 last 0"});
+    r.now += 4s;
+    CHECK(r.exchange(r.fresh()) == Observed{"start 4294967297"});
+    flush();
+    r.now += 4s;
+    r.exchange(ack(0));
+    CHECK(r.state() == LinkState::connected);
+}
+
 TEST_CASE("Session reports once that it is stalled, and again after progress",
           "[session][session][unit]") {
     // The heartbeat is slow, because this receiver sends no pongs.
