@@ -813,6 +813,19 @@ TEST_CASE("Session sends ERROR after garbage, closes, and reconnects",
     CHECK(r.session->status().link.failure.cause == Cause::protocol);
 }
 
+TEST_CASE("Session::commit makes a queue durable that was filled before",
+          "[session][session][regression]") {
+    Rig r;
+    r.session.reset();
+    Rig::Queue queue{open_journal(r.disk)};
+    REQUIRE_FALSE(queue.push(as_bytes("a")));
+    Rig::S session{RawTransport<RawPingedConnection>{r.lines}, patient(), std::move(queue),
+                   SessionOptions{.id = id(1)}, std::ref(r.notes)};
+    CHECK(session.status().accepted == 0);
+    CHECK_FALSE(session.commit());
+    CHECK(session.status().accepted == 1);
+}
+
 // ---- a journal that fails -----------------------------------------------------------------------
 
 TEST_CASE("Session accepts and sends nothing more after its journal has failed",

@@ -298,6 +298,8 @@ public:
           link_{Checked::make(std::move(transport), Check{this}), std::move(policy), options_.link,
                 typename Base::Tap{this}} {
         static_assert(detail::explain_observer<Hooks, Observer>());
+        // A queue that was filled before.
+        dirty_ = journal().durable() != journal().last();
     }
     /// Does not compile: a session needs an id.
     template <class... Other>
