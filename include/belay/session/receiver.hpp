@@ -584,9 +584,9 @@ private:
     }
     // A session rejects such an id, and so it would connect again for ever.
     void check_store_id() const {
-        BELAY_PRECONDITION(!detail::is_no_id(ledger_.store_id()),
-                           "Receiver: the ledger's store_id() must not be all zeros; draw it once "
-                           "with make_id(bits), and store it with the ledger");
+        BELAY_OPTION(!detail::is_no_id(ledger_.store_id()),
+                     "Receiver: the ledger's store_id() must not be all zeros; draw it once with "
+                     "make_id(bits), and store it with the ledger");
     }
 
     /// Closes all other connections of this sender. Frames that they sent and that are not yet
