@@ -396,7 +396,7 @@ TEST_CASE("Session connects although each flush of its disk takes longer than gr
           "[session][session][regression]") {
     Rig r{{.greeting_max = 3s}};
     r.start();
-    // What leaves in a turn reaches the receiver after the flush at the end of that turn.
+    // A frame of a turn reaches the receiver after the flush at the end of that turn.
     const auto flush = [&] { r.run(r.now + 4s); };
     flush();
     CHECK(r.line().sent_frames() == Observed{"hello 4294967297 base 1 last 0"});

@@ -46,8 +46,8 @@ struct SessionOptions {
     /// Session::renew_token replaces it. It has at most 4 KiB (session_format::token_bytes_max).
     /// With a longer one, each attempt fails with SessionErrc::token_too_long, and sends nothing.
     Bytes token{};
-    /// The time within which HELLO and START must be answered. If this session's driver is late, for
-    /// example because of a slow disk, the receiver gets the time once more.
+    /// The time within which HELLO and START must be answered. If this session's driver is late,
+    /// for example because of a slow disk, the receiver gets the time once more.
     Duration greeting_max = std::chrono::seconds{10};
     /// The time after which on_stalled is called, with unacknowledged operations and without
     /// progress. Only the time with a connection counts. After three connections that the receiver
