@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/file_system_like.hpp
 /// FileSystemLike: the calls with which a Journal uses a disk, real or simulated.
-/// look_for: whether a path still leads to the file that is open.
-/// remove_if_there: removes a file. sync_name: makes the name of a directory durable.
+/// look_for, remove_if_there, sync_name: calls of a file system with one more meaning of an error.
 #pragma once
 
 #include <array>         // std::array
