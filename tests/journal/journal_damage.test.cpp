@@ -655,6 +655,19 @@ TEST_CASE("Journal::open makes names durable that the previous process had not m
     CHECK(found > 0);
 }
 
+TEST_CASE("Journal::open makes the name of its directory durable where its absolute path leads",
+          "[journal][journal][regression]") {
+    struct : WatchedDisk {
+        [[nodiscard]] Result<std::string> absolute(const std::string& path) const {
+            return "/" + path;
+        }
+    } files;
+    std::vector<std::string> synced;
+    files.on_sync_directory = [&](const std::string& path) { synced.push_back(path); };
+    REQUIRE(Journal<decltype(files)>::open(files, "q", small_journal(1)));
+    CHECK(synced == std::vector<std::string>{"q", "/"});
+}
+
 TEST_CASE("Journal returns no older note or pin after a record was written twice",
           "[journal][journal][regression]") {
     using namespace journal_format;

@@ -121,6 +121,22 @@ TEST_CASE("Journal::open in a directory without permission reports it", "[posix]
     CHECK(in_child_without_privileges([&] { return refused_at(dir / "q", dir / "q"); }));
 }
 
+TEST_CASE("Journal::open needs no right to list the directory above its own",
+          "[posix][journal][fault][regression]") {
+    const TemporaryDirectory dir;
+    const std::string path = dir / "q";
+    REQUIRE(::mkdir(path.c_str(), 0777) == 0);
+    REQUIRE(set_mode(path, 0777));
+    REQUIRE(set_mode(dir.path(), 0711));
+    if (!can_drop_privileges(path)) return;
+    CHECK(in_child_without_privileges([&] {
+        // Until a first operation, each opening completes the creation.
+        const bool created = posix::Journal::open(path, files_of_4k).has_value();
+        const bool completed = posix::Journal::open(path, files_of_4k).has_value();
+        return created && completed;
+    }));
+}
+
 TEST_CASE("A journal that may only be read cannot be opened, and can be inspected",
           "[posix][journal][fault]") {
     const OpenToAll journal;

@@ -211,6 +211,25 @@ TEST_CASE("Receiver closes a connection that sends no START in time, also if it 
     CHECK(r.receiver.deadline() == at(15s));
 }
 
+TEST_CASE("Receiver that is late gives a pending connection its time once more",
+          "[session][receiver][regression]") {
+    ReceiverRig<> r{{.greeting_max = 3s}};
+    auto pending = r.connect();
+    CHECK(r.exchange(pending, bytes_of(hello_of(1, 1))) == Observed{"welcome new"});
+    // The ledger blocked for another sender, and WELCOME left after that.
+    r.run(4s);
+    CHECK(pending->live);
+    SECTION("it continues") {
+        r.now += 4s;
+        CHECK(r.exchange(pending, start(1)) == Observed{"ack 0"});
+    }
+    SECTION("it stays silent") {
+        r.run(7s);
+        CHECK(pending->sent_frames() == Observed{"error protocol 0"});
+        CHECK_FALSE(pending->live);
+    }
+}
+
 TEST_CASE("Receiver without an authorizer keeps the older pending connection of a sender",
           "[session][receiver][regression]") {
     ReceiverRig<> r{{.greeting_max = 3s, .connections_max = 4}};

@@ -58,6 +58,28 @@ consteval bool an_unanswered_hello_ends() {
 }
 static_assert(an_unanswered_hello_ends());
 
+consteval bool a_driver_that_is_late_gives_a_greeting_its_time_once_more() {
+    Scenario scenario;
+    scenario.core.greeting(t0);
+    // The disk took 12 s, and HELLO left after that.
+    bool ok =
+        scenario.core.check_timers(t0 + 12s) == Due::nothing && scenario.sleeps_until(t0 + 22s);
+    // WELCOME is read late, too, and START leaves after the next flush.
+    scenario.core.welcomed(t0 + 24s);
+    ok = ok && scenario.core.check_timers(t0 + 24s) == Due::nothing;
+    ok = ok && scenario.core.check_timers(t0 + 36s) == Due::nothing;
+    return ok && scenario.core.check_timers(t0 + 48s) == Due::silent;
+}
+static_assert(a_driver_that_is_late_gives_a_greeting_its_time_once_more());
+
+consteval bool a_welcome_in_time_does_not_prolong_a_greeting() {
+    Scenario scenario;
+    scenario.core.greeting(t0);
+    scenario.core.welcomed(t0 + 9s);
+    return scenario.core.check_timers(t0 + 10s) == Due::silent;
+}
+static_assert(a_welcome_in_time_does_not_prolong_a_greeting());
+
 consteval bool a_lost_connection_ends_its_greeting() {
     Scenario scenario;
     scenario.core.greeting(t0);

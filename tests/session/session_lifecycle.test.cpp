@@ -392,6 +392,22 @@ TEST_CASE("Session closes the connection to a receiver that does not answer HELL
     CHECK(r.session->status().link.failure.cause == Cause::timed_out);
 }
 
+TEST_CASE("Session connects although each flush of its disk takes longer than greeting_max",
+          "[session][session][regression]") {
+    Rig r{{.greeting_max = 3s}};
+    r.start();
+    // A frame of a turn reaches the receiver after the flush at the end of that turn.
+    const auto flush = [&] { r.run(r.now + 4s); };
+    flush();
+    CHECK(r.line().sent_frames() == Observed{"hello 4294967297 base 1 last 0"});
+    r.now += 4s;
+    CHECK(r.exchange(r.fresh()) == Observed{"start 4294967297"});
+    flush();
+    r.now += 4s;
+    r.exchange(ack(0));
+    CHECK(r.state() == LinkState::connected);
+}
+
 TEST_CASE("Session reports once that it is stalled, and again after progress",
           "[session][session][unit]") {
     // The heartbeat is slow, because this receiver sends no pongs.
@@ -762,14 +778,24 @@ TEST_CASE("Session waits as long as an overloaded receiver requests", "[session]
 
 TEST_CASE("Session blocks when its credentials are rejected, and continues with new ones",
           "[session][session][unit]") {
-    Rig r;
+    Rig r{{.token = to_bytes("old")}};
     r.start();
-    SECTION("unauthorized") {
+    // A HELLO ends with its token.
+    CHECK(as_text(r.line().messages.back()).ends_with("old"));
+    SECTION("unauthorized, and the transport gets other ones") {
         r.exchange(error(SessionErrc::unauthorized));
         CHECK(r.state() == LinkState::blocked_auth);
         r.session->credentials();
         r.run();
         CHECK(r.state() == LinkState::connecting);
+        CHECK(as_text(r.line().messages.back()).ends_with("old"));
+    }
+    SECTION("unauthorized, and HELLO gets another token") {
+        r.exchange(error(SessionErrc::unauthorized));
+        r.session->renew_token(to_bytes("new"));
+        r.run();
+        CHECK(r.state() == LinkState::connecting);
+        CHECK(as_text(r.line().messages.back()).ends_with("new"));
     }
     SECTION("forbidden") {
         r.exchange(error(SessionErrc::forbidden));
@@ -785,6 +811,19 @@ TEST_CASE("Session sends ERROR after garbage, closes, and reconnects",
     CHECK(r.exchange(Bytes(40, std::byte{'G'})) == Observed{"error protocol 71"});
     CHECK(r.state() == LinkState::cooldown);
     CHECK(r.session->status().link.failure.cause == Cause::protocol);
+}
+
+TEST_CASE("Session::commit makes a queue durable that was filled before",
+          "[session][session][regression]") {
+    Rig r;
+    r.session.reset();
+    Rig::Queue queue{open_journal(r.disk)};
+    REQUIRE_FALSE(queue.push(as_bytes("a")));
+    Rig::S session{RawTransport<RawPingedConnection>{r.lines}, patient(), std::move(queue),
+                   SessionOptions{.id = id(1)}, std::ref(r.notes)};
+    CHECK(session.status().accepted == 0);
+    CHECK_FALSE(session.commit());
+    CHECK(session.status().accepted == 1);
 }
 
 // ---- a journal that fails -----------------------------------------------------------------------

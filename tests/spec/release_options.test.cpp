@@ -365,6 +365,8 @@ TEST_CASE("Release builds check the options of sessions", "[spec][options][unit]
              Parts parts;
              Session s{parts.tcp(), MaxAttempts{1}, Queue{parts.journal()}, SessionOptions{}};
          }},
+        {"Receiver: the ledger's store_id() must not be all zeros",
+         [] { Receiver<sim::Accepted, Ledger> r{Ledger{.id = no_id}}; }},
         {"ReceiverOptions",
          [] {
              Receiver<sim::Accepted, Ledger> r{Ledger{}, ReceiverOptions{.senders_max = 0}};

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include <belay/core/random.hpp>
+#include <belay/sqlite/ledger.hpp>
 
 #include "support/sqlite/database_faults.hpp"
 #include "support/sqlite/database_suite.hpp"
@@ -18,6 +19,36 @@ using namespace belay_test;
 
 TEST_CASE("sqlite::Storage passes the tests of all databases", "[sqlite][storage][fault]") {
     belay_test::check_database<Sqlite>();
+}
+
+namespace {
+std::string statements;  // of all connections, while trace() is an extension
+
+int trace(sqlite3* db, char**, const sqlite3_api_routines*) {
+    const auto note = [](unsigned, void*, void*, void* text) {
+        statements += static_cast<const char*>(text);
+        return 0;
+    };
+    return sqlite3_trace_v2(db, SQLITE_TRACE_STMT, note, nullptr);
+}
+}  // namespace
+
+TEST_CASE("sqlite databases open without the name sqlite_schema, which came with SQLite 3.33",
+          "[sqlite][storage][regression]") {
+    const TemporaryDirectory dir;
+    statements.clear();
+    const auto extension = reinterpret_cast<void (*)()>(&trace);
+    REQUIRE(sqlite3_auto_extension(extension) == SQLITE_OK);
+    {
+        const auto storage = opened<Sqlite>(dir / "q", Sqlite::full);
+        const auto ledger = sqlite::Ledger::open(
+            dir / "ledger",
+            [](sqlite3&, const Id&, BytesView) noexcept { return std::error_code{}; });
+        CHECK(ledger);
+    }
+    sqlite3_cancel_auto_extension(extension);
+    CHECK(statements.find("sqlite_master") != statements.npos);
+    CHECK(statements.find("sqlite_schema") == statements.npos);
 }
 
 TEST_CASE("sqlite::Storage confirms nothing while its log is not at its path",

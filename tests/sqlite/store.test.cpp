@@ -482,6 +482,25 @@ TEST_CASE("sqlite::Store rejects values that its codec does not accept", "[sqlit
     CHECK(store.read({"s", "d"}).error() == QueueErrc::corrupt);
 }
 
+TEST_CASE("sqlite::Store rejects a value whose codec throws, and keeps the rest of the batch",
+          "[sqlite][store][regression]") {
+    struct ThrowingCodec : TextCodec {
+        bool encode(const std::string& text, Bytes& into) const {
+            if (text == "bad") throw std::runtime_error{"the codec's own"};
+            return TextCodec::encode(text, into);
+        }
+    };
+    const TemporaryDirectory dir;
+    auto store = sqlite::Store<ThrowingCodec>::open(dir / "s", fast);
+    REQUIRE(store);
+    auto processor = processor_of(*store, LastWriteWins{});
+    const SyncResult result =
+        processor.process_batch("s", Ops{add("a", "bad", stamp(1)), add("b", "good", stamp(2))});
+    REQUIRE(sums(result, 2) == "1 0 1");
+    CHECK(result.failed_operations[0].error == SyncErrc::bad_operation);
+    CHECK(store->read({"s", "b"}).value() == "good");
+}
+
 TEST_CASE("sqlite::Store writes nothing more when a failed read has ended its transaction",
           "[sqlite][store]") {
     const TemporaryDirectory dir;

@@ -7,6 +7,7 @@
 #include <belay/sim/crash_points.hpp>
 #include <belay/work/work_queue.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -257,4 +258,32 @@ TEST_CASE("WorkQueue deletes no key whose copy is not durable", "[work][work_que
         const auto again = work->push(as_bytes("a long body"), now, {.key = std::to_string(i)});
         CHECK(again.error() == QueueErrc::duplicate);
     }
+}
+
+TEST_CASE("WorkQueue frees no key by a copy of the keys while a crash may return its item",
+          "[work][work_queue][regression]") {
+    using Work = WorkQueue<MemoryLog>;
+    const Moment now{Instant{1s}, WallTime{1s}};
+    const Moment later{Instant{1h}, WallTime{1h}};
+    MemoryMedium medium;
+    medium.acks_are_late = true;
+    const WorkOptions options{
+        .expired = WorkOptions::Expired::drop, .keys = 100, .slack_bytes = 1 << 10};
+    std::optional<Work> work{std::move(*Work::open(MemoryLog{medium}, options, now))};
+    const Bytes body(2 << 10);
+    REQUIRE(work->push(body, now, {.key = "dropped", .expires_after = 1s}));
+    REQUIRE(work->push(as_bytes("another"), now, {.key = "another"}));
+    REQUIRE_FALSE(work->commit());
+    // The first call drops the item, and the second one copies the keys and makes them durable.
+    for (int i = 0; i < 2; ++i) static_cast<void>(work->lease(later));
+    const bool copied =
+        std::any_of(medium.entries.begin(), medium.entries.end(), [&](const auto& entry) {
+            return entry.first <= medium.durable && entry.second[0] == std::byte{5};
+        });
+    REQUIRE(copied);
+    work.reset();
+    medium.crash();
+    work.emplace(std::move(*Work::open(MemoryLog{medium}, options, now)));
+    const bool is_back = work->size() == 2;
+    CHECK(work->push(body, now, {.key = "dropped"}).has_value() == !is_back);
 }

@@ -311,6 +311,39 @@ TEST_CASE("WorkQueue: a recorded delivery counts also when the late worker conti
     CHECK(durable_count() == 1);
 }
 
+TEST_CASE("WorkQueue::lease flushes the storage for dead letters once for many dead items",
+          "[work][work_queue][regression]") {
+    struct Letters {
+        bool try_push(Bytes&& body) { return taken.push_back(std::move(body)), true; }
+        std::error_code commit() {
+            ++flushes;
+            return syncs ? std::error_code{} : no_space;
+        }
+        std::vector<Bytes> taken;
+        int flushes = 0;
+        bool syncs = true;
+    };
+    MemoryMedium medium;
+    auto opened = WorkQueue<MemoryLog, Letters>::open(MemoryLog{medium}, Letters{}, {}, when);
+    REQUIRE(opened);
+    auto& work = *opened;
+    for (int i = 0; i < 1000; ++i) {
+        REQUIRE(work.push(as_bytes(std::to_string(i)), when, {.expires_after = 1s}));
+    }
+    REQUIRE(work.push(as_bytes("good"), when));
+    Letters& letters = work.dead_letters();
+    letters.syncs = GENERATE(true, false);
+    const auto lease = work.lease({when.now + 2s, when.wall + 2s});
+    REQUIRE(lease);
+    CHECK(as_text(lease->body) == "good");
+    CHECK(letters.flushes == 4);
+    REQUIRE(letters.taken.size() == 1000);
+    CHECK(as_text(letters.taken[999]) == "999");
+    CHECK(work.size() == 1);
+    CHECK(work.delayed() == 0);
+    CHECK(work.dead() == (letters.syncs ? 0U : 1000U));
+}
+
 TEST_CASE("WorkQueue sends a dead letter once, however often the commit fails",
           "[work][work_queue][regression]") {
     struct Letters {

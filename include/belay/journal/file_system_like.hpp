@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/file_system_like.hpp
-/// FileSystemLike: the calls with which a Journal uses a disk, real or simulated. look_for: whether
-/// a path still leads to the file that is open. remove_if_there: removes a file.
+/// FileSystemLike: the calls with which a Journal uses a disk, real or simulated.
+/// look_for, remove_if_there, sync_name: calls of a file system with one more meaning of an error.
 #pragma once
 
 #include <array>         // std::array
@@ -209,6 +209,21 @@ template <class FileSystem>
 [[nodiscard]] std::error_code remove_if_there(FileSystem& fs, const std::string& path) noexcept {
     const std::error_code error = fs.remove(path);
     return error == std::errc::no_such_file_or_directory ? std::error_code{} : error;
+}
+
+/// Syncs the directory that contains another one. One that this process may not open counts as one
+/// that cannot be synced: the new name in it is as durable as the file system makes it by itself.
+///
+/// Pre: `directory` is an absolute path if the file system has those.   Throws: std::bad_alloc.
+template <class FileSystem>
+[[nodiscard]] std::error_code sync_name(FileSystem& fs, const std::string& directory) {
+    const std::size_t end = directory.find_last_not_of('/');
+    const std::size_t slash = end == directory.npos ? end : directory.rfind('/', end);
+    const bool has_parent = slash != directory.npos && slash != 0;
+    const std::error_code error = fs.sync_directory(has_parent ? directory.substr(0, slash)
+                                                    : directory[0] == '/' ? "/"
+                                                                          : ".");
+    return error == std::errc::permission_denied ? std::error_code{} : error;
 }
 
 }  // namespace detail

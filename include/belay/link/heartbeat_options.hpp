@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/heartbeat_options.hpp
 /// HeartbeatOptions: when a silent peer is pinged, and when its connection is given up.
-/// Pulse: decides both for one connection.
+/// Pulse: decides both for one connection. GreetingLimit: decides when a greeting has waited for
+/// its answer too long.
 #pragma once
 
 #include <string_view>  // std::string_view
@@ -175,6 +176,44 @@ private:
     // From the last sign of life to the end of the probes. An Instant would make each connection
     // larger.
     std::uint32_t probe_milliseconds_ = no_probe;
+};
+
+/// Decides when a peer has not answered a greeting in time. `max` is the same in all calls.
+///
+/// A process that slept, or that waited for its own disk, has neither sent its greeting nor read
+/// the answer. So a driver that is late gives the peer the time once more.
+///
+/// Models:        std::copyable.
+/// Thread safety: distinct objects safe.
+class GreetingLimit {
+public:
+    constexpr void begin(Instant now, Duration max) noexcept {
+        ends_ = after(now, max);
+        spared_ = false;
+    }
+    /// Records that the next answer is due. If the last one was read late, that took the time of
+    /// this one, which begins again.
+    constexpr void proceed(Instant now, Duration max) noexcept {
+        if (ends_ <= now) begin(now, max);
+    }
+    constexpr void end() noexcept { ends_ = never; }
+
+    /// Returns when to call is_over(); `never` if no greeting waits.
+    [[nodiscard]] constexpr Instant ends() const noexcept { return ends_; }
+    /// Returns whether to give the peer up.
+    [[nodiscard]] constexpr bool is_over(Instant now, Duration max) noexcept {
+        if (now < ends_) return false;
+        // Drivers in time are late, too, by the work of one round.
+        const bool overslept = after(ends_, max / 64) < now;
+        if (spared_ || !overslept) return true;
+        begin(now, max);
+        spared_ = true;
+        return false;
+    }
+
+private:
+    Instant ends_ = never;
+    bool spared_ = false;
 };
 
 }  // namespace detail

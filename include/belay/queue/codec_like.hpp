@@ -72,6 +72,22 @@ template <CodecLike Codec>
     return codec.decode(bytes);
 #endif
 }
+/// Encodes a value into `into`, which is empty.
+/// Returns: false if the codec rejects the value, or throws.   Throws: std::bad_alloc.
+template <CodecLike Codec>
+[[nodiscard]] bool encode_value(Codec& codec, const DecodedBy<Codec>& value, Bytes& into) {
+#if defined(__cpp_exceptions)
+    try {
+        return codec.encode(value, into);
+    } catch (const std::bad_alloc&) {
+        throw;
+    } catch (...) {
+        return false;
+    }
+#else
+    return codec.encode(value, into);
+#endif
+}
 
 }  // namespace detail
 

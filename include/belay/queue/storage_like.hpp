@@ -247,18 +247,6 @@ template <DeadLetterStorage DeadLetters>
     }
 }
 
-/// Returns whether the letter is in the storage now, durably if it can be.
-///
-/// It is pushed only once: `sent` is true if it was pushed, also by an earlier call after which it
-/// was not durable.
-///
-/// Throws: what the storage throws.
-template <DeadLetterStorage DeadLetters>
-[[nodiscard]] bool send_dead_letter(DeadLetters& letters, BytesView body, bool& sent) {
-    sent = sent || push_dead_letter(letters, body);
-    return sent && flush_dead_letters(letters);
-}
-
 }  // namespace detail
 
 }}  // namespace belay

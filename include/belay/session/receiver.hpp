@@ -308,7 +308,7 @@ public:
         // Before its HELLO a client must not make the transport hold more than a greeting.
         peer.link.limit_messages(session_format::frame_header_bytes +
                                  session_format::greeting_bytes_max);
-        peer.greeting_ends = after(detail::larger(now_, waker_.now()), options_.greeting_max);
+        peer.greeting.begin(detail::larger(now_, waker_.now()), options_.greeting_max);
     }
 
     /// Continues with a new ledger after the old one has failed.   Pre: failed().
@@ -382,7 +382,8 @@ private:
         return !ack_follows && !peer.link.closing();
     }
     void watch(Peer& peer) {
-        if (peer.greeting_ends <= now_) return reject(peer, SessionErrc::protocol, 0);
+        if (peer.greeting.is_over(now_, options_.greeting_max))
+            return reject(peer, SessionErrc::protocol, 0);
         const detail::Pulse::Due due = peer.check_pulse(now_, peer.greeted());
         if (due == detail::Pulse::Due::lost) peer.give_up();
         if (due == detail::Pulse::Due::ping)
@@ -459,7 +460,7 @@ private:
         if (answer.greeting == Core::Greeting::pend) {
             if (!may_pend(peer)) return;
             peer.phase = Phase::pending;
-            peer.greeting_ends = after(now_, options_.greeting_max);
+            peer.greeting.begin(now_, options_.greeting_max);
             peer.pulse.sign_of_life(now_);
             return welcome(peer, core.pend(h, record));
         }
@@ -504,7 +505,7 @@ private:
         if constexpr (std::is_same_v<Authorize, AllowAll>) {
             // Either of the two may have borrowed the id. The other one ends soon.
             const auto wait =
-                std::chrono::ceil<std::chrono::milliseconds>(elapsed(now_, other->greeting_ends));
+                std::chrono::ceil<std::chrono::milliseconds>(elapsed(now_, other->greeting.ends()));
             reject(peer, SessionErrc::overloaded, static_cast<std::uint64_t>(wait.count()));
             return false;
         } else {
@@ -515,7 +516,7 @@ private:
 
     void admit(Peer& peer) noexcept {
         peer.phase = Phase::attached;
-        peer.greeting_ends = never;
+        peer.greeting.end();
         peer.pulse.sign_of_life(now_);
         peer.link.limit_messages(~std::size_t{0});
     }
@@ -583,9 +584,9 @@ private:
     }
     // A session rejects such an id, and so it would connect again for ever.
     void check_store_id() const {
-        BELAY_PRECONDITION(!detail::is_no_id(ledger_.store_id()),
-                           "Receiver: the ledger's store_id() must not be all zeros; draw it once "
-                           "with make_id(bits), and store it with the ledger");
+        BELAY_OPTION(!detail::is_no_id(ledger_.store_id()),
+                     "Receiver: the ledger's store_id() must not be all zeros; draw it once with "
+                     "make_id(bits), and store it with the ledger");
     }
 
     /// Closes all other connections of this sender. Frames that they sent and that are not yet

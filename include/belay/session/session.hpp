@@ -42,11 +42,12 @@ struct SessionOptions {
     /// The maximum size of a payload that is accepted from the receiver: 16, the size of an ACK, to
     /// 16 MiB (session_format::payload_bytes_ceiling).
     std::uint32_t payload_bytes_max = 1U << 20U;
-    /// A token that is sent in HELLO, if the transport has not authenticated already. It has at
-    /// most 4 KiB (session_format::token_bytes_max). With a longer one, each attempt fails with
-    /// SessionErrc::token_too_long, and sends nothing.
+    /// A token that is sent in HELLO, if the transport has not authenticated already;
+    /// Session::renew_token replaces it. It has at most 4 KiB (session_format::token_bytes_max).
+    /// With a longer one, each attempt fails with SessionErrc::token_too_long, and sends nothing.
     Bytes token{};
-    /// The time within which HELLO and START must be answered.
+    /// The time within which HELLO and START must be answered. If this session's driver is late,
+    /// for example because of a slow disk, the receiver gets the time once more.
     Duration greeting_max = std::chrono::seconds{10};
     /// The time after which on_stalled is called, with unacknowledged operations and without
     /// progress. Only the time with a connection counts. After three connections that the receiver
@@ -297,6 +298,8 @@ public:
           link_{Checked::make(std::move(transport), Check{this}), std::move(policy), options_.link,
                 typename Base::Tap{this}} {
         static_assert(detail::explain_observer<Hooks, Observer>());
+        // A queue that was filled before.
+        dirty_ = journal().durable() != journal().last();
     }
     /// Does not compile: a session needs an id.
     template <class... Other>
@@ -393,10 +396,17 @@ public:
     void shut(Gate gate, Duration grace = {}) { link_.shut(gate, grace); }
     /// Opens a gate; see Supervisor::open.
     void open(Gate gate) { link_.open(gate); }
-    /// Hands new credentials to the transport; see Supervisor::credentials.
+    /// Hands new credentials to the transport; see Supervisor::credentials. A token of HELLO is
+    /// replaced by renew_token().
     template <class... A>
     void credentials(A&&... values) {
         link_.credentials(std::forward<A>(values)...);
+    }
+    /// Replaces SessionOptions::token from the next HELLO on, and then leaves blocked_auth as
+    /// credentials() does. The transport keeps its credentials.
+    void renew_token(Bytes token) {
+        sender_.renew_token(std::move(token));
+        static_cast<void>(handle().credentials());
     }
     /// Connects now; see Supervisor::reconnect_now. A blocked session checks again when it is
     /// connected, and is blocked again if the cause persists.
@@ -423,7 +433,8 @@ public:
     [[nodiscard]] std::uint64_t depth() const noexcept {
         return journal().last() - sender_.acked();
     }
-    /// Returns the commands that other threads may give. Call `send` on the home thread only.
+    /// Returns the commands that other threads may give. Call `send` and `renew_token` on the home
+    /// thread only.
     [[nodiscard]] Handle handle() const { return link_.handle(); }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
     /// Returns the queue of operations.
@@ -484,10 +495,12 @@ private:
     Verdict check_reply(const Bytes& message, const auto& say) {
         Bytes reply;
         core_.answered();
+        const bool waited = sender_.phase() == Sender::Phase::greeting;
         const std::error_code e = sender_.take(message, reply);
         const bool sent = reply.empty() || say(reply) == SendResult::sent;
         if (e) return Verdict::rejected(failure(e));
         if (!sent) return Verdict::rejected();
+        if (waited && sender_.phase() == Sender::Phase::adopting) core_.welcomed(now_);
         if (sender_.phase() != Sender::Phase::flowing) return Verdict::pending();
         core_.resumed(now_);
         return Verdict::passed();

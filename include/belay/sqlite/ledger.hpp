@@ -182,7 +182,7 @@ private:
         if (!error) error = db_.execute("PRAGMA fullfsync=ON; PRAGMA synchronous=EXTRA");
         std::int64_t tables[1] = {};
         constexpr const char* count =
-            "SELECT count(*) FROM sqlite_schema WHERE name IN ('belay_ledger', 'belay_progress')";
+            "SELECT count(*) FROM sqlite_master WHERE name IN ('belay_ledger', 'belay_progress')";
         if (!error) error = db_.ask(count, tables);
         if (!error && tables[0] == 0) error = create();
         if (!error) error = prepare();

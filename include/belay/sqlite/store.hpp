@@ -743,7 +743,8 @@ private:
 
     [[nodiscard]] bool encode(const value_type& value) {
         bytes_.clear();
-        return codec_.encode(value, bytes_) && bytes_.size() <= options_.value_bytes_max;
+        return detail::encode_value(codec_, value, bytes_) &&
+               bytes_.size() <= options_.value_bytes_max;
     }
 
     StoreOptions options_;

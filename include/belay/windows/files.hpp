@@ -342,6 +342,8 @@ struct Files {
     ///
     /// Errors: those of opening the directory; those of a flush that fails.   Blocks: on the disk.
     [[nodiscard]] std::error_code sync_directory(const std::string& path) const noexcept {
+        // "//server" is above the share "//server/share", and no directory.
+        if (path.starts_with("//") && path.find('/', 2) == path.npos) return {};
         const detail::WidePath wide{path};
         if (wide.error()) return wide.error();
         const detail::Handle handle =

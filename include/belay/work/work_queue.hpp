@@ -3,7 +3,10 @@
 /// WorkQueue: work that is leased and acknowledged item by item, over any durable log.
 #pragma once
 
+#include <array>        // std::array
 #include <concepts>     // std::same_as, std::default_initializable
+#include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint32_t, std::uint64_t
 #include <memory>       // std::make_unique, std::unique_ptr
 #include <string_view>  // std::string_view
 #include <type_traits>  // std::is_move_assignable_v
@@ -61,9 +64,15 @@ public:
         const W& queue;
 
         template <class Log>
+        [[nodiscard]] Result<bool> push(WorkItems<Log>& items, const WorkPlace& item,
+                                        DeathCause cause) {
+            return dead_letters.push(items, item, cause);
+        }
+        [[nodiscard]] bool flush() { return flush_dead_letters(dead_letters.storage_); }
+        template <class Log>
         [[nodiscard]] std::error_code make_dead(WorkItems<Log>& items, const WorkPlace& item,
-                                                DeathCause cause, bool must_note) {
-            return dead_letters.make_dead(queue, items, item, cause, must_note);
+                                                DeathCause cause, bool stored, bool must_note) {
+            return dead_letters.make_dead(queue, items, item, cause, {stored, must_note});
         }
     };
     template <class W>
@@ -75,17 +84,46 @@ public:
     [[nodiscard]] auto& observer() noexcept { return unwrap(observer_); }
 
 private:
+    struct Terms {
+        bool stored;     // the storage has the letter, durably if it can
+        bool must_note;  // in the log, at once
+    };
+
+    template <class Log>
+    [[nodiscard]] static bool is_dropped(const WorkItems<Log>& items, DeathCause cause) noexcept {
+        return cause == DeathCause::expired &&
+               items.options().expired == WorkOptions::Expired::drop;
+    }
+
+    /// Pushes the letter of an item to the storage, unless an earlier call did.
+    ///
+    /// Returns: whether the storage has it, durably after a flush.
+    /// Errors: those of the log.   Throws: std::bad_alloc; what the storage throws.
+    template <class Log>
+    [[nodiscard]] Result<bool> push(WorkItems<Log>& items, const WorkPlace& item,
+                                    DeathCause cause) {
+        if (std::same_as<DeadLetters, KeepDead> || cause == DeathCause::unreadable ||
+            is_dropped(items, cause)) {
+            return false;
+        }
+        items.slots().reserve();
+        items.reserve_for_gone();
+        WorkEntry entry;
+        if (const std::error_code error = items.read(item.position, entry)) return error;
+        WorkSlot& slot = items.slots()[items.table().slot_of(item)];
+        slot.sent = slot.sent || push_dead_letter(storage_, entry.tail);
+        return static_cast<bool>(slot.sent);
+    }
+
     /// Ends the lease of an item that is dead. If its death must be noted and noting fails, nothing
     /// changes.
     ///
-    /// Errors: those of the log.   Throws: std::bad_alloc; what the storage and the observer throw.
+    /// Errors: those of the log.   Throws: std::bad_alloc; what the observer throws.
     template <class W, class Log>
     [[nodiscard]] std::error_code make_dead(const W& queue, WorkItems<Log>& items,
-                                            const WorkPlace& item, DeathCause cause,
-                                            bool must_note) {
+                                            const WorkPlace& item, DeathCause cause, Terms terms) {
         using Hooks = WorkHooks<const W>;
-        constexpr bool body_is_wanted = !std::same_as<DeadLetters, KeepDead> ||
-                                        has_hook_of<typename Hooks::Dead, Observer> ||
+        constexpr bool body_is_wanted = has_hook_of<typename Hooks::Dead, Observer> ||
                                         has_hook_of<typename Hooks::Dropped, Observer>;
         Bytes body;
         if (cause != DeathCause::unreadable && body_is_wanted) {
@@ -98,13 +136,13 @@ private:
         items.reserve_for_gone();
         const std::uint32_t i = items.table().slot_of(item);
         const DeadWork dead{item.id, body, cause, slots[i].deliveries};
-        if (cause == DeathCause::expired && items.options().expired == WorkOptions::Expired::drop) {
+        if (is_dropped(items, cause)) {
             items.free_key(items.table().place_of(i));
             items.finish(items.table().place_of(i));
             notify<typename Hooks::Dropped>(observer_, queue, dead);
             return items.failed();
         }
-        if (cause != DeathCause::unreadable && send_dead_letter(storage_, body, slots[i].sent)) {
+        if (terms.stored) {
             // The item is finished only now, so a crash before this entry is durable leaves it in
             // both places.
             items.free_key(items.table().place_of(i));
@@ -114,7 +152,7 @@ private:
             noted.cause = static_cast<std::uint8_t>(cause);
             noted.token = 0;
             noted.unnoted = noted.ahead = noted.sent = false;
-            if (!must_note) {
+            if (!terms.must_note) {
                 items.note_soon(noted);
             } else if (const std::error_code error = items.note(noted)) {
                 return error;
@@ -185,17 +223,18 @@ public:
         items_.tidy();
         make_due_ready();
         for (;;) {
-            if (const std::error_code error = items_.failed()) return error;
-            const WorkPlace item = table().first_ready();
-            if (item.id == 0 || items_.reads().is_paused(moment.now))
-                return make_error_code(QueueErrc::queue_empty);
-            WorkEntry entry;
-            const std::error_code error = items_.read(item.position, entry);
-            if (error && !is_unreadable(item, error)) return error;
-            const DeathCause cause = error ? DeathCause::unreadable : why_dead(item, entry);
-            if (cause == DeathCause::none) return start_lease(item, entry);
-            if (const std::error_code lost = dead_letters.make_dead(items_, item, cause, false))
-                return lost;
+            Dying dying;
+            Result<Lease> next = lease_next(dead_letters, dying);
+            if (dying.count == 0) return next;
+            // One flush for all letters: one for each would block for minutes when many expire.
+            const bool stored = dead_letters.flush();
+            for (std::size_t i = 0; i < dying.count; ++i) {
+                const WorkPlace item = table().place_of(dying.slots[i]);
+                const std::error_code lost =
+                    dead_letters.make_dead(items_, item, dying.causes[i], stored, false);
+                if (lost) return lost;
+            }
+            if (next.error() != QueueErrc::queue_empty) return next;
         }
     }
 
@@ -216,8 +255,11 @@ public:
         items_.tidy();
         WorkSlot& slot = slots()[lease.slot];
         if (is_spent(slot)) {
-            return dead_letters.make_dead(items_, table().place_of(lease.slot), DeathCause::failed,
-                                          true);
+            const WorkPlace item = table().place_of(lease.slot);
+            const Result<bool> pushed = dead_letters.push(items_, item, DeathCause::failed);
+            if (!pushed) return pushed.error();
+            const bool stored = *pushed && dead_letters.flush();
+            return dead_letters.make_dead(items_, item, DeathCause::failed, stored, true);
         }
         WorkSlot noted = slot;
         if (const std::error_code error = items_.note(noted, delay)) return error;
@@ -252,6 +294,46 @@ private:
     [[nodiscard]] const WorkOptions& options() const noexcept { return items_.options(); }
     [[nodiscard]] WorkTable& table() noexcept { return items_.table(); }
     [[nodiscard]] WorkSlots& slots() noexcept { return items_.slots(); }
+
+    /// Items whose letters were pushed, and are not flushed. They are delayed until the time of
+    /// this call, so that the next one continues if this one ends early.
+    struct Dying {
+        static constexpr std::size_t max = 256;
+        std::array<std::uint32_t, max> slots;
+        std::array<DeathCause, max> causes;
+        std::size_t count = 0;
+    };
+    /// Leases the first item, unless items before it are dying.
+    ///
+    /// Errors: queue_empty, also if items are dying; those of the log.
+    template <class DeadLetters>
+    [[nodiscard]] Result<Lease> lease_next(DeadLetters& dead_letters, Dying& dying) {
+        while (dying.count != Dying::max) {
+            if (const std::error_code error = items_.failed()) return error;
+            const WorkPlace item = table().first_ready();
+            if (item.id == 0 || items_.reads().is_paused(items_.clock().now)) break;
+            WorkEntry entry;
+            const std::error_code error = items_.read(item.position, entry);
+            if (error && !is_unreadable(item, error)) return error;
+            const DeathCause cause = error ? DeathCause::unreadable : why_dead(item, entry);
+            if (cause == DeathCause::none) {
+                if (dying.count != 0) break;
+                return start_lease(item, entry);
+            }
+            const Result<bool> pushed = dead_letters.push(items_, item, cause);
+            if (!pushed) return pushed.error();
+            const WorkPlace place = table().find(item.id);
+            if (*pushed) {
+                slots().make_wait(place.slot, WorkItem::State::delayed, items_.clock().now);
+                dying.slots[dying.count] = place.slot;
+                dying.causes[dying.count++] = cause;
+            } else if (const std::error_code lost =
+                           dead_letters.make_dead(items_, place, cause, false, false)) {
+                return lost;
+            }
+        }
+        return make_error_code(QueueErrc::queue_empty);
+    }
 
     /// Makes the items available whose lease is past its deadline, or whose delay is over.
     void make_due_ready() {

@@ -121,14 +121,20 @@ private:
         Result<File> file = Files::make(fs_, path_, s.header, {}, options_.segment_bytes);
         std::error_code code = file.error();
         if (!code) code = fs_.sync_directory(path_);
-        if (!code) code = fs_.sync_directory(Files::parent_of(path_));
-        if (!code) code = s.know_file(*file);
+        if (code) return fail(code, path_of(1));
+        if (!sync_name()) return false;
+        code = s.know_file(*file);
         if (code) return fail(code, path_of(1));
         gathered.enter(s.header);
         segments_.push_back(std::move(s));
         file_.emplace(std::move(*file));
         report.created = true;
         return true;
+    }
+
+    bool sync_name() {
+        const std::error_code code = detail::sync_name(fs_, directory_);
+        return !code || fail(code, path_, 0, "the directory above it could not be synced");
     }
 
     /// A segment's file, and the content of its header.
@@ -399,10 +405,7 @@ private:
         }
         if (!unused_) return true;
         std::error_code code = fs_.sync_directory(path_);
-        if (segments_.size() == 1) {
-            if (!code) code = fs_.sync_directory(Files::parent_of(path_));
-            return !code || fail(code, path_);
-        }
+        if (segments_.size() == 1) return code ? fail(code, path_) : sync_name();
         const std::string path = path_of(segments_[segments_.size() - 2].header.index);
         Result<File> sealed = fs_.open(path, OpenMode::write);
         if (!code) code = sealed.error();

@@ -277,13 +277,6 @@ public:
             return path;
         }
     }
-    /// Returns the directory that contains another one.
-    static std::string parent_of(const std::string& path) {
-        const std::size_t end = path.find_last_not_of('/');
-        const std::size_t slash = end == std::string::npos ? end : path.rfind('/', end);
-        if (slash == std::string::npos) return ".";
-        return slash == 0 ? "/" : path.substr(0, slash);
-    }
 
     /// Creates the file of a new segment, with its header and the kept note. Its name is not
     /// durable yet.

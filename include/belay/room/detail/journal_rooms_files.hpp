@@ -371,7 +371,7 @@ public:
             ids_.push_back(std::move(*id));
         }
         std::error_code error = fs_->sync_directory(path_);
-        if (!error) error = fs_->sync_directory(parent());
+        if (!error) error = sync_name(*fs_, path_);
         return at(path_, error);
     }
     /// The ids of the snapshots that opening found.
@@ -453,13 +453,6 @@ private:
         if (!error) return {};
         return {error, std::move(path), {}};
     }
-    [[nodiscard]] std::string parent() const {
-        const std::size_t end = path_.find_last_not_of('/');
-        const std::size_t slash = path_.rfind('/', end);
-        if (slash == std::string::npos) return ".";
-        return slash == 0 ? "/" : path_.substr(0, slash);
-    }
-
     void remember_place() {
         log_path_ = file_of({});
         const Result<FileIdentity> found = fs_->identity(log_path_);

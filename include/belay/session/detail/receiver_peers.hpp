@@ -24,7 +24,7 @@ class ServedPeers;
 /// group: its turn is `owner.serve(peer, now)`.
 ///
 /// The connection ends
-/// - at `greeting_ends`, unless its owner clears that,
+/// - when its greeting is over, unless its owner ends that,
 /// - when its pulse is lost, or
 /// - when there was no space for output for as long as a peer may be silent.
 ///
@@ -47,7 +47,7 @@ struct ServedPeer : State {
     void attach(Waker waker) { link.attach(std::move(waker)); }
     [[nodiscard]] Instant deadline() const noexcept {
         if (link.ended()) return ending ? never : always;
-        return smaller(smaller(link.deadline(), greeting_ends),
+        return smaller(smaller(link.deadline(), greeting.ends()),
                        smaller(pulse.deadline(), room_ends));
     }
     void advance(Instant now) { home->serve(*this, now); }
@@ -78,7 +78,8 @@ struct ServedPeer : State {
     }
     /// Stops all time limits of the connection.
     void stop_limits() noexcept {
-        greeting_ends = room_ends = never;
+        greeting.end();
+        room_ends = never;
         pulse.rest();
     }
 
@@ -86,7 +87,7 @@ struct ServedPeer : State {
     std::uint32_t id;
     std::uint32_t place = 0;  ///< its index among its owner's peers
     bool ending = false;      ///< whether it has ended and will be removed
-    Instant greeting_ends = never;
+    GreetingLimit greeting;
     Instant room_ends = never;
     Duration patience;
     Pulse pulse;

@@ -108,6 +108,9 @@ public:
         return {};
     }
 
+    /// Replaces the token from the next hello() on.
+    void renew_token(Bytes token) noexcept { options_.token = std::move(token); }
+
     /// Takes a message; appends what must be answered to `reply`.
     /// Errors: any SessionErrc, or of the journal; then the connection must be closed after the
     /// reply.

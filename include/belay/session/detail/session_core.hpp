@@ -61,16 +61,18 @@ public:
 
     /// A HELLO was sent. A blocked session is reported again if it still is blocked.
     constexpr void greeting(Instant now) noexcept {
-        greeting_ends_ = after(now, times_.greeting_max);
+        greeting_.begin(now, times_.greeting_max);
         answered_ = false;
         reported_.blocked = Blocked::none;
     }
     /// The receiver has answered the HELLO of this connection, or has rejected it.
     constexpr void answered() noexcept { answered_ = true; }
+    /// The receiver has answered with WELCOME, and START was sent.
+    constexpr void welcomed(Instant now) noexcept { greeting_.proceed(now, times_.greeting_max); }
     /// The receiver has resumed this session.
     constexpr void resumed(Instant now) noexcept {
         answered();
-        greeting_ends_ = never;
+        greeting_.end();
         // The time without a connection does not count.
         const Duration away = elapsed(std::exchange(left_at_, never), now);
         progress_at_ = progress_at_ == always ? now : smaller(now, after(progress_at_, away));
@@ -94,19 +96,19 @@ public:
             if (fruitless_ == 0) fruitless_since_ = now;
             fruitless_ = smaller(fruitless_ + 1, fruitless_max);
         }
-        if (state != LinkState::connecting) greeting_ends_ = never;
+        if (state != LinkState::connecting) greeting_.end();
     }
 
     // ---- decisions ------------------------------------------------------------------------------
 
     [[nodiscard]] constexpr Instant deadline(const SessionFacts& facts) const noexcept {
         if (next(Notice::none, always, facts) != Notice::none) return always;
-        return smaller(smaller(greeting_ends_, pulse_.deadline()), stalled_at(facts));
+        return smaller(smaller(greeting_.ends(), pulse_.deadline()), stalled_at(facts));
     }
 
     [[nodiscard]] constexpr Due check_timers(Instant now) noexcept {
-        if (greeting_ends_ <= now) {
-            greeting_ends_ = never;
+        if (greeting_.is_over(now, times_.greeting_max)) {
+            greeting_.end();
             return Due::silent;
         }
         switch (pulse_.check(now)) {
@@ -195,7 +197,7 @@ private:
     bool answered_ = false;   // the receiver, on this connection
     unsigned fruitless_ = 0;  // connections since the last progress that were answered, and ended
     Instant fruitless_since_ = always;  // the end of the first of them
-    Instant greeting_ends_ = never;
+    GreetingLimit greeting_;
     Instant progress_at_ = always;  // the last, later by the time without a connection since then
     Instant left_at_ = always;      // when the link left the state connected; never: it is there
     std::uint64_t signs_ = 0;

@@ -204,7 +204,7 @@ public:
     [[nodiscard]] std::error_code recognise(const SqliteFormat& format, bool& is_new) {
         std::int64_t found[3] = {};
         if (const std::error_code error =
-                ask("SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
+                ask("SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master) "
                     "FROM pragma_application_id, pragma_user_version",
                     found)) {
             return error;
@@ -225,7 +225,7 @@ public:
         if (!error) error = ask("SELECT journal_mode = 'wal' FROM pragma_journal_mode", found);
         if (!error && found[0] != 1) return std::make_error_code(std::errc::not_supported);
         // The first read creates the log.
-        if (!error) error = ask("SELECT count(*) FROM sqlite_schema", found);
+        if (!error) error = ask("SELECT count(*) FROM sqlite_master", found);
         if (error) return error;
         static_cast<void>(log_.remember(path_ + "-wal"));
         return execute(flushes_each ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");

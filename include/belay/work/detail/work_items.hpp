@@ -345,8 +345,14 @@ public:
         // The log may have been full when it should give up what an earlier copy replaces.
         if (must_copy_keys()) trim();
         if (must_copy_keys()) {
-            stick(
-                keys_.copy(clock_.wall, [this](const WorkEntry& entry) { return append(entry); }));
+            // The copy lacks the keys that are free: it follows the ends of their items.
+            std::error_code error = note_gone(true);
+            if (!error) error = note_freed(true);
+            if (!error) {
+                error = keys_.copy(clock_.wall,
+                                   [this](const WorkEntry& entry) { return append(entry); });
+            }
+            stick(error);
         }
         const bool waits = copied_from_ != nothing || keys_.copy_waits();
         if (waits && positions().idle_bytes() > slack) static_cast<void>(log_.commit());
