@@ -12,11 +12,13 @@ using namespace std::chrono_literals;
 
 namespace {
 
-template <class Store>
+template <class Store, std::size_t question_bytes = 200>
 struct BytesBody {
-    Result<SyncResult<Op>> send(std::span<const Op> batch) { return rig().body(200).send(batch); }
+    Result<SyncResult<Op>> send(std::span<const Op> batch) {
+        return rig().body(question_bytes).send(batch);
+    }
     Result<part::ChangesPage<std::string>> changes(const part::StoreCursor& since) {
-        return rig().body(200).changes(since);
+        return rig().body(question_bytes).changes(since);
     }
     BytesRig<Store>& rig() { return *in; }
     std::unique_ptr<BytesRig<Store>> in = std::make_unique<BytesRig<Store>>();
@@ -42,6 +44,7 @@ struct RefusesA : Memory {
 
 TEST_CASE("check::sync_server finds no fault in a ReplicaServer", "[sync][replica_server]") {
     CHECK(fault_of_body<BytesBody<Memory>>({.histories = 10}) == "none");
+    CHECK(fault_of_body<BytesBody<Memory, 100'000>>({.histories = 3}) == "none");
     CHECK(fault_of_body<BytesBody<MapStore>>({.histories = 10}) == "none");
 }
 
