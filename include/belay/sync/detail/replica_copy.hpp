@@ -16,7 +16,6 @@
 #include <utility>        // std::move
 #include <vector>         // std::vector
 
-#include <belay/core/failure.hpp>
 #include <belay/sync/changes.hpp>
 #include <belay/sync/detail/replica_edits.hpp>
 #include <belay/sync/detail/sync_bytes.hpp>
@@ -26,10 +25,6 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Returns whether the value of an element cannot be read, as with the codec of another program.
-[[nodiscard]] inline bool is_unreadable(const std::error_code& error) noexcept {
-    return cause_of(error) == Cause::corrupt;
-}
 /// Reads the value of a version in a local store. If it cannot be read, the version has the error.
 ///
 /// Errors: the store's other ones.
