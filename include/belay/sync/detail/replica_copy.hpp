@@ -135,9 +135,11 @@ public:
         return {};
     }
     /// `after` is the number of the cursor of the page's question; 0 in a copy. `lost` has the
-    /// versions here that are later than those of the page, without values.
+    /// versions here that are later than those of the page, without values. Adds the changes whose
+    /// values the store rejects to `rejected`, without values; their elements stay as they are.
     [[nodiscard]] std::error_code apply(const Page& page, Of of, std::uint64_t after,
-                                        const std::vector<Change>& lost) {
+                                        const std::vector<Change>& lost,
+                                        std::vector<Change>& rejected) {
         return in_transaction([&]() -> std::error_code {
             Result<Notes> notes = read_notes();
             if (!notes) return notes.error();
@@ -147,25 +149,30 @@ public:
                 notes->cursor.seen = seen;
                 notes->cursor.epoch = page.next.epoch;
             }
-            for (const Change& change : page.changes) {
-                if (!change.error) continue;
+            const auto note_unreadable = [&](const Change& change) {
                 // In a copy, the number there may be of another history.
                 if (is_copy(of) || !notes->unreadable_after) notes->unreadable_after = after;
-                if (const auto error = note(&Stamps::unreadable, change.id, change.stamp)) {
-                    return error;
-                }
+                return note(&Stamps::unreadable, change.id, change.stamp);
+            };
+            for (const Change& change : page.changes) {
+                if (!change.error) continue;
+                if (const auto error = note_unreadable(change)) return error;
             }
             if (const auto error = write(*notes)) return error;
             for (const Change& one : lost) {
                 if (const auto error = note_lost(one)) return error;
             }
+            const auto take = [&](const Change& change) {
+                const std::error_code error = put(change);
+                if (!change.value || error != SyncErrc::bad_operation) return error;
+                rejected.push_back({change.id, change.stamp, std::nullopt, error});
+                return note_unreadable(change);
+            };
             const std::error_code error = for_each_new(
-                page, of, [&](const Change& change) { return put(change); },
-                [&](const Change& change) { return note_removal(change); });
+                page, of, take, [&](const Change& change) { return note_removal(change); });
             if (error) return error;
-            if (of != Of::changes) return {};
-            notes->take_place(page.next);
-            return write(*notes);
+            if (of == Of::changes) notes->take_place(page.next);
+            return of == Of::changes || !rejected.empty() ? write(*notes) : std::error_code{};
         });
     }
     /// Returns the number of the cursor before the first version that could not be read; nothing if

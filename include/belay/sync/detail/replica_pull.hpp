@@ -4,8 +4,8 @@
 /// they replace.
 #pragma once
 
-#include <algorithm>      // std::any_of
-#include <cstddef>        // std::size_t
+#include <algorithm>      // std::any_of, std::remove_if
+#include <cstddef>        // std::ptrdiff_t, std::size_t
 #include <cstdint>        // std::uint64_t
 #include <functional>     // std::less
 #include <map>            // std::map, std::multimap
@@ -125,7 +125,9 @@ public:
                     continue;
                 }
                 // A merged version would have another stamp, so this one is the edit.
-                if (const std::error_code error = copy_.put(mine())) return error;
+                const std::error_code error = copy_.put(mine());
+                if (error == SyncErrc::bad_operation) continue;
+                if (error) return error;
                 unreadable.erase(bad);
                 continue;
             }
@@ -260,9 +262,22 @@ private:
             return {};
         }
         lost_.clear();
+        const auto before = static_cast<std::ptrdiff_t>(report.replaced.size());
         if (const auto error = prepare(page, report)) return error;
-        const std::error_code error =
-            copy_.apply(page, of_, page.begins_copy ? 0 : position_.cursor.changes, lost_);
+        std::vector<Change> rejected;
+        std::error_code error = copy_.apply(
+            page, of_, page.begins_copy ? 0 : position_.cursor.changes, lost_, rejected);
+        for (const Change& one : rejected) {
+            if (error) break;
+            // It has replaced nothing here.
+            const auto is_one = [&](const Change& mine) { return mine.id == one.id; };
+            auto& list = report.replaced;
+            list.erase(std::remove_if(list.begin() + before, list.end(),
+                                      [&](const auto& entry) { return is_one(entry.mine); }),
+                       list.end());
+            std::erase_if(lost_, is_one);
+            error = note_unreadable(one, page);
+        }
         if (of_ == Of::other_copy) {
             // A version that is still here is counted when the page comes again.
             for (const Change& one : lost_) {
@@ -382,17 +397,20 @@ private:
             changes.erase(change.id);
             if (!change.error) continue;
             context_.clock.saw(change.stamp);
-            context_.unreadable.any = true;
-            if (of_ != Of::other_copy) {
-                // An edit of this replica that the server cannot write is here.
-                const Result<bool> is_here = has_live(change);
-                if (!is_here) return is_here.error();
-                if (*is_here) continue;
-            }
-            changes.emplace(change.id, change);
-            if (!unreadable_after_) {
-                unreadable_after_ = page.begins_copy ? 0 : position_.cursor.changes;
-            }
+            if (const std::error_code error = note_unreadable(change, page)) return error;
+        }
+        return {};
+    }
+    [[nodiscard]] std::error_code note_unreadable(const Change& change, const Page& page) {
+        context_.unreadable.any = true;
+        if (of_ != Of::other_copy) {
+            // An edit of this replica that the server cannot write is here.
+            const Result<bool> is_here = has_live(change);
+            if (!is_here || *is_here) return is_here ? std::error_code{} : is_here.error();
+        }
+        context_.unreadable.changes.emplace(change.id, change);
+        if (!unreadable_after_) {
+            unreadable_after_ = page.begins_copy ? 0 : position_.cursor.changes;
         }
         return {};
     }
