@@ -382,6 +382,7 @@ public:
         void exchange() noexcept {
             report.replaced.swap(kept.replaced);
             report.overwrote.swap(kept.overwrote);
+            report.kept.swap(kept.kept);
             report.rebased.swap(kept.rebased);
             report.restored.swap(kept.restored);
             report.lost.swap(kept.lost);
