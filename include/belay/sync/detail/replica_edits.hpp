@@ -434,8 +434,7 @@ public:
             edit.state = edit.recorded = record->state;
             if (!readable) edit.state = EditState::unreadable;
             if (readable && edit.is_unreadable()) edit.state = EditState::waiting;
-            edit.why = record->error != 0 ? make_error_code(static_cast<SyncErrc>(record->error))
-                                          : std::error_code{};
+            edit.why = record->error;
         }
         forget_decided();
         for (const auto& [element, last] : last_of_) order_by_stamps(last);
