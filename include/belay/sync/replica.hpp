@@ -410,7 +410,8 @@ private:
         for (const auto& [seq, edit] : edits_.all()) {
             const bool is_decided = edit.state == detail::EditState::dropped && edit.hidden;
             if (!is_decided || edit.operation.kind() == OperationKind::interaction) continue;
-            const auto there = store().find({options_.session, edit.operation.element()});
+            const auto there =
+                detail::find_local(store(), {options_.session, edit.operation.element()});
             if (!there) return there.error();
             if (!(there->stamp < edit.operation.stamp)) continue;
             if (const std::error_code error = copy().note_given_up(edits_, edit)) return error;
@@ -440,7 +441,7 @@ private:
             }
         } else {
             const part::ElementKey key{options_.session, element};
-            const auto found = store().find(key);
+            const auto found = detail::find_local(store(), key);
             if (!found) return found.error();
             const auto there = copy().version_there(element, *found);
             if (!there) return there.error();

@@ -25,6 +25,13 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// Returns the state of an element in a local store. One that is damaged counts as absent, and is
+/// replaced by the next change.
+template <class Store>
+[[nodiscard]] Result<part::ElementState> find_local(Store& store, const part::ElementKey& key) {
+    const Result<part::ElementState> found = store.find(key);
+    return found || !is_unreadable(found.error()) ? found : part::ElementState{};
+}
 /// Reads the value of a version in a local store. If it cannot be read, the version has the error.
 ///
 /// Errors: the store's other ones.
@@ -192,7 +199,7 @@ public:
     }
     /// Returns the server's version of an element, which an edit names.
     [[nodiscard]] Result<Stamp> version_of(std::string_view element) {
-        const Result<part::ElementState> found = store_.find({session_, element});
+        const Result<part::ElementState> found = find_local(store_, {session_, element});
         return found ? version_there(element, *found) : found.error();
     }
     /// Returns the stamp of the latest version of an element that this replica knows. It may be one
@@ -309,7 +316,7 @@ private:
     /// earlier removal may come after it if the server has forgotten or lost it. The store keeps
     /// the later one: an edit that has not seen it may undo it, and its author is to report that.
     [[nodiscard]] Result<bool> has_version(const Change& change) {
-        const Result<part::ElementState> found = store_.find({session_, change.id});
+        const Result<part::ElementState> found = find_local(store_, {session_, change.id});
         if (!found) return found.error();
         const auto there = change.value ? part::Presence::live : part::Presence::removed;
         if (found->presence != there) return false;
@@ -333,7 +340,7 @@ private:
     }
     /// Notes a removal of the server that is earlier than the one here, or the one here again.
     [[nodiscard]] std::error_code note_removal(const Change& there) {
-        const Result<part::ElementState> here = store_.find({session_, there.id});
+        const Result<part::ElementState> here = find_local(store_, {session_, there.id});
         if (!here) return here.error();
         if (here->presence != part::Presence::removed || here->stamp < there.stamp) return {};
         const Result<Stamp> before = version_there(there.id, *here);

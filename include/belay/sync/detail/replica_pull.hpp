@@ -132,7 +132,7 @@ public:
                 continue;
             }
             const part::ElementKey key{context_.options.session, operation.element()};
-            const auto local = store_.find(key);
+            const auto local = find_local(store_, key);
             if (!local) return local.error();
             if (is_removal && local->presence != part::Presence::live &&
                 (local->stamp.origin == no_id || local->stamp < operation.stamp)) {
@@ -288,12 +288,13 @@ private:
     }
     /// Returns whether a store without transactions has the change that replaces a version.
     [[nodiscard]] bool is_replaced(const Change& version) {
-        const auto here = store_.find({context_.options.session, version.id});
+        const auto here = find_local(store_, {context_.options.session, version.id});
         return here && here->stamp != version.stamp;
     }
     /// Returns whether the store has the version of a change, whose stamp names one version only.
     [[nodiscard]] Result<bool> has_live(const Change& change) {
-        const Result<part::ElementState> found = store_.find({context_.options.session, change.id});
+        const Result<part::ElementState> found =
+            find_local(store_, {context_.options.session, change.id});
         if (!found) return found.error();
         return found->presence == part::Presence::live && found->stamp == change.stamp;
     }
@@ -361,7 +362,7 @@ private:
         std::vector<Stamp> stamps;
         for (const Change& one : gone) stamps.push_back(one.stamp);
         for (const auto& [id, there] : context_.unreadable.changes) {
-            const auto here = store_.find({context_.options.session, id});
+            const auto here = find_local(store_, {context_.options.session, id});
             if (!here) return here.error();
             if (there.stamp < here->stamp) stamps.push_back(here->stamp);
         }
@@ -431,7 +432,7 @@ private:
     [[nodiscard]] std::error_code restore(std::span<const Change> changes) {
         for (const Change& there : changes) {
             const part::ElementKey key{context_.options.session, there.id};
-            const auto here = store_.find(key);
+            const auto here = find_local(store_, key);
             if (!here) return here.error();
             const bool differs = here->presence == part::Presence::live || !there.is_removal();
             // An edit that waits follows the version here, and is sent anyway.
@@ -470,7 +471,7 @@ private:
     template <class Report>
     [[nodiscard]] std::error_code note_skipped(const Change& removal, Report& report) {
         if (!waits(removal)) return {};
-        const auto here = store_.find({context_.options.session, removal.id});
+        const auto here = find_local(store_, {context_.options.session, removal.id});
         if (!here) return here.error();
         const Result<Stamp> before = copy_.version_there(removal.id, *here);
         if (!before) return before.error();
@@ -491,7 +492,7 @@ private:
         context_.clock.saw(change.stamp);
         part::ElementState local;
         if (of_ != Of::first_copy) {
-            const auto found = store_.find({context_.options.session, change.id});
+            const auto found = find_local(store_, {context_.options.session, change.id});
             if (!found) return found.error();
             local = *found;
             if (change.stamp < local.stamp) lost_.push_back({change.id, local.stamp, std::nullopt});
@@ -538,7 +539,7 @@ private:
         for (const Change& mine : unread) {
             if (listed.count({mine.id, version_of(mine)}) != 0) continue;
             const part::ElementKey key{context_.options.session, mine.id};
-            const auto local = store_.find(key);
+            const auto local = find_local(store_, key);
             if (!local) return local.error();
             Change now{mine.id, local->stamp, std::nullopt};
             if (const auto error = read_value(store_, context_.options.session, now)) return error;
