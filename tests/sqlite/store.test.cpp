@@ -315,7 +315,7 @@ TEST_CASE("sqlite::Store undoes the beginning of an epoch with its change", "[sq
     CHECK_FALSE(store.changes_since("s", cursor, 1)->begins_copy);
 }
 
-TEST_CASE("sqlite::Store::changes_since and for_each list all elements beside a damaged one",
+TEST_CASE("sqlite::Store::changes_since and for_each list all elements except a damaged one",
           "[sqlite][store]") {
     const TemporaryDirectory dir;
     {

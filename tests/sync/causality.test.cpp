@@ -278,8 +278,9 @@ TEST_CASE("Causality: an operation that is sent again is applied if what it repl
     CHECK(processor.process_batch("s", Ops{edit}).failed_operations.at(0).kept);
 }
 
-TEST_CASE("Causality: an edit replaces a value that the store cannot read, whatever its author saw",
-          "[sync][causality][regression]") {
+TEST_CASE(
+    "Causality: an edit replaces a value that the store cannot read and its author did not see",
+    "[sync][causality][regression]") {
     struct UnreadableValues : Memory {
         Result<std::optional<std::string>> read(const part::ElementKey& key) {
             if (error) return error;

@@ -687,8 +687,8 @@ public:
     /// Returns the changes of a session after a cursor; see StoreLike.
     ///
     /// Pre: most > 0.
-    /// Errors: those of SQLite. A damaged element, or one whose value the codec rejects, fails alone,
-    ///         with corrupt. A damaged one has no stamp.
+    /// Errors: those of SQLite. A damaged element, or one whose value the codec rejects, fails
+    ///         alone, with corrupt. A damaged one has no stamp.
     /// Complexity: linear in the page. It reads no element if nothing has changed.
     [[nodiscard]] Result<part::ChangesPage<value_type>> changes_since(
         std::string_view session, const part::StoreCursor& since, std::size_t most) {
