@@ -206,6 +206,39 @@ TEST_CASE("mcp::Remote works with a client that answers inside the request",
     CHECK(question.take()->error() == HttpErrc::bad_url);
 }
 
+TEST_CASE("mcp::Remote fetches no scene if is_missing recognizes an error of JSON-RPC or the tool",
+          "[mcp][client][unit][regression]") {
+    const bool of_tool = GENERATE(false, true);
+    const bool recognized = GENERATE(false, true);
+    mcp::Options options;
+    options.is_missing = [recognized](const mcp::Error&) noexcept { return recognized; };
+    Rig rig{std::move(options)};
+    driver::Question<Result<std::optional<Scene<json>>, Failure>> question;
+    rig.remote->fetch("nobody", question.ask());
+    rig.turn();
+    for (std::size_t i = 0; i < rig.calls.all.size(); ++i) {
+        RequestLog::One& one = *rig.calls.all[i];
+        const json message = json::parse(one.request.body);
+        HttpResponse response = served(one.request);
+        if (message.at("method") == "tools/call") {
+            const json text = json::array({{{"type", "text"}, {"text", "no scene"}}});
+            json body{{"jsonrpc", "2.0"}, {"id", id_in(one.request)}};
+            if (of_tool) {
+                body["result"] = {{"isError", true}, {"content", text}};
+            } else {
+                body["error"] = {{"code", -32002}, {"message", "no scene"}};
+            }
+            response.body = body.dump();
+        }
+        deliver(one, std::move(response));
+        rig.turn();
+    }
+    REQUIRE(question.answered());
+    const auto scene = question.take();
+    REQUIRE(scene->has_value() == recognized);
+    if (recognized) CHECK_FALSE(**scene);
+}
+
 TEST_CASE("mcp::Remote fails its calls when the client ends, or has no memory",
           "[mcp][client][unit]") {
     Rig rig;

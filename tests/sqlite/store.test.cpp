@@ -315,15 +315,28 @@ TEST_CASE("sqlite::Store undoes the beginning of an epoch with its change", "[sq
     CHECK_FALSE(store.changes_since("s", cursor, 1)->begins_copy);
 }
 
-TEST_CASE("sqlite::Store::changes_since reports a damaged element", "[sqlite][store]") {
+TEST_CASE("sqlite::Store::changes_since and for_each list all elements except a damaged one",
+          "[sqlite][store]") {
     const TemporaryDirectory dir;
     {
         TextStore store = store_in(dir / "s");
-        REQUIRE_FALSE(store.add({"s", "a"}, "1", {stamp(1), fresh_id(), 1}));
+        for (const char* const id : {"a", "b", "c"}) {
+            REQUIRE_FALSE(store.add({"s", id}, "1", {stamp(1), fresh_id(), 1}));
+        }
     }
-    run_sql(dir / "s", "UPDATE element SET wall=2");
+    run_sql(dir / "s", "UPDATE element SET wall=9223372036854775807 WHERE id=x'62'");
     TextStore store = store_in(dir / "s");
-    CHECK(store.changes_since("s", {}, 10).error() == QueueErrc::corrupt);
+    const auto page = store.changes_since("s", {}, 10);
+    REQUIRE(page);
+    REQUIRE(page->changes.size() == 3);
+    CHECK(page->changes[1] ==
+          part::ElementChange<std::string>{"b", Stamp{}, std::nullopt, QueueErrc::corrupt});
+    CHECK(page->changes[2].value == "1");
+    CHECK_FALSE(page->more);
+    std::string ids;
+    CHECK(store.for_each("s", [&](std::string_view id, auto&&...) { ids += id; }) ==
+          QueueErrc::corrupt);
+    CHECK(ids == "ac");
 }
 
 TEST_CASE("sqlite::Store::changes_since lists a value that its codec rejects alone, with an error",

@@ -278,6 +278,44 @@ TEST_CASE("Causality: an operation that is sent again is applied if what it repl
     CHECK(processor.process_batch("s", Ops{edit}).failed_operations.at(0).kept);
 }
 
+TEST_CASE(
+    "Causality: an edit replaces a value that the store cannot read and its author did not see",
+    "[sync][causality][regression]") {
+    struct UnreadableValues : Memory {
+        Result<std::optional<std::string>> read(const part::ElementKey& key) {
+            if (error) return error;
+            return Memory::read(key);
+        }
+        std::error_code error{};
+    };
+    struct Notes {
+        std::vector<std::error_code> all{};
+        void on_operation(const OperationReport<Op>& report) { all.push_back(report.error); }
+    };
+    const auto check = [](auto strategy, const Op& edit, const char* then) {
+        UnreadableValues store;
+        Notes notes;
+        SyncProcessor processor{std::ref(store), strategy, SyncOptions{}, std::ref(notes),
+                                ManualWallTime{}};
+        REQUIRE(processor.process_batch("s", Ops{add("e", "v0", stamp(5, 5))}).success);
+        store.error = SyncErrc::store_busy;
+        CHECK(processor.process_batch("s", Ops{edit}).failed_operations.at(0).retryable);
+        store.error = QueueErrc::corrupt;
+        const SyncResult result = processor.process_batch("s", Ops{edit});
+        CHECK(sums(result, 1) == "1 0 0");
+        CHECK(result.overwrote.empty());
+        CHECK(notes.all.back() == QueueErrc::corrupt);
+        store.error = {};
+        CHECK(store.read({"s", "e"})->value_or("(removed)") == then);
+    };
+    for (const Stamp& saw : {stamp(4, 4), Stamp{}}) {
+        check(LastWriteWins{}, seen(update("e", "A", stamp(12, 1)), saw), "A");
+        check(RemoteWins{}, seen(update("e", "A", stamp(2, 1)), saw), "A");
+        check(Join{}, seen(update("e", "A", stamp(12, 1)), saw), "A");
+        check(Join{}, seen(removal("e", stamp(12, 1)), saw), "(removed)");
+    }
+}
+
 TEST_CASE("Causality: what an operation saw is part of its contents", "[sync][causality]") {
     Memory store;
     auto processor = processor_of(store, LastWriteWins{});

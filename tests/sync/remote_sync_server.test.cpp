@@ -3,6 +3,9 @@
 // at the limits, lost answers, and edits that the server rejects.
 #include <belay/sync/remote_sync_server.hpp>
 
+#include <set>
+#include <string>
+
 #include "support/catch.hpp"
 #include "support/sync/replica_server_rig.hpp"
 
@@ -119,6 +122,30 @@ TEST_CASE("an interaction that the server did not take holds no edit back in a l
     CHECK(kept.kept[0].error == SyncErrc::store_full);
     CHECK(kept.synced == 1);
     CHECK(rig.store.read({"s", "a"})->value_or("") == "1");
+}
+
+TEST_CASE(
+    "an edit that waits for one of its element is in the result once, in any number of answers",
+    "[sync][remote_sync_server][regression]") {
+    BytesRig<FullStore> rig;
+    auto server = rig.body();
+    rig.store.takes_edits = false;
+    // The server decides at most 64 operations of a request if one of them must wait.
+    std::vector<Op> batch;
+    for (int i = 0; i < 200; ++i) batch.push_back(add(std::to_string(i), "v", stamp(5)));
+    batch.push_back(update("0", "w", stamp(6)));
+    const auto result = server.send(batch);
+    REQUIRE(result);
+    CHECK(rig.questions == 4);
+    std::set<Id> failed;
+    std::set<Id> held_back;
+    for (const auto& one : result->failed_operations) {
+        failed.insert(one.operation.id);
+        if (one.error == SyncErrc::held_back) held_back.insert(one.operation.id);
+    }
+    CHECK(failed.size() == batch.size());
+    CHECK(result->failed_count == batch.size());
+    CHECK(held_back == std::set{batch.back().id});
 }
 
 TEST_CASE("the answer to an earlier question is not taken for that to another one",

@@ -145,6 +145,50 @@ TEST_CASE("Replica lists a rebased element again after its report was not read",
     CHECK(phone.replica->sync(rig.server).rebased.empty());
 }
 
+TEST_CASE("Replica lists a kept edit again after its report was not read, if it is still kept",
+          "[sync][replica][regression]") {
+    const bool is_rejected = GENERATE(false, true);
+    ReportRig<> rig;
+    Device<> device{1, {&rig.time}};
+    struct Rejecting {
+        Result<SyncResult<Op>> send(std::span<const Op> batch) {
+            SyncResult<Op> result;
+            for (const Op& one : batch) {
+                if (error) result.failed_operations.push_back({one, error, retryable, {}, true});
+            }
+            result.failed_count = result.failed_operations.size();
+            result.synced_count = batch.size() - result.failed_count;
+            return result;
+        }
+        Result<part::ChangesPage<std::string>> changes(const part::StoreCursor&) {
+            return part::ChangesPage<std::string>{};
+        }
+        std::error_code error{};
+        bool retryable = false;
+    } server;
+    server.error = is_rejected ? SyncErrc::bad_operation : SyncErrc::pending_full;
+    server.retryable = !is_rejected;
+    const auto fail = [](const auto& report) {
+        CHECK(report.kept.size() == 1);
+        throw 1;
+    };
+    REQUIRE(device.replica->edit(AddElement<std::string>{"a", "1"}));
+    for (int i = 0; i < 2; ++i) CHECK_THROWS(device.replica->sync(server, fail));
+    const auto report = device.replica->sync(server);
+    REQUIRE(report.kept.size() == 1);
+    CHECK(report.kept[0].error == server.error);
+    CHECK(device.replica->sync(server).kept.empty());
+
+    REQUIRE(device.replica->edit(AddElement<std::string>{"b", "1"}));
+    CHECK_THROWS(device.replica->sync(server, fail));
+    for (const auto& one : device.replica->kept()) {
+        if (is_rejected) REQUIRE_FALSE(device.replica->drop(one.operation.id));
+    }
+    server.error = {};
+    CHECK(device.replica->sync(server).kept.empty());
+    CHECK(device.replica->waiting() == 0);
+}
+
 TEST_CASE("Replica gives no edit the stamp of its version that a restored store has lost",
           "[sync][replica][regression]") {
     // The edit of another device may name the lost version, and would replace the new one unseen.

@@ -52,6 +52,16 @@ struct UnwritingServer {
     std::function<void()> after_batch{};
 };
 
+/// A local store with a limit.
+struct ShortStore : MapStore {
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
+        if (value.size() > longest) return SyncErrc::bad_operation;
+        return MapStore::add(key, value, mark);
+    }
+    std::size_t longest = 10;
+};
+
 /// The codec of a later program, which reads all values.
 struct LaterTextCodec {
     bool encode(const std::string& text, Bytes& into) const {
@@ -177,6 +187,65 @@ TEST_CASE("an edit replaces the unreadable value of an element in the same sync"
     CHECK(report.unreadable.empty());
     CHECK(report.replaced.empty());
     CHECK(phone.view()["a"] == "2");
+}
+
+TEST_CASE("a value that the local store does not take fails alone, and the next edit replaces it",
+          "[sync][replica][regression]") {
+    UnreadableRig rig;
+    auto server = rig.body();
+    Device<ShortStore> phone{1, {&rig.time}};
+    Device<ShortStore> tablet{2, {&rig.time}};
+    REQUIRE(phone.replica->edit(PutText{"a", "1"}));
+    static_cast<void>(synced(*phone.replica, server));
+    rig.write("a", std::string(20, 'x'));
+    rig.write("b", "2");
+    REQUIRE(phone.replica->edit(PutText{"c", "3"}));
+    for (Device<ShortStore>* const device : {&phone, &tablet}) {
+        const auto report = synced(*device->replica, server);
+        REQUIRE(report.unreadable.size() == 1);
+        CHECK(report.unreadable[0].id == "a");
+        CHECK(report.unreadable[0].error == SyncErrc::bad_operation);
+        CHECK(report.replaced.empty());
+        CHECK(device->view()["b"] == "2");
+        CHECK(device->view()["c"] == "3");
+        CHECK(synced(*device->replica, server).unreadable.empty());
+    }
+    CHECK(phone.view()["a"] == "1");
+    CHECK(tablet.view().count("a") == 0);
+    // The next run of the program may have a larger limit.
+    REQUIRE(tablet.start());
+    CHECK(synced(*tablet.replica, server).unreadable.size() == 1);
+    REQUIRE(phone.start());
+    phone.store.longest = 50;
+    const auto later = synced(*phone.replica, server);
+    CHECK(later.unreadable.empty());
+    REQUIRE(later.replaced.size() == 1);
+    CHECK(later.replaced[0].mine.value == "1");
+    CHECK(phone.view()["a"].size() == 20);
+
+    REQUIRE(tablet.replica->edit(PutText{"a", "4"}));
+    const auto mended = synced(*tablet.replica, server);
+    CHECK(mended.synced == 1);
+    CHECK(mended.overwrote.size() == 1);  // this device had no version
+    CHECK(mended.unreadable.empty());
+    static_cast<void>(synced(*phone.replica, server));
+    CHECK(phone.view()["a"] == "4");
+    CHECK(tablet.view()["a"] == "4");
+}
+
+TEST_CASE("Replica syncs its own edit that its local store does not take",
+          "[sync][replica][regression]") {
+    UnreadableRig rig;
+    auto server = rig.body();
+    Device<ShortStore> phone{1, {&rig.time}};
+    REQUIRE(phone.replica->edit(PutText{"a", std::string(20, 'x')}));
+    REQUIRE(phone.replica->edit(PutText{"b", "2"}));
+    const auto report = synced(*phone.replica, server);
+    CHECK(report.synced == 2);
+    CHECK(report.unreadable.size() == 1);
+    CHECK(phone.replica->waiting() == 0);
+    CHECK(phone.view() == ReplicaView{{"b", "2"}});
+    CHECK(rig.store.read({"s", "a"})->value_or("").size() == 20);
 }
 
 TEST_CASE("Replica reports its edit in whose place another author put an unreadable value",

@@ -337,16 +337,15 @@ private:
         } catch (const detail::Json::exception&) {
             return rejection(SyncErrc::bad_operation);
         }
-        std::size_t most = std::max<std::size_t>(options_.page_elements, 1);
         for (;;) {
+            const std::size_t most =
+                size_.elements(std::max<std::size_t>(options_.page_elements, 1));
             detail::ProcessorServer<Processor> store{*processor_, session, most};
             const auto page = store.changes(since);
             if (!page) return rejection(page.error());
             Answer made{detail::text_of_page(*page), false};
-            // A store without a list of changes ignores `most`, and returns everything.
-            const bool can_shrink = page->changes.size() > 1 && page->changes.size() <= most;
-            if (made.text.size() <= options_.answer_bytes || !can_shrink) return made;
-            most = page->changes.size() / 2;
+            const std::size_t count = page->changes.size();
+            if (!size_.shrinks(count, made.text.size(), options_.answer_bytes)) return made;
         }
     }
     [[nodiscard]] Answer apply(const std::string& session, const detail::Json& operations) {
@@ -400,6 +399,7 @@ private:
 
     Processor* processor_;
     ReplicaServerOptions options_;
+    detail::PageSize size_{};
 };
 
 }  // namespace part

@@ -186,8 +186,8 @@ struct Options {
     /// time. Its form is `bool(const Error&) noexcept`. It receives the text of the server. Without
     /// this function, no such error counts as retryable.
     detail::McpErrorPredicate is_retryable{};
-    /// A function, of the same form, that returns whether a failure of the fetch tool means that
-    /// there is no such session. Without it only the result `null` means that. A bridge does not
+    /// A function, of the same form, that returns whether such an error of a fetch means that there
+    /// is no such session. Without it only the result `null` means that. A bridge does not
     /// push a scene if it could not fetch the remote one first.
     detail::McpErrorPredicate is_missing{};
 

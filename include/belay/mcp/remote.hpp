@@ -402,7 +402,8 @@ private:
             auto& fetched =
                 std::get<Completion<Result<std::optional<Scene<Content>>, Failure>>>(asked);
             if (!done.error) return fetched(scene_of(done.result));
-            const bool failed = done.error->failure.error() == Errc::tool_failed;
+            const std::error_code why = done.error->failure.error();
+            const bool failed = why == Errc::tool_failed || why == Errc::rpc_error;
             if (failed && options.is_missing(*done.error)) {
                 return fetched(std::optional<Scene<Content>>{});
             }

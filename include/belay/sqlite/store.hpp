@@ -122,7 +122,7 @@ public:
         if (value != nullptr) *value = found_.value;
         return found_.state;
     }
-    /// Calls `visit(id, stamp, bytes)` for each live element.
+    /// Calls `visit(id, stamp, bytes)` for each live element, except damaged ones.
     template <class Visit>
     [[nodiscard]] std::error_code for_each(std::string_view session, Visit visit) {
         std::error_code damaged;
@@ -130,15 +130,15 @@ public:
             const std::string_view id = as_text(run.bytes(5));
             BytesView bytes;
             const Result<part::ElementState> found = read_row(run, {session, id}, bytes);
-            if (!found) return damaged = found.error();
-            if (found->presence == part::Presence::live) visit(id, found->stamp, bytes);
+            if (!found) damaged = found.error();
+            if (found && found->presence == part::Presence::live) visit(id, found->stamp, bytes);
             return std::error_code{};
         };
         const std::error_code error = db_.each_row(list_, take, as_bytes(session));
-        return damaged || !error ? error : read_failed(error);
+        return error ? read_failed(error) : damaged;
     }
-    /// Fills a page of changes; see StoreLike. Calls `take(id, stamp, bytes)`, which returns a
-    /// std::error_code, for each change; a removal has no bytes.
+    /// Fills a page of changes; see StoreLike. Calls `take(id, stamp, bytes)` for each change; a
+    /// removal has no bytes. A damaged element has an error in place of its stamp.
     template <class Page, class Take>
     [[nodiscard]] std::error_code changes_since(std::string_view session,
                                                 const part::StoreCursor& since, std::size_t most,
@@ -163,12 +163,9 @@ public:
             const std::string_view id = as_text(run.bytes(5));
             BytesView bytes;
             const Result<part::ElementState> found = read_row(run, {session, id}, bytes);
-            if (!found) return found.error();
-            const bool live = found->presence == part::Presence::live;
-            if (const std::error_code error =
-                    take(id, found->stamp, live ? std::optional{bytes} : std::nullopt)) {
-                return error;
-            }
+            const bool live = found && found->presence == part::Presence::live;
+            take(id, found ? Result<Stamp>{found->stamp} : found.error(),
+                 live ? std::optional{bytes} : std::nullopt);
             page.next.changes = change;
         }
         if (answer != SQLITE_DONE && answer != SQLITE_ROW) return read_failed(db_.code_of(answer));
@@ -690,20 +687,24 @@ public:
     /// Returns the changes of a session after a cursor; see StoreLike.
     ///
     /// Pre: most > 0.
-    /// Errors: as of read. A value that the codec rejects fails alone, with corrupt.
+    /// Errors: those of SQLite. A damaged element, or one whose value the codec rejects, fails
+    ///         alone, with corrupt. A damaged one has no stamp.
     /// Complexity: linear in the page. It reads no element if nothing has changed.
     [[nodiscard]] Result<part::ChangesPage<value_type>> changes_since(
         std::string_view session, const part::StoreCursor& since, std::size_t most) {
         BELAY_PRECONDITION(most > 0, "sqlite::Store::changes_since: most must be above 0");
         part::ChangesPage<value_type> page;
-        const auto take = [&](std::string_view id, const Stamp& stamp,
-                              const std::optional<BytesView>& bytes) -> std::error_code {
+        const auto take = [&](std::string_view id, const Result<Stamp>& stamp,
+                              const std::optional<BytesView>& bytes) {
             auto& change = page.changes.emplace_back();
             change.id = id;
-            change.stamp = stamp;
+            if (!stamp) {
+                change.error = stamp.error();
+                return;
+            }
+            change.stamp = *stamp;
             if (bytes) change.value = detail::decode_value(codec_, *bytes);
             if (bytes && !change.value) change.error = QueueErrc::corrupt;
-            return {};
         };
         if (const auto error = tables_.changes_since(session, since, most, page, take))
             return error;
@@ -720,8 +721,8 @@ public:
     ///
     /// `visit` must not use the store.
     ///
-    /// Errors: as of read. If only values cannot be decoded, all others were visited; otherwise not
-    ///         all elements were.   Throws: what `visit` throws.
+    /// Errors: as of read. After corrupt, all elements were visited that can be read; otherwise not
+    ///         all were.   Throws: what `visit` throws.
     template <class Visit>
     [[nodiscard]] std::error_code for_each(std::string_view session, Visit&& visit) {
         std::error_code undecoded;

@@ -86,7 +86,8 @@ public:
         Waiting waiting;
         for (std::size_t next = 0; next < batch.size();) {
             std::vector<std::size_t> sent;
-            Bytes question = ask(batch, next, sent, waiting, made);
+            std::vector<std::size_t> unsent;  // the last failures of `made`
+            Bytes question = ask(batch, next, sent, unsent, waiting, made);
             if (sent.empty()) continue;
             auto outcomes = exchange(std::move(question), sent.size());
             if (!outcomes) {
@@ -98,8 +99,12 @@ public:
                 }
                 break;
             }
-            note(std::move(*outcomes), batch, sent, waiting, made);
             if (outcomes->decided < sent.size()) next = sent[outcomes->decided];
+            // The next question is about them, too.
+            for (; !unsent.empty() && unsent.back() >= next; unsent.pop_back()) {
+                made.failed_operations.pop_back();
+            }
+            note(std::move(*outcomes), batch, sent, waiting, made);
         }
         made.conflict_count = made.conflicts.size();
         made.failed_count = made.failed_operations.size();
@@ -131,25 +136,25 @@ private:
         made.failed_operations.push_back({op, why, retryable});
     }
 
-    /// Makes the next question, of operations from `next` on.
+    /// Makes the next question, of operations from `next` on. Those that are in none have failed.
     [[nodiscard]] Bytes ask(std::span<const operation_type> batch, std::size_t& next,
-                            std::vector<std::size_t>& sent, const Waiting& waiting, Made& made) {
+                            std::vector<std::size_t>& sent, std::vector<std::size_t>& unsent,
+                            const Waiting& waiting, Made& made) {
         Bytes question = Messages::begin_batch(options_.session);
         for (; next < batch.size(); ++next) {
             const operation_type& op = batch[next];
             const bool waits =
                 op.kind() != OperationKind::interaction && waiting.count(op.element()) != 0;
-            if (waits) {
-                fail(made, op, SyncErrc::held_back, true);
-                continue;
-            }
-            const std::error_code error = messages_.add(question, op, options_.question_bytes);
+            const std::error_code error =
+                waits ? make_error_code(SyncErrc::held_back)
+                      : messages_.add(question, op, options_.question_bytes);
             if (!error) {
                 sent.push_back(next);
             } else if (error == QueueErrc::too_large && !sent.empty()) {
                 break;
             } else {
-                fail(made, op, error, false);
+                fail(made, op, error, waits);
+                unsent.push_back(next);
             }
         }
         return question;

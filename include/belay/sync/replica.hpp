@@ -8,6 +8,7 @@
 #include <cstddef>        // std::size_t
 #include <cstdint>        // std::uint64_t
 #include <optional>       // std::optional
+#include <set>            // std::set
 #include <span>           // std::span
 #include <string>         // std::string
 #include <string_view>    // std::string_view
@@ -409,7 +410,8 @@ private:
         for (const auto& [seq, edit] : edits_.all()) {
             const bool is_decided = edit.state == detail::EditState::dropped && edit.hidden;
             if (!is_decided || edit.operation.kind() == OperationKind::interaction) continue;
-            const auto there = store().find({options_.session, edit.operation.element()});
+            const auto there =
+                detail::find_local(store(), {options_.session, edit.operation.element()});
             if (!there) return there.error();
             if (!(there->stamp < edit.operation.stamp)) continue;
             if (const std::error_code error = copy().note_given_up(edits_, edit)) return error;
@@ -439,7 +441,7 @@ private:
             }
         } else {
             const part::ElementKey key{options_.session, element};
-            const auto found = store().find(key);
+            const auto found = detail::find_local(store(), key);
             if (!found) return found.error();
             const auto there = copy().version_there(element, *found);
             if (!there) return there.error();
@@ -537,9 +539,18 @@ private:
     }
     /// Lists what the replica has in memory.
     void complete(Report& report) const {
+        std::set<Id> unlisted;
+        for (const auto& [seq, edit] : edits_.all()) {
+            if (edit.is_kept()) unlisted.insert(edit.operation.id);
+        }
+        // A report that was not read may have edits that are not kept any more.
+        std::erase_if(report.kept,
+                      [&](const auto& one) { return unlisted.erase(one.operation.id) == 0; });
         for (const auto& [seq, edit] : edits_.all()) {
             const bool is_new = edit.is_unreadable() && edit.recorded != edit.state;
-            if (is_new) report.kept.push_back(edit.failed());
+            if (is_new && unlisted.count(edit.operation.id) != 0) {
+                report.kept.push_back(edit.failed());
+            }
         }
         for (const auto& [id, change] : unreadable_.changes) report.unreadable.push_back(change);
     }

@@ -18,6 +18,34 @@
 #include <belay/sync/detail/sync_message_codec.hpp>
 #include <belay/sync/sync_server_like.hpp>
 
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The number of elements to ask a store for, so that an answer with them has at most some length.
+/// It is kept from answer to answer: a store reads each value that it is asked for, also those that
+/// do not fit.
+class PageSize {
+public:
+    [[nodiscard]] std::size_t elements(std::size_t most) noexcept {
+        return elements_ = std::min(most, elements_);
+    }
+    /// Notes the length of an answer with `count` elements.
+    ///
+    /// Returns: whether it is longer than `enough`, and an answer with fewer may not be.
+    [[nodiscard]] bool shrinks(std::size_t count, std::size_t bytes, std::size_t enough) noexcept {
+        // A store without a list of changes ignores the number, and returns everything.
+        const bool is_long = bytes > enough && count > 1 && count <= elements_;
+        if (is_long) elements_ = count / 2;
+        const bool grows = bytes <= enough / 2 && count == elements_;
+        if (grows && elements_ <= no_limit / 2) elements_ *= 2;
+        return is_long;
+    }
+
+private:
+    std::size_t elements_ = no_limit;
+};
+
+}}}  // namespace belay::detail
+
 namespace belay { inline namespace BELAY_ABI { namespace part {
 
 /// The limits of a ReplicaServer.
@@ -125,18 +153,14 @@ private:
             return Messages::answer_error(detail::SyncMessageKind::page, asked.id, error);
         };
         const std::size_t enough = std::min(options_.answer_bytes, options_.message_bytes_max);
-        std::size_t most = options_.page_elements;
         for (;;) {
+            const std::size_t most = size_.elements(options_.page_elements);
             detail::ProcessorServer<Processor> store{*processor_, asked.session, most};
             auto page = store.changes(asked.since);
             if (!page) return reject(page.error());
             Bytes bytes = messages_.answer_page(asked.id, *page);
+            if (size_.shrinks(page->changes.size(), bytes.size(), enough)) continue;
             if (bytes.size() <= enough) return bytes;
-            // A store without a list of changes ignores `most`, and returns everything.
-            if (page->changes.size() > 1 && page->changes.size() <= most) {
-                most = page->changes.size() / 2;
-                continue;
-            }
             if (bytes.size() > options_.message_bytes_max && page->changes.size() == 1) {
                 page->changes.front().error = make_error_code(QueueErrc::too_large);
                 bytes = messages_.answer_page(asked.id, *page);
@@ -215,6 +239,7 @@ private:
     Processor* processor_;
     Messages messages_;
     ReplicaServerOptions options_;
+    detail::PageSize size_{};
 };
 
 }}}  // namespace belay::part

@@ -31,7 +31,8 @@ struct ConflictSides {
     const ConflictReason& reason;
     /// The stamp of the element in the store.
     Stamp local{};
-    /// The value in the store; null for a removal, or if the strategy does not need values.
+    /// The value in the store; null for a removal, if it cannot be read, or if the strategy does
+    /// not need values.
     const value_type* local_value = nullptr;
     /// The value that the operation brings; null if it removes.
     const value_type* remote_value = nullptr;

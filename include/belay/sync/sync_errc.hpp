@@ -88,6 +88,10 @@ inline constexpr ErrorText sync_error_texts[] = {
     const Cause cause = cause_of(error);
     return cause != Cause::none && cause < Cause::protocol;
 }
+/// Returns whether the value of an element cannot be read, as with the codec of another program.
+[[nodiscard]] inline bool is_unreadable(const std::error_code& error) noexcept {
+    return cause_of(error) == Cause::corrupt;
+}
 }  // namespace detail
 
 /// Makes a std::error_code of a SyncErrc; the implicit conversion calls it.

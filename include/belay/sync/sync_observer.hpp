@@ -83,8 +83,8 @@ struct OperationReport {
     const Op& operation;
     /// The outcome of this try; `waiting` and `pending` may be followed by another report.
     part::OperationOutcome outcome{};
-    /// The reason why the operation waits or failed. A duplicate has one if the version that it
-    /// replaced cannot be read any more.
+    /// The reason why the operation waits or failed. An applied one, or a duplicate, has one if the
+    /// version that it replaced cannot be read.
     std::error_code error{};
 };
 
@@ -101,7 +101,8 @@ struct ConflictReport {
     ConflictReason reason{};
     /// The answer of the strategy, or of the table of conflicts where no strategy is asked.
     typename Resolution<typename Op::value_type>::Kind decision{};
-    /// The version that the operation replaced; null if it was not applied.
+    /// The version that the operation replaced; null if it was not applied, or if that version
+    /// cannot be read.
     const part::ReplacedVersion<typename Op::value_type>* replaced = nullptr;
 };
 

@@ -76,7 +76,8 @@ struct SyncResult {
     std::vector<FailedOperation<Op>> failed_operations{};
     /// The operations that were applied in spite of a conflict, each with the version that it
     /// replaced. They are in `synced_count`. An operation that is sent again is listed again, if
-    /// the store has `replaced` and still remembers the version.
+    /// the store has `replaced` and still remembers the version. None is listed if the store cannot
+    /// read the value of that version; the observer gets the error.
     std::vector<Overwrite> overwrote{};
     /// The time of all tries and waits, by the sleeper; without a sleeper, by the wall clock.
     Duration duration{};

@@ -130,6 +130,27 @@ public:
             meet_other_cursors();
         }
     }
+    /// Sends more operations than a server may take at once, which it may keep for later, and one
+    /// that is to wait for the first of them.
+    void send_a_long_batch() {
+        std::vector<Op> batch;
+        for (int i = 0; i < 200; ++i) {
+            Op ahead;
+            ahead.id = make_id(bits_);
+            ahead.stamp = clock_.stamp();
+            ahead.stamp.wall = later(ahead.stamp.wall, std::chrono::hours{24 * 365});
+            ahead.action = AddElement<Value>{"h" + std::to_string(i), value_(++last_)};
+            batch.push_back(std::move(ahead));
+        }
+        Op after = batch.front();
+        after.id = make_id(bits_);
+        after.stamp = next_stamp(after.stamp);
+        after.action = RemoveElement{"h0"};
+        batch.push_back(std::move(after));
+        static_cast<void>(send(batch, true));
+        read(follower_, Rule::lists_its_effects);
+        versions_ = confirmed_ = versions_of(follower_);
+    }
     /// Meets a value that no answer can carry: the readers get all other changes, an author who has
     /// not seen it edits its element, and the element is removed afterwards.
     template <class Spoil>
@@ -409,8 +430,11 @@ template <class Make, class Value, class Spoil, WallClockLike WallClock = System
         for (std::uint64_t step = 0; step <= options.steps; ++step) {
             if (step < options.steps) {
                 checker.step();
-            } else if constexpr (!std::same_as<Spoil, detail::NeverSpoiledServer>) {
-                checker.meet_unwritable(spoil);
+            } else {
+                checker.send_a_long_batch();
+                if constexpr (!std::same_as<Spoil, detail::NeverSpoiledServer>) {
+                    if (!checker.broken()) checker.meet_unwritable(spoil);
+                }
             }
             if (checker.broken()) return SyncServerFault{*checker.broken(), history, step};
         }

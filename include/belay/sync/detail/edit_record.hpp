@@ -64,7 +64,8 @@ struct UndecidedEdit {
 };
 
 /// A record consists of these fields, with their sizes in bytes:
-/// - tag, state, error (4, of SyncErrc), id (16), stamp (28), kind, flags, saw (28, flag 1);
+/// - tag, state, error (its value 3, its category 1, which is 0 for SyncErrc), id (16), stamp (28),
+///   kind, flags, saw (28, flag 1);
 /// - element, value (flag 2) and base (flag 4), each with its length in 4 bytes;
 /// - the id that the edit had first (16, flag 8).
 ///
@@ -79,7 +80,7 @@ public:
     static constexpr std::size_t bytes_min = 56;
 
     EditState state = EditState::waiting;
-    std::uint32_t error = 0;  // of SyncErrc; 0: none, or of another category
+    std::error_code error{};
     Op operation{};
     bool readable = true;  // otherwise the codec rejects a value, and `operation` is a removal
 
@@ -144,6 +145,20 @@ public:
 private:
     static constexpr std::byte tag{0xED};
 
+    /// The bytes of an error, whose category is 0 for SyncErrc.
+    [[nodiscard]] static std::uint32_t bytes_of(const std::error_code& error) noexcept {
+        const std::error_code known = error_known_elsewhere(error);
+        const unsigned category = number_of_category(known.category());
+        const auto value = static_cast<std::uint32_t>(known.value());
+        if (value >= 1U << 24U) return static_cast<std::uint32_t>(SyncErrc::store_failed);
+        return (category == 1 ? 0U : category << 24U) | value;
+    }
+    [[nodiscard]] static std::error_code error_in(std::uint32_t bytes) noexcept {
+        const auto value = static_cast<int>(bytes & 0xFF'FFFFU);
+        return value != 0 ? std::error_code{value, category_numbered(bytes >> 24U)}
+                          : std::error_code{};
+    }
+
     /// A record that is taken apart, with its values as bytes of it. `operation` has no action.
     struct Fields {
         [[nodiscard]] static std::optional<Fields> of(BytesView bytes) {
@@ -153,7 +168,7 @@ private:
             const auto state = static_cast<unsigned>(in.byte());
             if (state > static_cast<unsigned>(EditState::unreadable)) return std::nullopt;
             made.state = static_cast<EditState>(state);
-            in.field(made.error);
+            made.error = error_in(in.read<std::uint32_t>());
             in.field(made.operation.id);
             in.field(made.operation.stamp);
             const auto kind = static_cast<unsigned>(in.byte());
@@ -173,7 +188,7 @@ private:
         }
 
         EditState state = EditState::waiting;
-        std::uint32_t error = 0;
+        std::error_code error{};
         Op operation{};
         OperationKind kind{};
         unsigned flags = 0;
@@ -186,11 +201,10 @@ private:
     [[nodiscard]] static bool put_head(const Op& op, const Status& status, OperationKind kind,
                                        unsigned flags, Bytes& into) {
         into.clear();
-        const bool own = status.why.category() == sync_category();
         Head head;
         head.put(tag);
         head.put(static_cast<std::byte>(status.state));
-        head.put(own ? static_cast<std::uint32_t>(status.why.value()) : 0);
+        head.put(bytes_of(status.why));
         head.put(op.id);
         head.put(op.stamp);
         head.put(static_cast<std::byte>(kind));

@@ -8,7 +8,7 @@
 #include <memory>       // std::make_unique, std::unique_ptr
 #include <optional>     // std::optional
 #include <string_view>  // std::string_view
-#include <utility>      // std::move
+#include <utility>      // std::exchange, std::move
 
 #include <belay/core/order.hpp>
 #include <belay/sync/detail/conflict_table.hpp>
@@ -253,7 +253,7 @@ private:
             auto replaced = ask_store([&] { return store_.replaced(op.id); });
             if (!replaced) {
                 outcome.error = replaced.error();
-                const bool is_damaged = cause_of(outcome.error) == Cause::corrupt ||
+                const bool is_damaged = is_unreadable(outcome.error) ||
                                         outcome.error == SyncErrc::bad_operation ||
                                         outcome.error == SyncErrc::store_disagrees;
                 return is_damaged ? std::move(outcome) : Outcome::error_of(outcome.error);
@@ -351,7 +351,9 @@ private:
             (answer.kind() == Answer::Kind::keep_remote || answer.kind() == Answer::Kind::merged)) {
             error = read_live(key, local, there);
         }
-        if (error) return Outcome::error_of(error);
+        if (error && !is_unreadable(error)) return Outcome::error_of(error);
+        // An edit replaces a value that cannot be read.
+        const std::error_code unreadable = std::exchange(error, {});
         Outcome outcome;
         switch (answer.kind()) {
             case Answer::Kind::pending:
@@ -378,6 +380,8 @@ private:
         if (outcome.error) return outcome;
         outcome.contradict(reason, answer.kind());
         if (outcome.outcome == OperationOutcome::applied) {
+            outcome.error = unreadable;
+            if (unreadable) return outcome;
             outcome.conflict->replaced.emplace(
                 part::ReplacedVersion<Value>{local.stamp, std::move(there)});
         }
@@ -435,7 +439,7 @@ private:
         ConflictSides<Op> sides{op, reason, local.stamp};
         if constexpr (needs_values<Strategy>()) {
             error = read_live(key, local, there);
-            if (error) return Answer::pending();
+            if (error && !is_unreadable(error)) return Answer::pending();
             if (there) sides.local_value = &*there;
             const OperationKind kind = op.kind();
             if (kind == OperationKind::add || kind == OperationKind::update) {

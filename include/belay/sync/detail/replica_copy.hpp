@@ -16,7 +16,6 @@
 #include <utility>        // std::move
 #include <vector>         // std::vector
 
-#include <belay/core/failure.hpp>
 #include <belay/sync/changes.hpp>
 #include <belay/sync/detail/replica_edits.hpp>
 #include <belay/sync/detail/sync_bytes.hpp>
@@ -26,9 +25,12 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Returns whether the value of an element cannot be read, as with the codec of another program.
-[[nodiscard]] inline bool is_unreadable(const std::error_code& error) noexcept {
-    return cause_of(error) == Cause::corrupt;
+/// Returns the state of an element in a local store. One that is damaged counts as absent, and is
+/// replaced by the next change.
+template <class Store>
+[[nodiscard]] Result<part::ElementState> find_local(Store& store, const part::ElementKey& key) {
+    const Result<part::ElementState> found = store.find(key);
+    return found || !is_unreadable(found.error()) ? found : part::ElementState{};
 }
 /// Reads the value of a version in a local store. If it cannot be read, the version has the error.
 ///
@@ -140,9 +142,11 @@ public:
         return {};
     }
     /// `after` is the number of the cursor of the page's question; 0 in a copy. `lost` has the
-    /// versions here that are later than those of the page, without values.
+    /// versions here that are later than those of the page, without values. Adds the changes whose
+    /// values the store rejects to `rejected`, without values; their elements stay as they are.
     [[nodiscard]] std::error_code apply(const Page& page, Of of, std::uint64_t after,
-                                        const std::vector<Change>& lost) {
+                                        const std::vector<Change>& lost,
+                                        std::vector<Change>& rejected) {
         return in_transaction([&]() -> std::error_code {
             Result<Notes> notes = read_notes();
             if (!notes) return notes.error();
@@ -152,25 +156,30 @@ public:
                 notes->cursor.seen = seen;
                 notes->cursor.epoch = page.next.epoch;
             }
-            for (const Change& change : page.changes) {
-                if (!change.error) continue;
+            const auto note_unreadable = [&](const Change& change) {
                 // In a copy, the number there may be of another history.
                 if (is_copy(of) || !notes->unreadable_after) notes->unreadable_after = after;
-                if (const auto error = note(&Stamps::unreadable, change.id, change.stamp)) {
-                    return error;
-                }
+                return note(&Stamps::unreadable, change.id, change.stamp);
+            };
+            for (const Change& change : page.changes) {
+                if (!change.error) continue;
+                if (const auto error = note_unreadable(change)) return error;
             }
             if (const auto error = write(*notes)) return error;
             for (const Change& one : lost) {
                 if (const auto error = note_lost(one)) return error;
             }
+            const auto take = [&](const Change& change) {
+                const std::error_code error = put(change);
+                if (!change.value || error != SyncErrc::bad_operation) return error;
+                rejected.push_back({change.id, change.stamp, std::nullopt, error});
+                return note_unreadable(change);
+            };
             const std::error_code error = for_each_new(
-                page, of, [&](const Change& change) { return put(change); },
-                [&](const Change& change) { return note_removal(change); });
+                page, of, take, [&](const Change& change) { return note_removal(change); });
             if (error) return error;
-            if (of != Of::changes) return {};
-            notes->take_place(page.next);
-            return write(*notes);
+            if (of == Of::changes) notes->take_place(page.next);
+            return of == Of::changes || !rejected.empty() ? write(*notes) : std::error_code{};
         });
     }
     /// Returns the number of the cursor before the first version that could not be read; nothing if
@@ -190,7 +199,7 @@ public:
     }
     /// Returns the server's version of an element, which an edit names.
     [[nodiscard]] Result<Stamp> version_of(std::string_view element) {
-        const Result<part::ElementState> found = store_.find({session_, element});
+        const Result<part::ElementState> found = find_local(store_, {session_, element});
         return found ? version_there(element, *found) : found.error();
     }
     /// Returns the stamp of the latest version of an element that this replica knows. It may be one
@@ -307,7 +316,7 @@ private:
     /// earlier removal may come after it if the server has forgotten or lost it. The store keeps
     /// the later one: an edit that has not seen it may undo it, and its author is to report that.
     [[nodiscard]] Result<bool> has_version(const Change& change) {
-        const Result<part::ElementState> found = store_.find({session_, change.id});
+        const Result<part::ElementState> found = find_local(store_, {session_, change.id});
         if (!found) return found.error();
         const auto there = change.value ? part::Presence::live : part::Presence::removed;
         if (found->presence != there) return false;
@@ -331,7 +340,7 @@ private:
     }
     /// Notes a removal of the server that is earlier than the one here, or the one here again.
     [[nodiscard]] std::error_code note_removal(const Change& there) {
-        const Result<part::ElementState> here = store_.find({session_, there.id});
+        const Result<part::ElementState> here = find_local(store_, {session_, there.id});
         if (!here) return here.error();
         if (here->presence != part::Presence::removed || here->stamp < there.stamp) return {};
         const Result<Stamp> before = version_there(there.id, *here);

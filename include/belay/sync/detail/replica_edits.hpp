@@ -382,6 +382,7 @@ public:
         void exchange() noexcept {
             report.replaced.swap(kept.replaced);
             report.overwrote.swap(kept.overwrote);
+            report.kept.swap(kept.kept);
             report.rebased.swap(kept.rebased);
             report.restored.swap(kept.restored);
             report.lost.swap(kept.lost);
@@ -433,8 +434,7 @@ public:
             edit.state = edit.recorded = record->state;
             if (!readable) edit.state = EditState::unreadable;
             if (readable && edit.is_unreadable()) edit.state = EditState::waiting;
-            edit.why = record->error != 0 ? make_error_code(static_cast<SyncErrc>(record->error))
-                                          : std::error_code{};
+            edit.why = record->error;
         }
         forget_decided();
         for (const auto& [element, last] : last_of_) order_by_stamps(last);

@@ -4,8 +4,8 @@
 /// they replace.
 #pragma once
 
-#include <algorithm>      // std::any_of
-#include <cstddef>        // std::size_t
+#include <algorithm>      // std::any_of, std::remove_if
+#include <cstddef>        // std::ptrdiff_t, std::size_t
 #include <cstdint>        // std::uint64_t
 #include <functional>     // std::less
 #include <map>            // std::map, std::multimap
@@ -125,12 +125,14 @@ public:
                     continue;
                 }
                 // A merged version would have another stamp, so this one is the edit.
-                if (const std::error_code error = copy_.put(mine())) return error;
+                const std::error_code error = copy_.put(mine());
+                if (error == SyncErrc::bad_operation) continue;
+                if (error) return error;
                 unreadable.erase(bad);
                 continue;
             }
             const part::ElementKey key{context_.options.session, operation.element()};
-            const auto local = store_.find(key);
+            const auto local = find_local(store_, key);
             if (!local) return local.error();
             if (is_removal && local->presence != part::Presence::live &&
                 (local->stamp.origin == no_id || local->stamp < operation.stamp)) {
@@ -260,9 +262,22 @@ private:
             return {};
         }
         lost_.clear();
+        const auto before = static_cast<std::ptrdiff_t>(report.replaced.size());
         if (const auto error = prepare(page, report)) return error;
-        const std::error_code error =
-            copy_.apply(page, of_, page.begins_copy ? 0 : position_.cursor.changes, lost_);
+        std::vector<Change> rejected;
+        std::error_code error = copy_.apply(
+            page, of_, page.begins_copy ? 0 : position_.cursor.changes, lost_, rejected);
+        for (const Change& one : rejected) {
+            if (error) break;
+            // It has replaced nothing here.
+            const auto is_one = [&](const Change& mine) { return mine.id == one.id; };
+            auto& list = report.replaced;
+            list.erase(std::remove_if(list.begin() + before, list.end(),
+                                      [&](const auto& entry) { return is_one(entry.mine); }),
+                       list.end());
+            std::erase_if(lost_, is_one);
+            error = note_unreadable(one, page);
+        }
         if (of_ == Of::other_copy) {
             // A version that is still here is counted when the page comes again.
             for (const Change& one : lost_) {
@@ -273,12 +288,13 @@ private:
     }
     /// Returns whether a store without transactions has the change that replaces a version.
     [[nodiscard]] bool is_replaced(const Change& version) {
-        const auto here = store_.find({context_.options.session, version.id});
+        const auto here = find_local(store_, {context_.options.session, version.id});
         return here && here->stamp != version.stamp;
     }
     /// Returns whether the store has the version of a change, whose stamp names one version only.
     [[nodiscard]] Result<bool> has_live(const Change& change) {
-        const Result<part::ElementState> found = store_.find({context_.options.session, change.id});
+        const Result<part::ElementState> found =
+            find_local(store_, {context_.options.session, change.id});
         if (!found) return found.error();
         return found->presence == part::Presence::live && found->stamp == change.stamp;
     }
@@ -346,7 +362,7 @@ private:
         std::vector<Stamp> stamps;
         for (const Change& one : gone) stamps.push_back(one.stamp);
         for (const auto& [id, there] : context_.unreadable.changes) {
-            const auto here = store_.find({context_.options.session, id});
+            const auto here = find_local(store_, {context_.options.session, id});
             if (!here) return here.error();
             if (there.stamp < here->stamp) stamps.push_back(here->stamp);
         }
@@ -382,17 +398,20 @@ private:
             changes.erase(change.id);
             if (!change.error) continue;
             context_.clock.saw(change.stamp);
-            context_.unreadable.any = true;
-            if (of_ != Of::other_copy) {
-                // An edit of this replica that the server cannot write is here.
-                const Result<bool> is_here = has_live(change);
-                if (!is_here) return is_here.error();
-                if (*is_here) continue;
-            }
-            changes.emplace(change.id, change);
-            if (!unreadable_after_) {
-                unreadable_after_ = page.begins_copy ? 0 : position_.cursor.changes;
-            }
+            if (const std::error_code error = note_unreadable(change, page)) return error;
+        }
+        return {};
+    }
+    [[nodiscard]] std::error_code note_unreadable(const Change& change, const Page& page) {
+        context_.unreadable.any = true;
+        if (of_ != Of::other_copy) {
+            // An edit of this replica that the server cannot write is here.
+            const Result<bool> is_here = has_live(change);
+            if (!is_here || *is_here) return is_here ? std::error_code{} : is_here.error();
+        }
+        context_.unreadable.changes.emplace(change.id, change);
+        if (!unreadable_after_) {
+            unreadable_after_ = page.begins_copy ? 0 : position_.cursor.changes;
         }
         return {};
     }
@@ -413,7 +432,7 @@ private:
     [[nodiscard]] std::error_code restore(std::span<const Change> changes) {
         for (const Change& there : changes) {
             const part::ElementKey key{context_.options.session, there.id};
-            const auto here = store_.find(key);
+            const auto here = find_local(store_, key);
             if (!here) return here.error();
             const bool differs = here->presence == part::Presence::live || !there.is_removal();
             // An edit that waits follows the version here, and is sent anyway.
@@ -452,7 +471,7 @@ private:
     template <class Report>
     [[nodiscard]] std::error_code note_skipped(const Change& removal, Report& report) {
         if (!waits(removal)) return {};
-        const auto here = store_.find({context_.options.session, removal.id});
+        const auto here = find_local(store_, {context_.options.session, removal.id});
         if (!here) return here.error();
         const Result<Stamp> before = copy_.version_there(removal.id, *here);
         if (!before) return before.error();
@@ -473,7 +492,7 @@ private:
         context_.clock.saw(change.stamp);
         part::ElementState local;
         if (of_ != Of::first_copy) {
-            const auto found = store_.find({context_.options.session, change.id});
+            const auto found = find_local(store_, {context_.options.session, change.id});
             if (!found) return found.error();
             local = *found;
             if (change.stamp < local.stamp) lost_.push_back({change.id, local.stamp, std::nullopt});
@@ -520,7 +539,7 @@ private:
         for (const Change& mine : unread) {
             if (listed.count({mine.id, version_of(mine)}) != 0) continue;
             const part::ElementKey key{context_.options.session, mine.id};
-            const auto local = store_.find(key);
+            const auto local = find_local(store_, key);
             if (!local) return local.error();
             Change now{mine.id, local->stamp, std::nullopt};
             if (const auto error = read_value(store_, context_.options.session, now)) return error;

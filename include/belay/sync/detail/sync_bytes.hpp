@@ -19,6 +19,23 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// Returns the number of a category that every program has.
+[[nodiscard]] inline unsigned number_of_category(const std::error_category& category) noexcept {
+    if (category == queue_category()) return 2;
+    return category == std::generic_category() ? 3 : 1;
+}
+[[nodiscard]] inline const std::error_category& category_numbered(unsigned number) noexcept {
+    if (number == 2) return queue_category();
+    return number == 3 ? std::generic_category() : sync_category();
+}
+/// Returns an error of such a category: store_failed for one of another category.
+[[nodiscard]] inline std::error_code error_known_elsewhere(const std::error_code& error) noexcept {
+    if (!error) return {0, sync_category()};
+    const bool is_known =
+        category_numbered(number_of_category(error.category())) == error.category();
+    return is_known ? error : SyncErrc::store_failed;
+}
+
 /// Appends a number, a flag (1 byte), or the fields of a value, in little-endian order.
 ///
 /// - A duration is its nanoseconds (8 bytes), and an optional value follows a flag.
@@ -42,13 +59,9 @@ void append_field(Bytes& into, const T& one) {
         append_field(into, one.counter);
         append_field(into, one.origin);
     } else if constexpr (std::same_as<T, std::error_code>) {
-        unsigned category = 1;
-        if (one.category() == queue_category()) category = 2;
-        if (one.category() == std::generic_category()) category = 3;
-        const bool is_known = category != 1 || !one || one.category() == sync_category();
-        const int value = is_known ? one.value() : static_cast<int>(SyncErrc::store_failed);
-        into.push_back(static_cast<std::byte>(category));
-        append_field(into, static_cast<std::uint32_t>(value));
+        const std::error_code known = error_known_elsewhere(one);
+        into.push_back(static_cast<std::byte>(number_of_category(known.category())));
+        append_field(into, static_cast<std::uint32_t>(known.value()));
     } else if constexpr (std::same_as<T, ConflictReason>) {
         into.push_back(static_cast<std::byte>(one.index()));
         if (const auto* const stale = std::get_if<StaleTimestamp>(&one)) {
@@ -97,9 +110,7 @@ public:
         } else if constexpr (std::same_as<T, std::error_code>) {
             const auto category = static_cast<unsigned>(byte());
             const auto value = static_cast<int>(read<std::uint32_t>());
-            one = {value, category == 2   ? queue_category()
-                          : category == 3 ? std::generic_category()
-                                          : sync_category()};
+            one = {value, category_numbered(category)};
         } else if constexpr (std::same_as<T, ConflictReason>) {
             const auto index = static_cast<unsigned>(byte());
             one = ConcurrentModification{};
