@@ -125,6 +125,7 @@ public:
     ///
     /// Only the time of the last one is stored. The others are spread evenly over the time since
     /// the event before. The first event has none, so they are as far apart as it and the next one.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): an event before its repetition
     [[nodiscard]] Instant repeated_at(std::size_t i, std::uint64_t later) const noexcept {
         const Event& event = events_[i];
         if (later == 0) return event.at;

@@ -117,8 +117,7 @@ public:
                 return {element, operation.stamp,
                         is_removal ? std::nullopt : std::optional{operation.value()}};
             };
-            const auto bad = unreadable.find(operation.element());
-            if (bad != unreadable.end()) {
+            if (const auto bad = unreadable.find(operation.element()); bad != unreadable.end()) {
                 // The local store has the version before both.
                 if (is_removal || bad->second.stamp != operation.stamp) {
                     if (!is_noted(operation)) report.replaced.push_back({mine(), bad->second});
