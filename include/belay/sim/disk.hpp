@@ -23,7 +23,9 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 /// Written data is visible at once, and survives `kill()`, the death of the process. It survives
 /// `crash()`, the loss of power, only if its file was synced. For everything else, the given bits
 /// decide
-/// - whether each 512-byte sector is kept, lost, torn or noise;
+/// - which of the sizes that the file had since its last sync it has, after each call and each page
+///   of 4,096 bytes that was appended;
+/// - whether each 512-byte sector is kept, lost, torn or noise, or all of the file is kept or lost;
 /// - whether each name that was made, moved or removed since its directory was synced is so or not.
 ///
 /// Paths are absolute or seen from the root: "/kv.log" and "kv.log" are the same file.
