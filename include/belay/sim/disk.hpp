@@ -3,18 +3,19 @@
 /// sim::Disk: a disk in memory that loses, on demand, what a real one may lose.
 #pragma once
 
-#include <algorithm>    // std::any_of, std::copy_n, std::min, std::max
+#include <algorithm>    // std::any_of, std::copy_n, std::min, std::max, std::sort
 #include <array>        // std::array
 #include <memory>       // std::shared_ptr
-#include <set>          // std::set
 #include <string>       // std::string
 #include <string_view>  // std::string_view
-#include <utility>      // std::pair
+#include <utility>      // std::move, std::pair
+#include <vector>       // std::vector
 
 #include <belay/core/random.hpp>
 #include <belay/journal/file_system_like.hpp>
 #include <belay/queue/queue_errc.hpp>
 #include <belay/sim/detail/disk_names.hpp>
+#include <belay/sim/detail/trace.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
@@ -104,7 +105,7 @@ public:
         for (const auto& [name, file] : names_.all()) {
             if (name.starts_with(prefix)) names.push_back(name.substr(prefix.size()));
         }
-        return names;
+        return in_order(std::move(names));
     }
     /// Makes a directory. Files do not need one; a directory that was made can be lost until its
     /// parent is synced.
@@ -127,11 +128,13 @@ public:
         if (begun.takes_effect) names_.remove_directory(path);
         return noted(begun.error, [&] { return "removes the directory " + named(path); });
     }
-    /// Returns the names in a directory, as readdir() does: those of files and of directories.
-    [[nodiscard]] Result<std::set<std::string>> names_in(const std::string& path) const {
+    /// Returns the names in a directory, as readdir() does: those of files and of directories. Like
+    /// that of `list`, their order depends on the world's seed and the host, and on nothing else.
+    [[nodiscard]] Result<std::vector<std::string>> names_in(const std::string& path) const {
         if (const std::error_code error = begin_read()) return error;
         if (const std::error_code error = begin_open()) return error;
-        return names_.names_in(path);
+        const auto names = names_.names_in(path);
+        return in_order({names.begin(), names.end()});
     }
     /// Returns whether there is a file of this name. It is not an operation of a process.
     [[nodiscard]] bool has_file(const std::string& path) const {
@@ -338,6 +341,16 @@ private:
 
     static std::error_code io_error() noexcept { return std::make_error_code(std::errc::io_error); }
 
+    /// Returns names in an order that is none for programs, as real file systems do.
+    /// Source: Linux, ext4, whose directories are in the order of seeded hashes.
+    [[nodiscard]] std::vector<std::string> in_order(std::vector<std::string> names) const {
+        const auto place = [this](const std::string& name) {
+            return detail::mix(order_, detail::hash_of(name));
+        };
+        std::sort(names.begin(), names.end(),
+                  [&](const auto& a, const auto& b) { return place(a) < place(b); });
+        return names;
+    }
     [[nodiscard]] bool off() const noexcept { return halted_ || refuses_; }
 
     [[nodiscard]] std::error_code begin_read() const noexcept {
@@ -421,6 +434,7 @@ private:
     std::uint64_t operations_ = 0;
     mutable std::uint64_t reads_ = 0;
     mutable std::uint64_t opens_ = 0;
+    std::uint64_t order_ = 0;  // of names in a directory
     Planned planned_{};
     std::uint64_t bytes_max_ = no_limit;
     bool halted_ = false;
