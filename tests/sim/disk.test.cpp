@@ -438,9 +438,36 @@ TEST_CASE("Disk::fail_read_at fails one read of any kind", "[sim][disk][fault]")
     disk.fail_read_at(disk.reads() + 1, error);
     disk.mend();
     CHECK_FALSE(read(1));
+    // The next process may be the one that reads.
     disk.fail_read_at(disk.reads() + 1, error);
     disk.kill();
+    CHECK(disk.list("").error() == error);
     CHECK(disk.list(""));
+}
+
+TEST_CASE("Disk::fail_at plans a fault in addition to others of its kind",
+          "[sim][disk][regression]") {
+    const std::error_code first = std::make_error_code(std::errc::io_error);
+    const std::error_code second = std::make_error_code(std::errc::no_space_on_device);
+    Disk disk;
+    Disk::File file = make(disk, "d/a");
+    const std::uint64_t before = disk.operations();
+    disk.fail_at(before + 3, first);
+    disk.fail_at(before + 1, second);
+    CHECK(file.sync() == second);
+    CHECK_FALSE(file.sync());
+    CHECK(file.sync() == first);
+    disk.fail_at(before + 4, first);
+    disk.fail_at(before + 4, second);  // the same call
+    CHECK(file.sync() == second);
+    disk.fail_at(before + 5, first);
+    disk.fail_at(0, {});
+    CHECK_FALSE(file.sync());
+    disk.fail_at(disk.operations() + 2, first);
+    disk.halt_at(disk.operations() + 1);
+    disk.crash(seeded(1));
+    Disk::File next = make(disk, "d/b");
+    CHECK(next.sync() == first);
 }
 
 TEST_CASE("Disk::fail_after lets one operation of any kind take effect, and fail",

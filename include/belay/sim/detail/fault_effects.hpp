@@ -25,6 +25,9 @@ template <class Hosts>
 /// Pre: `peer` is not null if the fault hits a link; the fault is none of these.
 template <class World>
 void apply_by_call(World& world, Host& host, Host* peer, const Fault& f) {
+    Disk& disk = host.disk();
+    const std::uint64_t operation = disk.operations() + f.number;
+    const std::error_code io_error = std::make_error_code(std::errc::io_error);
     switch (f.kind) {
         case Fault::Kind::partition:
             return world.network().partition(host, *peer);
@@ -53,22 +56,20 @@ void apply_by_call(World& world, Host& host, Host* peer, const Fault& f) {
         case Fault::Kind::resume:
             return world.resume(host);
         case Fault::Kind::refuse_disk:
-            return host.disk().refuse(true);
+            return disk.refuse(true);
         case Fault::Kind::fill_disk:
-            if (f.number != 0) return host.disk().fill_at(host.disk().operations() + f.number);
-            return host.disk().limit_bytes(host.disk().used_bytes());
+            if (f.number != 0) return disk.fill_at(operation);
+            return disk.limit_bytes(disk.used_bytes());
         case Fault::Kind::ignore_syncs:
-            return host.disk().ignore_syncs(true);
+            return disk.ignore_syncs(true);
         case Fault::Kind::flip_bit:
-            return host.disk().flip_bit(f.number);
+            return disk.flip_bit(f.number);
         case Fault::Kind::misdirect_write:
-            return host.disk().misdirect_at(host.disk().operations() + f.number);
+            return disk.misdirect_at(operation);
         case Fault::Kind::fail_disk:
-            return host.disk().fail_at(host.disk().operations() + f.number,
-                                       std::make_error_code(std::errc::io_error));
+            return disk.fail_at(operation, io_error);
         case Fault::Kind::fail_disk_after:
-            return host.disk().fail_after(host.disk().operations() + f.number,
-                                          std::make_error_code(std::errc::io_error));
+            return disk.fail_after(operation, io_error);
         case Fault::Kind::exhaust_descriptors:
             return host.exhaust_descriptors();
         case Fault::Kind::interrupt:
@@ -76,8 +77,7 @@ void apply_by_call(World& world, Host& host, Host* peer, const Fault& f) {
         case Fault::Kind::shorten_reads:
             return host.shorten_reads();
         case Fault::Kind::fail_read:
-            return host.disk().fail_read_at(host.disk().reads() + f.number,
-                                            std::make_error_code(std::errc::io_error));
+            return disk.fail_read_at(disk.reads() + f.number, io_error);
         case Fault::Kind::set_wall_clock:
             return host.set_wall_clock(f.min, f.drift_ppm);
         case Fault::Kind::drift_clock:
