@@ -160,20 +160,17 @@ public:
     // ---- the end of processes -------------------------------------------------------------------
 
     /// Kills the processes: locks are released, and open files return errors. Nothing written is
-    /// lost. The planned calls of the next processes fail, but none halts.
+    /// lost. Planned faults end; those of a host do not, when a world kills its process.
     void kill() noexcept {
-        process_->is_dead = true;
-        process_ = std::make_shared<Process>();
-        halted_ = false;
-        halt_at(0);
-        names_.unlock_all();
+        end_processes();
+        planned_.clear();
     }
 
     /// Simulates a loss of power: the processes die, and a part of what was not synced is lost.
     template <part::BitSource Bits>
     void crash(Bits&& bits) {
-        kill();
-        names_.crash(bits, log_);
+        lose_power(bits);
+        planned_.clear();
     }
 
     // ---- faults ---------------------------------------------------------------------------------
@@ -336,6 +333,18 @@ private:
     }
     [[nodiscard]] bool off() const noexcept { return halted_ || refuses_; }
 
+    void end_processes() noexcept {
+        process_->is_dead = true;
+        process_ = std::make_shared<Process>();
+        halted_ = false;
+        halt_at(0);
+        names_.unlock_all();
+    }
+    template <class Bits>
+    void lose_power(Bits&& bits) {
+        end_processes();
+        names_.crash(bits, log_);
+    }
     void plan(Plan plan, std::uint64_t number, std::error_code error = {}) {
         std::erase_if(planned_, [&](const Planned& p) {
             return p.plan == plan && (number == 0 || p.number == number);

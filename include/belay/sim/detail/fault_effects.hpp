@@ -110,7 +110,7 @@ void take_back_by_call(World& world, Host& host, Host* peer, const Fault& f) {
         case Fault::Kind::hanging_name:
             return world.network().hanging_name(host, false);
         case Fault::Kind::kill:
-            if (!host.alive()) world.restart(host);
+            if (!host.alive() && !host.exit_code()) world.restart(host);
             return;
         case Fault::Kind::pause:
             return world.resume(host);
