@@ -79,6 +79,8 @@ struct Failing {
     std::string options{};            ///< other options that the failure needs, as C++
     std::string another_history{};    ///< if the second run had one: the reason, where they part
     Order order = Order::fifo;        ///< that of the exploration
+    std::uint64_t events_max = ~std::uint64_t{0};  ///< that of the exploration
+    Duration time_max = forever;                   ///< that of the exploration
 };
 
 /// The result of an exploration. It converts to true if the exploration passed.
