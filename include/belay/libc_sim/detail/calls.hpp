@@ -533,9 +533,10 @@ inline int connect(LibcProcess& p, int fd, const sockaddr* address, socklen_t si
     const sockaddr_in* const to = s ? ipv4(address, size) : nullptr;
     if (to == nullptr) return -1;
     const int result = s->connect(*to);
-    if (result == 0 || errno != EINPROGRESS || s->nonblocking()) return result;
+    if (result == 0 || !s->connecting() || s->nonblocking()) return result;
+    const int begun = errno;  // EALREADY: an earlier call was interrupted
     if (!p.wait_or_fail(s->deadline(true), [&] { return !s->connecting(); })) {
-        return libc_fail(errno == EINTR ? EINTR : EINPROGRESS);
+        return libc_fail(errno == EINTR ? EINTR : begun);
     }
     s->end_connect();
     int error = 0;
