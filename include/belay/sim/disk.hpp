@@ -118,12 +118,8 @@ public:
     /// Removes a directory. It can come back until its parent is synced.
     /// Errors: directory_not_empty; no_such_file_or_directory.
     [[nodiscard]] std::error_code remove_directory(const std::string& path) noexcept {
-        if (!has_directory(path)) {
-            return std::make_error_code(std::errc::no_such_file_or_directory);
-        }
-        if (!names_.names_in(path).empty()) {
-            return std::make_error_code(std::errc::directory_not_empty);
-        }
+        if (!has_directory(path)) return make_error_code(std::errc::no_such_file_or_directory);
+        if (!names_.names_in(path).empty()) return make_error_code(std::errc::directory_not_empty);
         const Begun begun = begin_operation();
         if (begun.takes_effect) names_.remove_directory(path);
         return noted(begun.error, [&] { return "removes the directory " + named(path); });
@@ -169,8 +165,8 @@ public:
     /// Simulates a loss of power: the processes die, and a part of what was not synced is lost.
     template <part::BitSource Bits>
     void crash(Bits&& bits) {
-        lose_power(bits);
-        planned_.clear();
+        kill();
+        names_.crash(bits, log_);
     }
 
     // ---- faults ---------------------------------------------------------------------------------
@@ -340,11 +336,6 @@ private:
         halt_at(0);
         names_.unlock_all();
     }
-    template <class Bits>
-    void lose_power(Bits&& bits) {
-        end_processes();
-        names_.crash(bits, log_);
-    }
     void plan(Plan plan, std::uint64_t number, std::error_code error = {}) {
         std::erase_if(planned_, [&](const Planned& p) {
             return p.plan == plan && (number == 0 || p.number == number);
@@ -370,7 +361,6 @@ private:
     Begun begin_operation() noexcept {
         if (off()) return {io_error(), false};
         ++operations_;
-        if (planned_.empty()) return {};
         if (planned(Plan::fill, operations_)) bytes_max_ = used_bytes();
         if (planned(Plan::halt, operations_)) {
             halted_ = true;

@@ -257,7 +257,9 @@ private:
         if (!station_.alive) return;
         engine().note(detail::Mark::kill, station_.index);
         // First, so that no destructor makes anything durable any more.
-        disk_.lose_power(Random{Seed{detail::mix(process_key(), detail::hash_of("crash"))}});
+        disk_.end_processes();
+        Random bits{Seed{detail::mix(process_key(), detail::hash_of("crash"))}};
+        disk_.names_.crash(bits, disk_.log_);
         end_process();
     }
     void restart() {

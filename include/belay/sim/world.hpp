@@ -554,7 +554,7 @@ private:
         if (f.changes_link()) return change_links();
         if (f.kind == Fault::Kind::slow_reader) return change_reader(f);
         if (stage_.holds(f)) return;
-        detail::take_back_by_call(*this, *find(f.host), find(f.peer), f);
+        detail::apply_by_call(*this, *find(f.host), find(f.peer), f, false);
         // A partition and one in one direction hold a part of each other.
         if (!is_partition(f)) return;
         for (const detail::PlannedStep& other : stage_.steps()) {
