@@ -289,6 +289,33 @@ TEST_CASE("A blocking connect that a signal has interrupted goes on in the next 
     CHECK(Programs::exit_code(client) == 0);
 }
 
+TEST_CASE("A send that a reset has cut short leaves the error to the next call",
+          "[libc_sim][program][regression]") {
+    Programs p;
+    p.run("server", [] {
+        const int guest = accept(listen_at(80), nullptr, nullptr);
+        sleep(2);
+        const linger at_once{.l_onoff = 1, .l_linger = 0};
+        CHECK(setsockopt(guest, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0);
+        CHECK(close(guest) == 0);
+    });
+    Host& client = p.run("client", [] {
+        sleep(1);
+        const int fd = tcp_socket();
+        CHECK(connect_to(fd, "10.0.0.1", 80) == 0);
+        const std::string all(1'000'000, 'x');
+        // As on Linux 6.18. Without a handler, SIGPIPE ends the program.
+        const ssize_t sent = send(fd, all.data(), all.size(), 0);
+        CHECK((0 < sent && sent < 1'000'000));
+        CHECK(send(fd, "x", 1, 0) == -1);
+        CHECK(errno == ECONNRESET);
+        CHECK(send(fd, "x", 1, MSG_NOSIGNAL) == -1);
+        CHECK(errno == EPIPE);
+    });
+    p.world.run_for(10s);
+    CHECK(Programs::exit_code(client) == 0);
+}
+
 TEST_CASE("getaddrinfo fails after 10 s for a name whose look-ups hang",
           "[libc_sim][program][sim]") {
     Programs p;

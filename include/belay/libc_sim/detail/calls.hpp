@@ -586,11 +586,13 @@ inline ssize_t send_all(LibcProcess& p, LibcSocket& s, std::span<const iovec> io
     const Instant end = s.deadline(true);
     for (const iovec& v : iov) {
         for (std::size_t sent = 0; sent != v.iov_len;) {
-            const auto can_send = [&] {
+            const auto fails = [&] {
                 return (!s.connected() && !s.connecting()) ||
-                       (s.ready() & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0;
+                       (s.ready() & (EPOLLERR | EPOLLHUP)) != 0;
             };
+            const auto can_send = [&] { return fails() || (s.ready() & EPOLLOUT) != 0; };
             if (!p.wait_or_fail(end, can_send)) return total != 0 ? total : -1;
+            if (total != 0 && fails()) return total;  // the next call returns the error
             const iovec rest{static_cast<char*>(v.iov_base) + sent, v.iov_len - sent};
             const ssize_t n = s.send({&rest, 1}, flags);
             if (n < 0) return total != 0 ? total : n;
