@@ -3,7 +3,7 @@
 /// sim::Disk: a disk in memory that loses, on demand, what a real one may lose.
 #pragma once
 
-#include <algorithm>    // std::any_of, std::copy_n, std::min, std::max, std::sort
+#include <algorithm>    // std::any_of, std::copy_n, std::min, std::max
 #include <array>        // std::array
 #include <memory>       // std::shared_ptr
 #include <string>       // std::string
@@ -15,7 +15,6 @@
 #include <belay/journal/file_system_like.hpp>
 #include <belay/queue/queue_errc.hpp>
 #include <belay/sim/detail/disk_names.hpp>
-#include <belay/sim/detail/trace.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
@@ -105,7 +104,7 @@ public:
         for (const auto& [name, file] : names_.all()) {
             if (name.starts_with(prefix)) names.push_back(name.substr(prefix.size()));
         }
-        return in_order(std::move(names));
+        return names_.in_order(std::move(names));
     }
     /// Makes a directory. Files do not need one; a directory that was made can be lost until its
     /// parent is synced.
@@ -130,7 +129,7 @@ public:
         if (const std::error_code error = begin_read()) return error;
         if (const std::error_code error = begin_open()) return error;
         const auto names = names_.names_in(path);
-        return in_order({names.begin(), names.end()});
+        return names_.in_order({names.begin(), names.end()});
     }
     /// Returns whether there is a file of this name. It is not an operation of a process.
     [[nodiscard]] bool has_file(const std::string& path) const {
@@ -171,7 +170,7 @@ public:
 
     // ---- faults ---------------------------------------------------------------------------------
 
-    // The faults that are planned by a number do not replace each other. 0 ends all of the function.
+    // Faults that are planned by a number do not replace each other. 0 ends those of a function.
 
     /// Returns the number of operations so far.
     [[nodiscard]] std::uint64_t operations() const noexcept { return operations_; }
@@ -280,7 +279,7 @@ public:
     }
 
 private:
-    // What happens in a call of this number.
+    // A fault of one call, which has this number.
     enum class Plan { fail, fail_after, halt, fill, misdirect, fail_read, fail_open };
     struct Planned {
         Plan plan;
@@ -317,16 +316,6 @@ private:
 
     static std::error_code io_error() noexcept { return std::make_error_code(std::errc::io_error); }
 
-    /// Returns names in an order that is none for programs, as real file systems do.
-    /// Source: Linux, ext4, whose directories are in the order of seeded hashes.
-    [[nodiscard]] std::vector<std::string> in_order(std::vector<std::string> names) const {
-        const auto place = [this](const std::string& name) {
-            return detail::mix(order_, detail::hash_of(name));
-        };
-        std::sort(names.begin(), names.end(),
-                  [&](const auto& a, const auto& b) { return place(a) < place(b); });
-        return names;
-    }
     [[nodiscard]] bool off() const noexcept { return halted_ || refuses_; }
 
     void end_processes() noexcept {
@@ -432,7 +421,6 @@ private:
     std::uint64_t operations_ = 0;
     mutable std::uint64_t reads_ = 0;
     mutable std::uint64_t opens_ = 0;
-    std::uint64_t order_ = 0;  // of names in a directory
     std::vector<Planned> planned_;
     std::uint64_t bytes_max_ = no_limit;
     bool halted_ = false;

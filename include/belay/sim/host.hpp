@@ -206,7 +206,7 @@ private:
           }} {
         station_.name = name;
         station_.index = index;
-        disk_.order_ = key();
+        disk_.names_.set_order(key());
         station_.steady = &engine().steady_clocks.emplace_back();
         if (!engine().recorder().on()) return;
         disk_.log_ = [this](bool is_loss, const std::string& text) {

@@ -181,8 +181,8 @@ public:
     /// Partitions, black holes, the latencies and bandwidths of faults, refusals, slow readers,
     /// unknown names, Network::accept_then_close, disks that refuse or are full, lacks of
     /// descriptors and Network::cut_one_in end. Frozen processes continue. Dead processes are
-    /// started, also those that the test has killed, but none that has ended itself. Faults that have not begun never will. Lost
-    /// data stays lost, and a wall clock stays wrong.
+    /// started, also those that the test has killed, but none that has ended itself. Faults that
+    /// have not begun never will. Lost data stays lost, and a wall clock stays wrong.
     void heal() {
         engine_.note(detail::Mark::heal, detail::no_host);
         stage_.heal(now(), detail::work_of(fabric_, hosts_));

@@ -726,11 +726,6 @@ private:
         f.details = failing_->details;
         f.drawn = f.smallest = failing_->scenario;
         f.hash = failing_->hash;
-        if (f.property == "the limit of events") {
-            f.options = ", .events_max = " + std::to_string(options_.events_max);
-        } else if (f.property == "the limit of time") {
-            f.options = ", .time_max = " + to_cpp(options_.time_max);
-        }
         f.order = options_.order;
         f.events_max = options_.events_max;
         f.time_max = options_.time_max;
