@@ -168,6 +168,44 @@ TEST_CASE("A host whose program has ended itself starts again only by a restart"
     CHECK(world.exits() == 1);
 }
 
+TEST_CASE("A kill of a host whose program has ended itself does not start it again",
+          "[libc_sim][program][regression]") {
+    for (const bool heals : {false, true}) {
+        World world{belay::Seed{1}};
+        Host& host = run(world, "server", [] {
+            sleep(1);
+            exit(7);
+        });
+        world.play(belay::sim::Scenario{}.during(3s, 3100ms, belay::sim::kill("server")));
+        world.run_for(3050ms);
+        if (heals) world.heal();
+        world.run_for(2s);
+        CHECK(host.starts() == 1);
+        CHECK(host.exit_code() == 7);
+        world.restart(host);
+        CHECK(host.starts() == 2);
+    }
+}
+
+TEST_CASE("A program that has ended itself finds all that it wrote after a restart",
+          "[libc_sim][program][regression]") {
+    int lost = 0;
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        World world{belay::Seed{seed}};
+        Host& host = run(world, "host", [] {
+            const int fd = open("/file", O_WRONLY | O_CREAT | O_APPEND, 0600);
+            CHECK(write(fd, "written", 7) == 7);
+        });
+        world.run_for(1s);
+        world.restart(host);
+        world.run_for(1s);
+        CHECK(host.disk().contents("file").size() == 14);
+        world.kill(host);  // the power fails
+        lost += host.disk().contents("file").size() == 14 ? 0 : 1;
+    }
+    CHECK(lost > 0);
+}
+
 TEST_CASE("The functions of atexit run at the end of their program, in its world",
           "[libc_sim][program][sim]") {
     for (const bool returns : {true, false}) {

@@ -95,6 +95,23 @@ TEST_CASE("crash_points checks every outcome of a crash once", "[sim][crash_poin
     CHECK(outcomes.size() > 6);
 }
 
+TEST_CASE("crash_points enumerates each size since the last sync", "[sim][crash_points][unit]") {
+    std::set<std::size_t> sizes;
+    const auto report = sim::crash_points(
+        [](sim::Disk& disk) {
+            disk.put("f", Bytes(100));
+            auto file = disk.open("f", OpenMode::write);
+            return !file->resize(0) && !file->write(0, Bytes(50)) && !file->write(50, Bytes(50));
+        },
+        [&](sim::Disk& disk, bool ended) {
+            if (ended) sizes.insert(disk.contents("f").size());
+            return true;
+        },
+        {.drawn_max = 1});
+    CHECK(report.complete);
+    CHECK(sizes == std::set<std::size_t>{0, 50, 100});
+}
+
 TEST_CASE("crash_points distinguishes disks by a directory without files",
           "[sim][crash_points][unit]") {
     std::set<bool> outcomes;

@@ -258,6 +258,16 @@ TEST_CASE("explore fails if faults were drawn and none began", "[sim][explore][u
     const sim::Report never_began = sim::explore(quiet(20), body(false));
     CHECK_FALSE(never_began);
     CHECK(never_began.problem.find("none began") != std::string::npos);
+    // The regression test of a failure, whose scenario would begin later.
+    auto pasted = quiet(20);
+    pasted.seed = Seed{1};
+    CHECK(sim::explore(pasted, body(false)));
+    pasted.play = sim::Scenario{}.at(20s, sim::kill("server"));
+    CHECK(sim::explore(pasted, body(false)).problem.find("none began") != std::string::npos);
+    pasted.play = sim::Scenario{}.at(1s, sim::kill("server"));
+    CHECK(sim::explore(pasted, body(true)));
+    pasted.play = sim::Scenario{};
+    CHECK(sim::explore(pasted, body(false)));
     auto without = quiet(20);
     without.scenario = sim::ScenarioOptions{.kills = 0,
                                             .pauses = 0,

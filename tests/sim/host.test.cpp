@@ -4,6 +4,7 @@
 #include <belay/sim/host.hpp>
 
 #include <memory>
+#include <set>
 #include <stdexcept>
 
 #include <belay/sim/world.hpp>
@@ -316,4 +317,23 @@ TEST_CASE("Host::after keeps the functions of a frozen process, in order", "[sim
         world.run_for(0s);
         CHECK(host.paused());
     }
+}
+
+TEST_CASE("Host::disk lists names in an order that depends on the seed, and stays",
+          "[sim][host][regression]") {
+    std::set<std::string> orders;
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        sim::World world{Seed{seed}};
+        sim::Disk& disk = world.host("a").disk();
+        for (const char* const name : {"d/log.1", "d/log.2", "d/log.3"}) disk.put(name, Bytes(1));
+        const auto names = disk.list("d").value();
+        CHECK(names.size() == 3);
+        CHECK(disk.names_in("d").value() == names);
+        orders.insert(names[0] + names[1] + names[2]);
+        disk.put("d/log.4", Bytes(1));
+        auto more = disk.list("d").value();
+        std::erase(more, "log.4");
+        CHECK(more == names);
+    }
+    CHECK(orders.size() > 3);
 }

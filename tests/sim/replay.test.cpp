@@ -93,6 +93,21 @@ TEST_CASE("Replay has the history of the failure that an exploration found", "[s
     CHECK(before.find("is killed") != before.npos);
 }
 
+TEST_CASE("Replay of a failure has the limits of its exploration", "[sim][replay][regression]") {
+    const auto violated = [](sim::World& world) { return world.violation().has_value(); };
+    sim::ExploreOptions options{.seeds = 1, .print = false, .environment = false};
+    options.events_max = 4;
+    const sim::Report events = sim::explore(options, &ticks);
+    REQUIRE(events.failing);
+    CHECK(events.failing->property == "the limit of events");
+    CHECK(sim::Replay{*events.failing, &ticks}.first(violated));
+    options = {.seeds = 1, .time_max = 4s, .print = false, .environment = false};
+    const sim::Report time = sim::explore(options, &ticks);
+    REQUIRE(time.failing);
+    CHECK(time.failing->property == "the limit of time");
+    CHECK(sim::Replay{*time.failing, &ticks}.first(violated));
+}
+
 TEST_CASE("Replay ignores exceptions of the body, and propagates those of the inspection",
           "[sim][replay][unit]") {
     sim::Replay replay{Seed{1}, {}, [](sim::World& world) -> bool {

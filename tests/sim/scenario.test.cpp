@@ -411,6 +411,33 @@ TEST_CASE("World::heal ends every fault", "[sim][scenario][unit]") {
     CHECK(w.connections.size() == connections);
 }
 
+TEST_CASE("Faults of a disk do not replace each other, and a kill does not end them",
+          "[sim][scenario][regression]") {
+    ScenarioWorld w;
+    sim::Disk& disk = w.server->disk();
+    const auto sync = [&] { return disk.sync_directory(""); };
+    w.world.play(sim::Scenario{}
+                     .at(1s, sim::fail_disk("server", 6))
+                     .at(1s, sim::fail_disk("server", 3))
+                     .during(1s, 3s, sim::kill("server"))
+                     .during(1s, 10s, sim::fill_disk("server", 4))
+                     .at(1s, sim::fail_read("server", 5)));
+    w.world.run_for(4s);
+    const std::uint64_t operations = disk.operations(), reads = disk.reads();
+    CHECK_FALSE(sync());
+    CHECK_FALSE(sync());
+    CHECK(sync() == std::errc::io_error);
+    auto file = disk.open("f", OpenMode::replace);
+    REQUIRE(file);
+    CHECK(file->write(0, Bytes(1)) == std::errc::no_space_on_device);
+    CHECK(sync() == std::errc::io_error);
+    CHECK(disk.operations() == operations + 6);
+    while (disk.reads() < reads + 4) CHECK(file->size());
+    CHECK(file->size().error() == std::errc::io_error);
+    w.world.run_for(7s);
+    CHECK_FALSE(file->write(0, Bytes(1)));
+}
+
 TEST_CASE("World::heal does not restore lost data", "[sim][scenario][unit]") {
     ScenarioWorld w;
     auto file = w.server->disk().open("f", OpenMode::replace);

@@ -64,6 +64,9 @@ struct AsioNames<boost::asio::io_context> {
     [[nodiscard]] static Error host_not_found() noexcept {
         return boost::asio::error::host_not_found;
     }
+    [[nodiscard]] static Error name_unanswered() noexcept {
+        return boost::asio::error::host_not_found_try_again;
+    }
     [[nodiscard]] static Error service_not_found() noexcept {
         return boost::asio::error::service_not_found;
     }

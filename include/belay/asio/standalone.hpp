@@ -60,6 +60,9 @@ struct AsioNames<asio::io_context> {
     [[nodiscard]] static Error try_again_error() noexcept { return asio::error::try_again; }
     [[nodiscard]] static Error aborted() noexcept { return asio::error::operation_aborted; }
     [[nodiscard]] static Error host_not_found() noexcept { return asio::error::host_not_found; }
+    [[nodiscard]] static Error name_unanswered() noexcept {
+        return asio::error::host_not_found_try_again;
+    }
     [[nodiscard]] static Error service_not_found() noexcept {
         return asio::error::service_not_found;
     }

@@ -6,10 +6,10 @@
 #include <algorithm>    // std::any_of, std::copy_n, std::min, std::max
 #include <array>        // std::array
 #include <memory>       // std::shared_ptr
-#include <set>          // std::set
 #include <string>       // std::string
 #include <string_view>  // std::string_view
-#include <utility>      // std::pair
+#include <utility>      // std::move, std::pair
+#include <vector>       // std::vector
 
 #include <belay/core/random.hpp>
 #include <belay/journal/file_system_like.hpp>
@@ -23,7 +23,9 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 /// Written data is visible at once, and survives `kill()`, the death of the process. It survives
 /// `crash()`, the loss of power, only if its file was synced. For everything else, the given bits
 /// decide
-/// - whether each 512-byte sector is kept, lost, torn or noise;
+/// - which of the sizes that the file had since its last sync it has, after each call and each page
+///   of 4,096 bytes that was appended;
+/// - whether each 512-byte sector is kept, lost, torn or noise, or all of the file is kept or lost;
 /// - whether each name that was made, moved or removed since its directory was synced is so or not.
 ///
 /// Paths are absolute or seen from the root: "/kv.log" and "kv.log" are the same file.
@@ -102,7 +104,7 @@ public:
         for (const auto& [name, file] : names_.all()) {
             if (name.starts_with(prefix)) names.push_back(name.substr(prefix.size()));
         }
-        return names;
+        return names_.in_order(std::move(names));
     }
     /// Makes a directory. Files do not need one; a directory that was made can be lost until its
     /// parent is synced.
@@ -115,21 +117,19 @@ public:
     /// Removes a directory. It can come back until its parent is synced.
     /// Errors: directory_not_empty; no_such_file_or_directory.
     [[nodiscard]] std::error_code remove_directory(const std::string& path) noexcept {
-        if (!has_directory(path)) {
-            return std::make_error_code(std::errc::no_such_file_or_directory);
-        }
-        if (!names_.names_in(path).empty()) {
-            return std::make_error_code(std::errc::directory_not_empty);
-        }
+        if (!has_directory(path)) return make_error_code(std::errc::no_such_file_or_directory);
+        if (!names_.names_in(path).empty()) return make_error_code(std::errc::directory_not_empty);
         const Begun begun = begin_operation();
         if (begun.takes_effect) names_.remove_directory(path);
         return noted(begun.error, [&] { return "removes the directory " + named(path); });
     }
-    /// Returns the names in a directory, as readdir() does: those of files and of directories.
-    [[nodiscard]] Result<std::set<std::string>> names_in(const std::string& path) const {
+    /// Returns the names in a directory, as readdir() does: those of files and of directories. Like
+    /// that of `list`, their order depends on the world's seed and the host, and on nothing else.
+    [[nodiscard]] Result<std::vector<std::string>> names_in(const std::string& path) const {
         if (const std::error_code error = begin_read()) return error;
         if (const std::error_code error = begin_open()) return error;
-        return names_.names_in(path);
+        const auto names = names_.names_in(path);
+        return names_.in_order({names.begin(), names.end()});
     }
     /// Returns whether there is a file of this name. It is not an operation of a process.
     [[nodiscard]] bool has_file(const std::string& path) const {
@@ -155,13 +155,10 @@ public:
     // ---- the end of processes -------------------------------------------------------------------
 
     /// Kills the processes: locks are released, and open files return errors. Nothing written is
-    /// lost.
+    /// lost. Planned faults end; those of a host do not, when a world kills its process.
     void kill() noexcept {
-        process_->is_dead = true;
-        process_ = std::make_shared<Process>();
-        halted_ = false;
-        planned_ = {};
-        names_.unlock_all();
+        end_processes();
+        planned_.clear();
     }
 
     /// Simulates a loss of power: the processes die, and a part of what was not synced is lost.
@@ -173,52 +170,42 @@ public:
 
     // ---- faults ---------------------------------------------------------------------------------
 
+    // Faults that are planned by a number do not replace each other. 0 ends those of a function.
+
     /// Returns the number of operations so far.
     [[nodiscard]] std::uint64_t operations() const noexcept { return operations_; }
 
     /// Makes operation `number` fail with `error`. A failed write leaves half of its bytes in the
     /// file. A failed sync forgets, as real systems do, that the file was dirty. A later sync then
     /// succeeds, and makes none of these bytes durable.
-    void fail_at(std::uint64_t number, std::error_code error) noexcept {
-        planned_.fail = number;
-        planned_.error = error;
-    }
-    /// Makes operation `number` take effect, and return `error` all the same, as a network file
+    void fail_at(std::uint64_t number, std::error_code error) { plan(Plan::fail, number, error); }
+    /// Makes operation `n` take effect, and return `error` all the same, as a network file
     /// system may. A written file holds all bytes, and a sync has made them durable.
-    void fail_after(std::uint64_t number, std::error_code error) noexcept {
-        planned_.fail_after = number;
-        planned_.after_error = error;
-    }
+    void fail_after(std::uint64_t n, std::error_code error) { plan(Plan::fail_after, n, error); }
     /// Returns the number of reads so far. Reads are the calls that only look: open of an existing
     /// file, read, size, list, and identity.
     [[nodiscard]] std::uint64_t reads() const noexcept { return reads_; }
-    /// Makes read `number` fail with `error`.
-    void fail_read_at(std::uint64_t number, std::error_code error) noexcept {
-        planned_.fail_read = number;
-        planned_.read_error = error;
-    }
+    /// Makes read `n` fail with `error`.
+    void fail_read_at(std::uint64_t n, std::error_code error) { plan(Plan::fail_read, n, error); }
     /// Returns the number of opens so far.
     [[nodiscard]] std::uint64_t opens() const noexcept { return opens_; }
-    /// Makes open `number` fail with `error`, such as EMFILE. If it was to replace a file, the
+    /// Makes open `n` fail with `error`, such as EMFILE. If it was to replace a file, the
     /// former file is removed, as by posix::Files.
-    void fail_open_at(std::uint64_t number, std::error_code error) noexcept {
-        planned_.fail_open = number;
-        planned_.open_error = error;
-    }
+    void fail_open_at(std::uint64_t n, std::error_code error) { plan(Plan::fail_open, n, error); }
     /// Makes every open fail with EMFILE, until `exhaust_descriptors(false)`. Files that are open
     /// still work. The end of a process does not end it.
     void exhaust_descriptors(bool exhausted) noexcept { exhausted_ = exhausted; }
     /// Makes the power fail during operation `number`. The operation takes effect without being
     /// durable, and it and all later ones return errors. Call `crash()` or `kill()` afterwards.
-    void halt_at(std::uint64_t number) noexcept { planned_.halt = number; }
+    void halt_at(std::uint64_t number) { plan(Plan::halt, number); }
     /// Limits the disk to `bytes`; an operation that needs more fails with ENOSPC. A write that
     /// fails so leaves the bytes in the file that there was space for, as real systems do.
     void limit_bytes(std::uint64_t bytes) noexcept { bytes_max_ = bytes; }
     /// Limits the disk to what is on it when operation `number` begins.
-    void fill_at(std::uint64_t number) noexcept { planned_.fill = number; }
+    void fill_at(std::uint64_t number) { plan(Plan::fill, number); }
     /// Makes operation `number`, if it is a write, go to a place 4,096 bytes behind its own. It
     /// succeeds, and what was at that place is lost.
-    void misdirect_at(std::uint64_t number) noexcept { planned_.misdirect = number; }
+    void misdirect_at(std::uint64_t number) { plan(Plan::misdirect, number); }
     /// Makes each sync succeed without an effect, as a drive that confirms what is in its cache,
     /// until `ignore_syncs(false)`. A loss of power may then take what programs believe durable.
     void ignore_syncs(bool ignores) noexcept { ignores_syncs_ = ignores; }
@@ -242,7 +229,7 @@ public:
     /// calls that were to fail. Lost data stays lost.
     void mend() noexcept {
         refuses_ = ignores_syncs_ = exhausted_ = false;
-        planned_ = {};
+        planned_.clear();
         bytes_max_ = no_limit;
     }
 
@@ -292,19 +279,12 @@ public:
     }
 
 private:
-    // The calls in which something happens; 0: none.
+    // A fault of one call, which has this number.
+    enum class Plan { fail, fail_after, halt, fill, misdirect, fail_read, fail_open };
     struct Planned {
-        std::uint64_t fail = 0;
-        std::uint64_t fail_after = 0;
-        std::uint64_t halt = 0;
-        std::uint64_t fill = 0;
-        std::uint64_t misdirect = 0;
-        std::uint64_t fail_read = 0;
-        std::uint64_t fail_open = 0;
-        std::error_code error{};
-        std::error_code after_error{};
-        std::error_code read_error{};
-        std::error_code open_error{};
+        Plan plan;
+        std::uint64_t number;
+        std::error_code error;
     };
     struct Begun {
         std::error_code error;
@@ -338,24 +318,46 @@ private:
 
     [[nodiscard]] bool off() const noexcept { return halted_ || refuses_; }
 
+    void end_processes() noexcept {
+        process_->is_dead = true;
+        process_ = std::make_shared<Process>();
+        halted_ = false;
+        halt_at(0);
+        names_.unlock_all();
+    }
+    void plan(Plan plan, std::uint64_t number, std::error_code error = {}) {
+        std::erase_if(planned_, [&](const Planned& p) {
+            return p.plan == plan && (number == 0 || p.number == number);
+        });
+        if (number != 0) planned_.push_back({plan, number, error});
+    }
+    /// Returns what is planned for a call; null if nothing.
+    [[nodiscard]] const Planned* planned(Plan plan, std::uint64_t number) const noexcept {
+        for (const Planned& p : planned_) {
+            if (p.plan == plan && p.number == number) return &p;
+        }
+        return nullptr;
+    }
     [[nodiscard]] std::error_code begin_read() const noexcept {
-        return ++reads_ == planned_.fail_read ? planned_.read_error : std::error_code{};
+        const Planned* const fails = planned(Plan::fail_read, ++reads_);
+        return fails != nullptr ? fails->error : std::error_code{};
     }
     [[nodiscard]] std::error_code begin_open() const noexcept {
-        if (++opens_ == planned_.fail_open) return planned_.open_error;
+        if (const Planned* const fails = planned(Plan::fail_open, ++opens_)) return fails->error;
         return exhausted_ ? std::make_error_code(std::errc::too_many_files_open)
                           : std::error_code{};
     }
     Begun begin_operation() noexcept {
         if (off()) return {io_error(), false};
         ++operations_;
-        if (operations_ == planned_.fill) bytes_max_ = used_bytes();
-        if (operations_ == planned_.halt) {
+        if (planned(Plan::fill, operations_)) bytes_max_ = used_bytes();
+        if (planned(Plan::halt, operations_)) {
             halted_ = true;
             return {.error = io_error(), .loses_power = true};
         }
-        if (operations_ == planned_.fail) return {planned_.error, false};
-        if (operations_ == planned_.fail_after) return {.error = planned_.after_error};
+        if (const auto* const p = planned(Plan::fail, operations_)) return {p->error, false};
+        if (const auto* const p = planned(Plan::fail_after, operations_))
+            return {.error = p->error};
         return {};
     }
 
@@ -373,7 +375,7 @@ private:
                           std::size_t* written) noexcept {
         const Begun begun = begin_operation();
         if (off() && !begun.takes_effect) return begun.error;
-        const std::uint64_t aside = operations_ == planned_.misdirect ? 4096 : 0;
+        const std::uint64_t aside = planned(Plan::misdirect, operations_) != nullptr ? 4096 : 0;
         const auto begin = static_cast<std::size_t>(offset + aside);
         const bool half = !begun.takes_effect;
         std::size_t count = half ? from.size() / 2 : from.size();
@@ -419,7 +421,7 @@ private:
     std::uint64_t operations_ = 0;
     mutable std::uint64_t reads_ = 0;
     mutable std::uint64_t opens_ = 0;
-    Planned planned_{};
+    std::vector<Planned> planned_;
     std::uint64_t bytes_max_ = no_limit;
     bool halted_ = false;
     bool refuses_ = false;

@@ -117,8 +117,7 @@ struct Fault {
 /// Makes a fault that stops the traffic from one host to another, without a notification. The other
 /// direction works (Network::partition_one_way). It lasts.
 [[nodiscard]] inline Fault partition_one_way(std::string_view from, std::string_view to) {
-    return {
-        .kind = Fault::Kind::partition_one_way, .host = std::string{from}, .peer = std::string{to}};
+    return {Fault::Kind::partition_one_way, std::string{from}, std::string{to}};
 }
 /// Makes a fault that changes how long a message travels from one host to another, instead of
 /// Network::latency. It lasts. Order is kept.   Pre: 0ns <= min <= max.
@@ -126,11 +125,7 @@ struct Fault {
                                    Duration max) {
     BELAY_OPTION(Duration::zero() <= min && min <= max,
                  "sim::latency: 0ns <= min <= max must hold");
-    return {.kind = Fault::Kind::latency,
-            .host = std::string{from},
-            .peer = std::string{to},
-            .min = min,
-            .max = max};
+    return {Fault::Kind::latency, std::string{from}, std::string{to}, min, max};
 }
 /// Makes a fault that changes how long a message travels from one host to another, with the
 /// exponential distribution (Network::exponential_latency). It lasts.
@@ -139,11 +134,7 @@ struct Fault {
                                                Duration min, Duration mean) {
     BELAY_OPTION(detail::is_exponential_latency(min, mean),
                  "sim::exponential_latency: 0ns <= min <= mean <= 24h must hold");
-    return {.kind = Fault::Kind::exponential_latency,
-            .host = std::string{from},
-            .peer = std::string{to},
-            .min = min,
-            .max = mean};
+    return {Fault::Kind::exponential_latency, std::string{from}, std::string{to}, min, mean};
 }
 /// Makes a fault that limits how many bytes per second travel from one host to another, and how
 /// many wait (Network::bandwidth). It lasts.   Pre: 0 < bytes_per_second <= 10'000'000'000.
@@ -195,8 +186,7 @@ struct Fault {
 /// Makes a fault that breaks all connections between two hosts at `gone`. The process of `unaware`
 /// is not notified until it sends something.
 [[nodiscard]] inline Fault half_open(std::string_view gone, std::string_view unaware) {
-    return {
-        .kind = Fault::Kind::half_open, .host = std::string{gone}, .peer = std::string{unaware}};
+    return {Fault::Kind::half_open, std::string{gone}, std::string{unaware}};
 }
 /// Makes a fault that switches a host's power off. It lasts: at its end the process is started.
 [[nodiscard]] inline Fault kill(std::string_view host) {

@@ -170,8 +170,8 @@ public:
     /// Returns whether a process runs: it was started, has not ended itself, and was not killed.
     [[nodiscard]] bool alive() const noexcept { return station_.alive && !exit_code_; }
     /// Returns the code with which the process has ended itself, such as that of exit(). The host
-    /// is down then, until a restart: World::heal does not start it. Nothing while the process runs
-    /// and after a kill.
+    /// is down then, until a restart: neither World::heal nor the end of a kill starts it. Nothing
+    /// while the process runs, and after a kill has ended it.
     [[nodiscard]] std::optional<int> exit_code() const noexcept { return exit_code_; }
     /// Returns whether the process is frozen.
     [[nodiscard]] bool paused() const noexcept { return station_.frozen; }
@@ -206,6 +206,7 @@ private:
           }} {
         station_.name = name;
         station_.index = index;
+        disk_.names_.set_order(key());
         station_.steady = &engine().steady_clocks.emplace_back();
         if (!engine().recorder().on()) return;
         disk_.log_ = [this](bool is_loss, const std::string& text) {
@@ -236,7 +237,7 @@ private:
     }
 
     void start() {
-        if (station_.alive) return;
+        if (station_.alive || exit_code_) return;
         engine().note(detail::Mark::start, station_.index, ++starts_);
         station_.alive = true;
         next_machine_ = 0;
@@ -256,8 +257,20 @@ private:
         if (!station_.alive) return;
         engine().note(detail::Mark::kill, station_.index);
         // First, so that no destructor makes anything durable any more.
-        disk_.crash(Random{Seed{detail::mix(process_key(), detail::hash_of("crash"))}});
+        disk_.end_processes();
+        Random bits{Seed{detail::mix(process_key(), detail::hash_of("crash"))}};
+        disk_.names_.crash(bits, disk_.log_);
         end_process();
+    }
+    void restart() {
+        if (!exit_code_) {
+            kill();
+        } else if (station_.alive) {
+            disk_.end_processes();  // the system still has what the process has written
+            end_process();
+        }
+        exit_code_.reset();
+        start();
     }
     void end_process() {
         const detail::Engine::Inside inside{engine()};
@@ -273,7 +286,6 @@ private:
         stalled_.clear();
         station_.listeners.clear();
         process_ = {};
-        exit_code_.reset();
     }
     /// The process has ended itself. Its object stays, for tests, and its kernel goes on.
     void exit(int code) noexcept {

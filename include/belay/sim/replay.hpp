@@ -36,10 +36,12 @@ public:
         options_.draw.reset();
         if (options_.record_lines == 0) options_.record_lines = 1000;
     }
-    /// Replays a failure of `explore`, with its smallest scenario and its order.
+    /// Replays a failure of `explore`, with its smallest scenario, its order and its limits.
     Replay(const Failing& failing, Body body, WorldOptions options = {})
         : Replay{failing.seed, failing.smallest, std::move(body), std::move(options)} {
         options_.order = failing.order;
+        options_.events_max = failing.events_max;
+        options_.time_max = failing.time_max;
     }
 
     /// Calls `inspect(World&)` after an event. World::text, json_lines and diagram return the

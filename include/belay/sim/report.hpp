@@ -76,9 +76,10 @@ struct Failing {
     std::uint32_t shrink_worlds = 0;  ///< how many worlds that took
     bool shrink_ended = false;        ///< by shrink_worlds_max: a smaller scenario may fail, too
     std::string diagram;              ///< the end of the history, and what was around each fault
-    std::string options{};            ///< other options that the failure needs, as C++
     std::string another_history{};    ///< if the second run had one: the reason, where they part
     Order order = Order::fifo;        ///< that of the exploration
+    std::uint64_t events_max = ~std::uint64_t{0};  ///< that of the exploration
+    Duration time_max = forever;                   ///< that of the exploration
 };
 
 /// The result of an exploration. It converts to true if the exploration passed.
@@ -142,7 +143,7 @@ struct Report {
             " (and BELAY_SIM_TRACE=1 for the whole history), or add it as a test:\n\n    "
             "CHECK(sim::explore({.seed = Seed{" +
             seed + "}, .play = " + indented(to_cpp(f.smallest)) +
-            (f.order == Order::shuffled ? ", .order = sim::Order::shuffled" : "") + f.options +
+            (f.order == Order::shuffled ? ", .order = sim::Order::shuffled" : "") + limit_of(f) +
             "}, body));\n\n" + f.diagram;
         return out;
     }
@@ -159,6 +160,12 @@ private:
         std::string out;
         for (int shift = 60; shift >= 0; shift -= 4) out += "0123456789abcdef"[value >> shift & 15];
         return out;
+    }
+    /// Returns the limit that the failure has reached, as an option in C++.
+    static std::string limit_of(const Failing& f) {
+        if (f.property == "the limit of time") return ", .time_max = " + detail::to_cpp(f.time_max);
+        if (f.property != "the limit of events") return {};
+        return ", .events_max = " + std::to_string(f.events_max);
     }
     static std::string indented(const std::string& text) {
         std::string out;

@@ -104,10 +104,8 @@ public:
     /// that code has returned.
     void kill(Host& h) { change(h, Change::kill); }
     /// Starts the process anew on the same disk, and kills the old one first if it is still alive.
-    void restart(Host& h) {
-        change(h, Change::kill);
-        change(h, Change::start);
-    }
+    /// If it has ended itself, the disk loses nothing.
+    void restart(Host& h) { change(h, Change::restart); }
     /// Freezes the process, as SIGSTOP does. None of its code runs, but its kernel still completes
     /// connections and keeps what arrives.
     void pause(Host& h) { change(h, Change::pause); }
@@ -183,8 +181,8 @@ public:
     /// Partitions, black holes, the latencies and bandwidths of faults, refusals, slow readers,
     /// unknown names, Network::accept_then_close, disks that refuse or are full, lacks of
     /// descriptors and Network::cut_one_in end. Frozen processes continue. Dead processes are
-    /// started, also those that the test has killed. Faults that have not begun never will. Lost
-    /// data stays lost, and a wall clock stays wrong.
+    /// started, also those that the test has killed, but none that has ended itself. Faults that
+    /// have not begun never will. Lost data stays lost, and a wall clock stays wrong.
     void heal() {
         engine_.note(detail::Mark::heal, detail::no_host);
         stage_.heal(now(), detail::work_of(fabric_, hosts_));
@@ -383,7 +381,7 @@ public:
 private:
     static constexpr std::uint64_t runs_when_stopped_max = 10'000'000;
 
-    enum class Change : std::uint8_t { start, kill, pause, resume };
+    enum class Change : std::uint8_t { start, kill, restart, pause, resume };
     struct Deferred {
         Host* host;
         Change change;
@@ -478,6 +476,7 @@ private:
             deferred_.erase(deferred_.begin());
             if (d.change == Change::start) d.host->start();
             if (d.change == Change::kill) d.host->kill();
+            if (d.change == Change::restart) d.host->restart();
             if (d.change == Change::pause) d.host->pause();
             if (d.change == Change::resume) d.host->resume();
         }
@@ -555,7 +554,7 @@ private:
         if (f.changes_link()) return change_links();
         if (f.kind == Fault::Kind::slow_reader) return change_reader(f);
         if (stage_.holds(f)) return;
-        detail::take_back_by_call(*this, *find(f.host), find(f.peer), f);
+        detail::apply_by_call(*this, *find(f.host), find(f.peer), f, false);
         // A partition and one in one direction hold a part of each other.
         if (!is_partition(f)) return;
         for (const detail::PlannedStep& other : stage_.steps()) {

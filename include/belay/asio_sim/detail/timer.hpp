@@ -241,7 +241,7 @@ private:
     void answer(std::uint64_t id, bool hung, const std::string& name, const std::string& service) {
         auto op = waits_.take(id);
         if (!op.complete) return;
-        if (hung) return op.complete(Asio::host_not_found(), Results{});
+        if (hung) return op.complete(Asio::name_unanswered(), Results{});
         std::uint16_t port = 0;
         const char* const end = service.data() + service.size();
         const auto [read_to, error] = std::from_chars(service.data(), end, port);

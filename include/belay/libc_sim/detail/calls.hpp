@@ -533,9 +533,10 @@ inline int connect(LibcProcess& p, int fd, const sockaddr* address, socklen_t si
     const sockaddr_in* const to = s ? ipv4(address, size) : nullptr;
     if (to == nullptr) return -1;
     const int result = s->connect(*to);
-    if (result == 0 || errno != EINPROGRESS || s->nonblocking()) return result;
+    if (result == 0 || !s->connecting() || s->nonblocking()) return result;
+    const int begun = errno;  // EALREADY: an earlier call was interrupted
     if (!p.wait_or_fail(s->deadline(true), [&] { return !s->connecting(); })) {
-        return libc_fail(errno == EINTR ? EINTR : EINPROGRESS);
+        return libc_fail(errno == EINTR ? EINTR : begun);
     }
     s->end_connect();
     int error = 0;
@@ -585,11 +586,13 @@ inline ssize_t send_all(LibcProcess& p, LibcSocket& s, std::span<const iovec> io
     const Instant end = s.deadline(true);
     for (const iovec& v : iov) {
         for (std::size_t sent = 0; sent != v.iov_len;) {
-            const auto can_send = [&] {
+            const auto fails = [&] {
                 return (!s.connected() && !s.connecting()) ||
-                       (s.ready() & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0;
+                       (s.ready() & (EPOLLERR | EPOLLHUP)) != 0;
             };
+            const auto can_send = [&] { return fails() || (s.ready() & EPOLLOUT) != 0; };
             if (!p.wait_or_fail(end, can_send)) return total != 0 ? total : -1;
+            if (total != 0 && fails()) return total;  // the next call returns the error
             const iovec rest{static_cast<char*>(v.iov_base) + sent, v.iov_len - sent};
             const ssize_t n = s.send({&rest, 1}, flags);
             if (n < 0) return total != 0 ? total : n;

@@ -44,7 +44,9 @@ inline std::optional<std::uint16_t> port_of(const char* service, int flags) {
     if (text == "https") return std::uint16_t{443};
     return std::nullopt;
 }
-inline std::optional<sim::detail::Address> address_of(LibcProcess& p, const char* node, int flags) {
+/// `error` is EAI_NONAME, and stays so unless no server of names answers.
+inline std::optional<sim::detail::Address> address_of(LibcProcess& p, const char* node, int flags,
+                                                      int& error) {
     using sim::detail::Address;
     if (node == nullptr) {
         return (flags & AI_PASSIVE) != 0 ? Address{INADDR_ANY} : sim::detail::loopback_address;
@@ -56,7 +58,7 @@ inline std::optional<sim::detail::Address> address_of(LibcProcess& p, const char
     const bool hangs = sim::detail::name_hangs(sim::detail::Kernel::fabric(p.host()), node);
     const Duration takes = hangs ? sim::detail::hang_time : Duration{std::chrono::milliseconds{1}};
     p.pass(takes);
-    if (hangs) return std::nullopt;
+    if (hangs) return error = EAI_AGAIN, std::nullopt;
     if (sim::detail::Kernel::lacks_descriptors(p.host())) {
         return errno = EMFILE, std::nullopt;  // as the C library reports it
     }
@@ -76,8 +78,9 @@ inline int getaddrinfo(LibcProcess& p, const char* node, const char* service, co
     }
     const auto port = port_of(service, asked.ai_flags);
     if (!port) return EAI_SERVICE;
-    const auto address = address_of(p, node, asked.ai_flags);
-    if (!address) return EAI_NONAME;
+    int error = EAI_NONAME;
+    const auto address = address_of(p, node, asked.ai_flags, error);
+    if (!address) return error;
     auto entry = std::make_unique<Entry>();
     entry->address.sin_family = AF_INET;
     entry->address.sin_port = htons(*port);

@@ -40,11 +40,6 @@ public:
     /// Returns the sectors that the next sync copies, each of them once, in no order.
     [[nodiscard]] const std::vector<std::size_t>& dirty() const noexcept { return dirty_; }
 
-    void clear() noexcept {
-        now_.clear();
-        is_dirty_.clear();
-        dirty_.clear();
-    }
     // Without memory, the following functions throw std::bad_alloc and change nothing.
 
     /// Makes the file at least this long.
@@ -54,7 +49,9 @@ public:
         const std::size_t to = sectors(bytes);
         reserve(dirty_, dirty_.size() + (to - from));
         reserve(is_dirty_, to);
+        reserve(sizes_, sizes_.size() + 1);
         now_.resize(bytes);
+        sizes_.push_back(bytes);
         is_dirty_.resize(to, false);
         for (std::size_t s = from; s < to; ++s) mark(s);
     }
@@ -62,20 +59,27 @@ public:
     void resize(std::size_t bytes) {
         if (bytes >= now_.size()) return grow(bytes);
         reserve(dirty_, dirty_.size() + 1);
+        reserve(sizes_, sizes_.size() + 1);
         now_.resize(bytes);
+        sizes_.push_back(bytes);
         is_dirty_.resize(sectors(bytes));
         std::erase_if(dirty_, [&](std::size_t s) { return s >= is_dirty_.size(); });
         if (bytes % sector_bytes != 0) mark(is_dirty_.size() - 1);
     }
     void write(std::size_t offset, BytesView from) {
-        const std::size_t begin = offset / sector_bytes;
-        const std::size_t end = sectors(offset + from.size());
-        // Each sector is there at most once.
-        reserve(dirty_, std::max(end, is_dirty_.size()));
-        grow(offset + from.size());
-        std::copy_n(from.begin(), from.size(), now_.begin() + static_cast<std::ptrdiff_t>(offset));
         if (from.empty()) return;
-        for (std::size_t s = begin; s < end; ++s) mark(s);
+        const std::size_t end = offset + from.size();
+        // Each sector is there at most once.
+        reserve(dirty_, std::max(sectors(end), is_dirty_.size()));
+        reserve(is_dirty_, sectors(end));
+        reserve(now_, end);
+        reserve(sizes_, sizes_.size() + from.size() / page_bytes + 2);
+        // A file grows by a page at a time.
+        std::size_t size = std::max(offset, now_.size());
+        while ((size = (size / page_bytes + 1) * page_bytes) < end) grow(size);
+        grow(end);
+        std::copy_n(from.begin(), from.size(), now_.begin() + static_cast<std::ptrdiff_t>(offset));
+        for (std::size_t s = offset / sector_bytes; s < sectors(end); ++s) mark(s);
     }
     /// Flips a bit that is on the medium, and that programs see.   Pre: there is such a bit.
     void flip(std::uint64_t bit) noexcept {
@@ -94,6 +98,7 @@ public:
             std::copy_n(now_.begin() + at, count, durable_.begin() + at);
         }
         forget_dirty();
+        sizes_.clear();
     }
     /// The effect of a failed sync: the system treats all bytes as durable.
     void forget_dirty() {
@@ -104,26 +109,31 @@ public:
     /// Decides what is left after a crash.
     template <class Bits>
     void crash(Bits& bits) {
-        // The size is separate metadata. It may be durable before the bytes are, which are zeros
-        // then.
-        if (now_.size() != durable_.size() && is_kept(bits)) durable_.resize(now_.size());
+        // The size is separate metadata, whose changes are durable in their order. It may be
+        // durable before the bytes are, which are zeros then.
+        const std::size_t kept = sizes_.empty() ? 0 : changes_kept(bits, sizes_.size());
+        for (std::size_t i = 0; i < kept; ++i) durable_.resize(sizes_[i]);
         // The draws belong to the sectors in the order of the file.
         std::sort(dirty_.begin(), dirty_.end());
-        for (const std::size_t s : dirty_) {
-            if constexpr (requires { bits.choose(2U); }) {
+        if constexpr (requires { bits.choose(2U); }) {
+            for (const std::size_t s : dirty_) {
                 // Outcomes that do not differ are enumerated once.
                 if (differs(s)) settle_sector(s, draw_of(bits));
-            } else {
-                settle_sector(s, Draw{bits()});
             }
+        } else {
+            // Without this draw, no file of many sectors would ever be old or new as a whole.
+            const std::uint64_t all = dirty_.size() > 1 ? bits() % 16 : 2;
+            for (const std::size_t s : dirty_) settle_sector(s, Draw{all < 2 ? all : bits()});
         }
         forget_dirty();
+        sizes_.clear();
         now_ = durable_;
         is_dirty_.resize(sectors(now_.size()), false);
     }
 
 private:
     static constexpr std::size_t sector_bytes = 512;
+    static constexpr std::size_t page_bytes = 4096;
 
     static std::size_t sectors(std::size_t bytes) noexcept {
         return (bytes + sector_bytes - 1) / sector_bytes;
@@ -139,6 +149,17 @@ private:
         if (is_dirty_[sector]) return;
         dirty_.push_back(sector);
         is_dirty_[sector] = true;
+    }
+
+    /// Decides how many of the changes of the size are durable.   Pre: changes > 0.
+    template <class Bits>
+    [[nodiscard]] static std::size_t changes_kept(Bits& bits, std::size_t changes) {
+        if constexpr (requires { bits.choose(2U); }) {
+            return static_cast<std::size_t>(bits.choose(changes + 1));
+        } else {
+            const std::uint64_t draw = bits();
+            return (draw & 1) != 0 ? changes : static_cast<std::size_t>((draw >> 1) % changes);
+        }
     }
 
     /// Random bits, which decide about a sector.
@@ -193,6 +214,7 @@ private:
     Bytes durable_;                   // the bytes that a crash does not change
     std::vector<bool> is_dirty_;      // per sector: it was changed since the last sync
     std::vector<std::size_t> dirty_;  // the sectors for which `is_dirty_` is true
+    std::vector<std::size_t> sizes_;  // that the file had since the last sync, in this order
 };
 
 }}}  // namespace belay::sim::detail

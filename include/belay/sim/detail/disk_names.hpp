@@ -3,7 +3,7 @@
 /// DiskNames: the names of a simulated disk, as programs see them and as a crash leaves them.
 #pragma once
 
-#include <algorithm>    // std::min
+#include <algorithm>    // std::min, std::sort
 #include <cstdint>      // std::uint64_t
 #include <functional>   // std::less
 #include <iterator>     // std::next
@@ -18,6 +18,7 @@
 #include <belay/core/detail/function.hpp>
 #include <belay/sim/detail/disk_inode.hpp>
 #include <belay/sim/detail/recorder.hpp>
+#include <belay/sim/detail/trace.hpp>
 #include <belay/sim/digest.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
@@ -116,6 +117,16 @@ public:
         return names;
     }
 
+    /// Sets the key of `in_order`.
+    void set_order(std::uint64_t key) noexcept { order_ = key; }
+    /// Returns names in an order that is none for programs, as real file systems do.
+    /// Source: Linux, ext4, whose directories are in the order of seeded hashes.
+    [[nodiscard]] std::vector<std::string> in_order(std::vector<std::string> names) const {
+        const auto place = [this](const std::string& name) { return mix(order_, hash_of(name)); };
+        std::sort(names.begin(), names.end(),
+                  [&](const auto& a, const auto& b) { return place(a) < place(b); });
+        return names;
+    }
     /// Returns whether a directory of this name was made, or has files in it.
     [[nodiscard]] bool has_directory(std::string_view path) const {
         const std::string name{name_of(path)};
@@ -377,6 +388,7 @@ private:
     std::vector<Change> pending_;
     std::uint64_t made_ = 0;   // directories
     std::uint64_t files_ = 0;  // how many were made
+    std::uint64_t order_ = 0;
 };
 
 }}}  // namespace belay::sim::detail

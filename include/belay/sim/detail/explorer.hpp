@@ -699,6 +699,12 @@ private:
                                           : "no seed ran: the budget is too small";
             return;
         }
+        if (faults_drawn_ != 0 && report_.faults == 0 && (options_.play || !options_.seed)) {
+            problem =
+                "a scenario has faults and none began: run the world until they do, such as for "
+                "ScenarioOptions::within, before heal()";
+            return;
+        }
         if (options_.seed) return;
         const std::uint64_t least =
             options_.seeds_min.value_or(options_.seeds / 10 + (options_.seeds % 10 != 0 ? 1 : 0));
@@ -711,11 +717,6 @@ private:
             problem = "no world reached \"" + name + "\"";
             return;
         }
-        if (faults_drawn_ != 0 && report_.faults == 0) {
-            problem =
-                "faults were drawn and none began: run the world for ScenarioOptions::within "
-                "before heal()";
-        }
     }
     void explain() {
         const Seed seed{failing_seed_};
@@ -725,12 +726,9 @@ private:
         f.details = failing_->details;
         f.drawn = f.smallest = failing_->scenario;
         f.hash = failing_->hash;
-        if (f.property == "the limit of events") {
-            f.options = ", .events_max = " + std::to_string(options_.events_max);
-        } else if (f.property == "the limit of time") {
-            f.options = ", .time_max = " + to_cpp(options_.time_max);
-        }
         f.order = options_.order;
+        f.events_max = options_.events_max;
+        f.time_max = options_.time_max;
         f.another_history = failing_->another_history;
         const bool repeats = f.property != other_history;
         Outcome last;

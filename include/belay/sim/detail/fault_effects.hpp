@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sim/detail/fault_effects.hpp
-/// apply_by_call and take_back_by_call: the faults whose effect is one call of a world, its network
-/// or a disk.
+/// apply_by_call: the faults whose effect is one call of a world, its network or a disk.
 #pragma once
 
 #include <system_error>  // std::make_error_code
@@ -20,113 +19,74 @@ template <class Hosts>
     return work;
 }
 
-/// Applies a fault whose effect is one call. A latency, a bandwidth and a slow reader are not such
-/// faults: what counts then depends on all that hold, so the world applies them together.
+/// Applies a fault whose effect is one call, or ends it if it lasts. A latency, a bandwidth and a
+/// slow reader are not such faults: what counts then depends on all that hold, so the world applies
+/// them together.
 /// Pre: `peer` is not null if the fault hits a link; the fault is none of these.
 template <class World>
-void apply_by_call(World& world, Host& host, Host* peer, const Fault& f) {
+void apply_by_call(World& world, Host& host, Host* peer, const Fault& f, bool on = true) {
+    Network& network = world.network();
+    Disk& disk = host.disk();
+    const std::uint64_t operation = disk.operations() + f.number;
+    const std::error_code io_error = std::make_error_code(std::errc::io_error);
     switch (f.kind) {
         case Fault::Kind::partition:
-            return world.network().partition(host, *peer);
+            return on ? network.partition(host, *peer) : network.heal(host, *peer);
         case Fault::Kind::partition_one_way:
-            return world.network().partition_one_way(host, *peer);
+            return on ? network.partition_one_way(host, *peer) : network.heal_one_way(host, *peer);
         case Fault::Kind::refuse:
-            return world.network().refuse(host);
+            return on ? network.refuse(host) : network.accept(host);
         case Fault::Kind::accept_then_close:
-            return world.network().accept_then_close(host);
+            return network.accept_then_close(host, on);
         case Fault::Kind::black_hole:
-            return world.network().black_hole(host);
+            return network.black_hole(host, on);
         case Fault::Kind::unknown_name:
-            return world.network().unknown_name(host);
+            return network.unknown_name(host, on);
         case Fault::Kind::hanging_name:
-            return world.network().hanging_name(host);
+            return network.hanging_name(host, on);
         case Fault::Kind::drop_connections:
-            return world.network().drop_connections(host, *peer);
+            return network.drop_connections(host, *peer);
         case Fault::Kind::half_open:
-            return world.network().half_open(host, *peer);
+            return network.half_open(host, *peer);
         case Fault::Kind::kill:
-            return world.kill(host);
+            if (on) return world.kill(host);
+            return host.alive() || host.exit_code() ? void() : world.restart(host);
         case Fault::Kind::restart:
             return world.restart(host);
         case Fault::Kind::pause:
-            return world.pause(host);
+            return on ? world.pause(host) : world.resume(host);
         case Fault::Kind::resume:
             return world.resume(host);
         case Fault::Kind::refuse_disk:
-            return host.disk().refuse(true);
+            return disk.refuse(on);
         case Fault::Kind::fill_disk:
-            if (f.number != 0) return host.disk().fill_at(host.disk().operations() + f.number);
-            return host.disk().limit_bytes(host.disk().used_bytes());
+            if (on && f.number != 0) return disk.fill_at(operation);
+            if (!on) disk.fill_at(0);
+            return disk.limit_bytes(on ? disk.used_bytes() : Disk::no_limit);
         case Fault::Kind::ignore_syncs:
-            return host.disk().ignore_syncs(true);
+            return disk.ignore_syncs(on);
         case Fault::Kind::flip_bit:
-            return host.disk().flip_bit(f.number);
+            return disk.flip_bit(f.number);
         case Fault::Kind::misdirect_write:
-            return host.disk().misdirect_at(host.disk().operations() + f.number);
+            return disk.misdirect_at(operation);
         case Fault::Kind::fail_disk:
-            return host.disk().fail_at(host.disk().operations() + f.number,
-                                       std::make_error_code(std::errc::io_error));
+            return disk.fail_at(operation, io_error);
         case Fault::Kind::fail_disk_after:
-            return host.disk().fail_after(host.disk().operations() + f.number,
-                                          std::make_error_code(std::errc::io_error));
+            return disk.fail_after(operation, io_error);
         case Fault::Kind::exhaust_descriptors:
-            return host.exhaust_descriptors();
+            return host.exhaust_descriptors(on);
         case Fault::Kind::interrupt:
             return host.interrupt();
         case Fault::Kind::shorten_reads:
-            return host.shorten_reads();
+            return host.shorten_reads(on);
         case Fault::Kind::fail_read:
-            return host.disk().fail_read_at(host.disk().reads() + f.number,
-                                            std::make_error_code(std::errc::io_error));
+            return disk.fail_read_at(disk.reads() + f.number, io_error);
         case Fault::Kind::set_wall_clock:
             return host.set_wall_clock(f.min, f.drift_ppm);
         case Fault::Kind::drift_clock:
             return host.drift_clock(f.drift_ppm);
-        case Fault::Kind::latency:
-        case Fault::Kind::exponential_latency:
-        case Fault::Kind::bandwidth:
-        case Fault::Kind::slow_reader:
-            break;
-    }
-    BELAY_INVARIANT(false, "apply_by_call: the effect of the fault must be one call");
-}
-
-/// Ends the effect of such a fault, if it lasts.
-template <class World>
-void take_back_by_call(World& world, Host& host, Host* peer, const Fault& f) {
-    switch (f.kind) {
-        case Fault::Kind::partition:
-            return world.network().heal(host, *peer);
-        case Fault::Kind::partition_one_way:
-            return world.network().heal_one_way(host, *peer);
-        case Fault::Kind::refuse:
-            return world.network().accept(host);
-        case Fault::Kind::accept_then_close:
-            return world.network().accept_then_close(host, false);
-        case Fault::Kind::black_hole:
-            return world.network().black_hole(host, false);
-        case Fault::Kind::unknown_name:
-            return world.network().unknown_name(host, false);
-        case Fault::Kind::hanging_name:
-            return world.network().hanging_name(host, false);
-        case Fault::Kind::kill:
-            if (!host.alive()) world.restart(host);
-            return;
-        case Fault::Kind::pause:
-            return world.resume(host);
-        case Fault::Kind::refuse_disk:
-            return host.disk().refuse(false);
-        case Fault::Kind::fill_disk:
-            host.disk().fill_at(0);
-            return host.disk().limit_bytes(Disk::no_limit);
-        case Fault::Kind::ignore_syncs:
-            return host.disk().ignore_syncs(false);
-        case Fault::Kind::exhaust_descriptors:
-            return host.exhaust_descriptors(false);
-        case Fault::Kind::shorten_reads:
-            return host.shorten_reads(false);
         default:
-            return;
+            BELAY_INVARIANT(false, "apply_by_call: the effect of the fault must be one call");
     }
 }
 

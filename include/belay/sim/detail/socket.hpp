@@ -338,7 +338,9 @@ public:
     [[nodiscard]] std::errc bind(std::uint16_t port) {
         if (port_ != 0) return std::errc::invalid_argument;
         if (port == 0) port = free_port();
-        if (port == 0 || is_taken(port) || has_connection(port)) return std::errc::address_in_use;
+        if (port == 0 || is_taken(port) || has_connection(port, reuses_address_)) {
+            return std::errc::address_in_use;
+        }
         auto& bound = Kernel::station(*host_).bound;
         const auto [first, last] = bound.equal_range(port);
         const bool is_free = std::all_of(
@@ -401,14 +403,14 @@ public:
         return port_ != 0 && start_ == host_->starts() && is_taken(port_);
     }
     [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
-    /// Returns whether a connection of an earlier listener keeps the port from this socket.
-    /// Source: Linux, inet_csk_bind_conflict.
-    [[nodiscard]] bool has_connection(std::uint16_t port) const {
+    /// Returns whether a connection keeps the port from this socket. If it shares ports, one whose
+    /// socket did, too, does not.   Source: Linux, inet_csk_bind_conflict.
+    [[nodiscard]] bool has_connection(std::uint16_t port, bool shares) const {
         const Station& station = Kernel::station(*host_);
         for (const bool others_reuse : {false, true}) {
             const auto at = station.time_waits.find({port, others_reuse});
             const bool waits = at != station.time_waits.end() && Kernel::now(*host_) < at->second;
-            if (waits && !(reuses_address_ && others_reuse)) return true;
+            if (waits && !(shares && others_reuse)) return true;
         }
         for (const belay::detail::Ref<Channel>& c : Kernel::fabric(*host_).channels) {
             c->expire();
@@ -416,7 +418,7 @@ public:
                 const End& e = c->end(side);
                 if (e.station != &station || e.port != port || !e.exists) continue;
                 if (side == 0 && !e.chose_port) continue;
-                if (!(reuses_address_ && e.reuses_address)) return true;
+                if (!(shares && e.reuses_address)) return true;
             }
         }
         return false;
@@ -426,10 +428,13 @@ private:
     [[nodiscard]] bool is_taken(std::uint16_t port) const noexcept {
         return Kernel::station(*host_).listeners.count(port) != 0;
     }
-    [[nodiscard]] std::uint16_t free_port() const noexcept {
-        for (std::uint32_t port = 49152; port <= 65535; ++port) {
-            const auto candidate = static_cast<std::uint16_t>(port);
-            if (!is_taken(candidate)) return candidate;
+    /// Returns a port that no socket has, not even one that shares it.
+    [[nodiscard]] std::uint16_t free_port() const {
+        const auto& bound = Kernel::station(*host_).bound;
+        for (std::uint16_t port = 49152; port != 0; ++port) {
+            if (!is_taken(port) && !bound.contains(port) && !has_connection(port, false)) {
+                return port;
+            }
         }
         return 0;
     }
@@ -449,7 +454,7 @@ inline std::errc Socket::connect(Address address, std::uint16_t port, const List
         return error != std::errc{} ? error : std::errc::connection_aborted;
     }
     if (!host_->alive()) return std::errc::network_down;
-    if (from != nullptr && from->has_connection(from->port())) {
+    if (from != nullptr && from->has_connection(from->port(), from->reuses_address())) {
         return std::errc::address_not_available;
     }
     state_ = State::connecting;
