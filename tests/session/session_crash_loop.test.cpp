@@ -75,8 +75,8 @@ struct RememberingClient {
     std::optional<Link> session;
 };
 
-struct Server {
-    Server(sim::Host& h, Random bits) : receiver{belay_test::SimLedger{h.disk(), bits}} {
+struct PlainServer {
+    PlainServer(sim::Host& h, Random bits) : receiver{belay_test::SimLedger{h.disk(), bits}} {
         h.attach(receiver);
         h.listen(1, [this](sim::Accepted connection) { receiver.accept(std::move(connection)); });
     }
@@ -113,7 +113,8 @@ TEST_CASE("Session connects after each start, although its program never ends in
           "[session][session_crash_loop][regression]") {
     sim::World world{Seed{1}};
     int attempts = 0;
-    world.host("server", [](sim::Host& h) { return std::make_unique<Server>(h, Random{Seed{2}}); });
+    world.host("server",
+               [](sim::Host& h) { return std::make_unique<PlainServer>(h, Random{Seed{2}}); });
     auto& client = world.host("client", [&](sim::Host& h) {
         return std::make_unique<RememberingClient<limited>>(h, attempts, true);
     });
