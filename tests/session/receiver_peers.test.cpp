@@ -38,7 +38,7 @@ TEST_CASE("Receiver does no work for an idle connection", "[session][receiver][u
     };
     const int with_many = cost(1);
     CHECK(with_many <= 10);
-    r.run(6s);  // no HELLO
+    r.run(5s);  // no HELLO
     CHECK(r.receiver.connections() == 1);
     CHECK(cost(2) == with_many);
 }
