@@ -80,7 +80,8 @@ public:
         if (!watches_) return false;
         const Instant end = after(now, within);
         lost_at_ = smaller(lost_at_, end);
-        const auto time = elapsed(last_sign_at_, end) / std::chrono::milliseconds{1};
+        // Each further type of durations costs every program memory to compile.
+        const auto time = elapsed(last_sign_at_, end).count() / 1'000'000;
         if (time < probe_milliseconds_) probe_milliseconds_ = static_cast<std::uint32_t>(time);
         ask_at_ = after(now, options_.every);
         return asked_ = true;
@@ -91,7 +92,7 @@ public:
     ///
     /// Returns: whether a loss is now noticed later than before.
     constexpr bool penalize() noexcept {
-        constexpr Duration every_max = std::chrono::hours{1};
+        constexpr Duration every_max = std::chrono::seconds{3600};
         const Duration longer = part::saturating_multiply(options_.every, 2);
         const Duration least = spare();
         if (options_.every < every_max) options_.every = longer < every_max ? longer : every_max;
@@ -204,7 +205,7 @@ public:
     [[nodiscard]] constexpr bool is_over(Instant now, Duration max) noexcept {
         if (now < ends_) return false;
         // Drivers in time are late, too, by the work of one round.
-        const bool overslept = after(ends_, max / 64) < now;
+        const bool overslept = after(ends_, Duration{max.count() / 64}) < now;
         if (spared_ || !overslept) return true;
         begin(now, max);
         spared_ = true;
