@@ -57,7 +57,7 @@ TEST_CASE("FrameReader returns every frame of a message", "[session][frame][prop
             }
             const auto end = reader.next();
             RC_ASSERT(end.has_value());
-            RC_ASSERT(!end->has_value());
+            RC_ASSERT(*end == nullptr);
         }));
 }
 

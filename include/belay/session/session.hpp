@@ -97,7 +97,7 @@ namespace detail {
 /// long frame. It is a third of `dead_after`, so that two late signs end no connection. It is 0 if
 /// that is 1 s or more, because a receiver sends one each second anyway.
 [[nodiscard]] constexpr std::uint16_t sign_within_ms(const HeartbeatOptions& heartbeat) noexcept {
-    const auto third = heartbeat.dead_after.count() / 3'000'000;
+    const auto third = heartbeat.dead_after.count() / 3 / 1'000'000;
     return third >= 1000 ? 0 : static_cast<std::uint16_t>(third > 0 ? third : 1);
 }
 }  // namespace detail

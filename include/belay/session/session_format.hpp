@@ -8,7 +8,6 @@
 
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
-#include <optional>      // std::optional
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 
@@ -194,12 +193,12 @@ public:
     FrameReader(BytesView message, std::size_t payload_bytes_max) noexcept
         : rest_{message}, payload_bytes_max_{payload_bytes_max} {}
 
-    /// Returns the next frame; none at the end of the message.
+    /// Returns the next frame, until the next call; null at the end of the message.
     /// Complexity: O(payload) for its checksum.
-    [[nodiscard]] Result<std::optional<Frame>> next() noexcept {
+    [[nodiscard]] Result<const Frame*> next() noexcept {
         // A message has at least one frame. Otherwise a peer could stay silent for ever with empty
         // messages.
-        if (rest_.empty() && read_any_) return std::optional<Frame>{};
+        if (rest_.empty() && read_any_) return nullptr;
         read_any_ = true;
         if (rest_.size() < frame_header_bytes) return damaged(0);
         const std::byte* const p = rest_.data();
@@ -210,7 +209,7 @@ public:
         }
         const BytesView covered = rest_.subspan(4, frame_header_bytes - 4 + length);
         if (load_le<std::uint32_t>(p) != part::crc32c(covered)) return damaged(type);
-        Frame frame;
+        Frame& frame = frame_ = {};
         frame.type = static_cast<FrameType>(type);
         frame.flags = load_le<std::uint8_t>(p + 10);
         frame.lane = load_le<std::uint8_t>(p + 11);
@@ -223,7 +222,7 @@ public:
             return damaged(type);
         }
         rest_ = rest_.subspan(frame_header_bytes + length);
-        return std::optional<Frame>{frame};
+        return &frame_;
     }
 
     /// Returns the type byte of the rejected frame; 0 if it could not be read.
@@ -265,6 +264,7 @@ private:
 
     BytesView rest_;
     std::size_t payload_bytes_max_;
+    Frame frame_{};
     std::uint8_t bad_type_ = 0;
     bool read_any_ = false;
 };

@@ -32,7 +32,7 @@ inline belay::session_format::Frame only_frame(
     belay::session_format::FrameReader reader{message, payload_bytes_max};
     const auto frame = reader.next();
     REQUIRE(frame.has_value());
-    REQUIRE(frame->has_value());
+    REQUIRE(*frame != nullptr);
     return **frame;
 }
 
