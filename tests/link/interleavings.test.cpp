@@ -725,7 +725,11 @@ Advice Recorder::lost(const Failure& f, Turn& turn) noexcept {
     const std::uint64_t kind = w.chance(16);
     w.not_before = until;
     if (f.retry_after > 0s) w.floor = std::max(w.floor, turn.now + f.retry_after);
-    if (kind == 0) return Advice::stop();
+    if (kind == 0) {
+        // It does not hold if the credentials were replaced during the attempt.
+        if (f.cause == Cause::unauthorized) w.not_before = turn.now;
+        return Advice::stop();
+    }
     if (kind < 3) return w.floor = std::max(w.floor, until), Advice::wait_exactly(until);
     if (kind < 5) return w.floor = std::max(w.floor, until), Advice::suspend(until);
     return Advice::wait_at_least(until);

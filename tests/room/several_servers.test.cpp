@@ -812,6 +812,50 @@ TEST_CASE("servers: a client receives the end of its history, and not the failur
     CHECK(reasons.of(RoomErrc::not_durable) == 0);
 }
 
+TEST_CASE("servers: a history that a flush replaces is restored, unless it was ended",
+          "[room][fanout][regression]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    c.store.late(2, true);
+    const Bytes b = bob->type("begins another history");
+    c.world.run_for(100ms);
+    const Bytes a = ann->type("one");
+    c.world.run_for(100ms);
+    // Server 2 reads the history of server 1, while its own flush is under way.
+    c.store.servers[2].late = false;
+    c.store.report_all();
+    c.world.run_for(100ms);
+    REQUIRE(bob->has(a));
+    SECTION("the storage has lost it") {
+        c.store.wipe();
+        c.store.late(2, false);
+        c.world.run_for(20s);
+        CHECK(ann->closed_with != 4409);
+        CHECK(bob->closed_with != 4409);
+        CHECK(ann->has(b));
+        CHECK(bob->has(b));
+        YjsDocument stored;
+        REQUIRE_FALSE(stored.apply(c.stored()));
+        static_cast<void>(stored.state_vector());
+        CHECK_FALSE(stored.check(a).value_or(true));
+        CHECK_FALSE(stored.check(b).value_or(true));
+    }
+    SECTION("it was erased") {
+        SharedRooms other{c.store, 9};
+        REQUIRE(!other.erase("board"));
+        other.flush(
+            Completion<part::FlushedRooms>{[](std::optional<part::FlushedRooms>) noexcept {}});
+        c.store.late(2, false);
+        c.world.run_for(20s);
+        CHECK(ann->closed_with == 4409);
+        CHECK(bob->closed_with == 4409);
+        const auto cid = c.editor("cid", 3, 2);
+        CHECK(cid->has(b));
+        CHECK_FALSE(cid->has(a));
+    }
+}
+
 TEST_CASE("servers: a server that has not read an erase does not begin the room again",
           "[room][fanout]") {
     Cluster c;

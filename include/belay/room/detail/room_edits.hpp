@@ -141,8 +141,7 @@ private:
             }
         }
         const RoomHistory flushed = flush.history_of(room.id);
-        if (!take_epoch(room, flushed.epoch))
-            return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
+        if (!take_epoch(room, flushed.epoch)) replication_.on_gap(room);
         while (room.pending.flushing() != 0) first_is_durable(room, flushed.position);
     }
     /// None of the pending changes of a room is durable.

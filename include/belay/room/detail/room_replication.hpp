@@ -223,6 +223,17 @@ public:
         }
     }
 
+    /// The storage lacks changes of the document, or has another history than it has reported. If
+    /// the room's own was ended on purpose, the storage says so when it is begun again.
+    void on_gap(Room& room) {
+        if constexpr (!is_single_server) {
+            // A gap may end by itself, for example if the storage is restored from a copy.
+            room.replication->loss.gap = true;
+            forbid_covering_saves(room);
+            load_again(room);
+        }
+    }
+
     // ---- saves and evictions --------------------------------------------------------------------
 
     /// A save has succeeded, or was rejected because the stored snapshot is newer. The second may
@@ -401,16 +412,13 @@ private:
         if (batch.state == part::FanoutBatch::State::over) {
             changes.ended = true;
         } else if (batch.state == part::FanoutBatch::State::gap || state.loss.gap) {
-            // A gap may end by itself, for example if the storage is restored from a copy.
-            state.loss.gap = true;
-            forbid_covering_saves(room);
-            load_again(room);
+            on_gap(room);
         } else if ((is_restoring(state.restore) || state.loss.needs_load) && batch.epoch != no_id &&
                    batch.epoch != room.history.epoch) {
             // The room is loaded after its changes are restored.
             state.note(RestoreEvent::reported_other);
         } else if (!take_epoch(room, batch.epoch)) {
-            changes.ended = true;
+            on_gap(room);
         } else {
             if (batch.epoch != no_id) state.note(RestoreEvent::confirmed);
             if (!batch.entries.empty()) state.loss.uncertain = false;
