@@ -554,6 +554,20 @@ consteval bool a_silent_peer_is_given_up() {
 }
 static_assert(a_silent_peer_is_given_up());
 
+/// The driver calls at the limit, or when the process is woken after it.
+consteval bool a_frozen_process_blames_no_peer(Duration late) {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, AttemptTimeout{4s}, MaxAttempts{1}}};
+    t.step({.input = Input::start});
+    t.now = after(t.core.deadline(), late);
+    const timeline::Actions a = t.step({.input = Input::tick});
+    const LinkStatus& s = t.core.status();
+    return a.teardown && a.excused && s.state == LinkState::cooldown && s.withdrawn &&
+           s.attempt == 0 && s.failure.origin == Failure::Origin::local;
+}
+static_assert(!a_frozen_process_blames_no_peer(0s));
+static_assert(!a_frozen_process_blames_no_peer(10s));
+static_assert(a_frozen_process_blames_no_peer(11s));
+
 /// Two connections of an attempt wait in a queue of this side, and then dial.
 consteval bool the_limit_begins_when_the_last_queue_ends() {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, AttemptTimeout{4s}, MaxAttempts{1}}};

@@ -475,8 +475,10 @@ private:
 
     constexpr void on_late_attempt(Turn& turn) noexcept {
         Failure failure = late(LinkErrc::attempt_timed_out);
-        if (queued_ != 0) failure.origin = Failure::Origin::local;
-        on_closed({.failure = failure, .withdrawn = excuses_}, turn);
+        // The peer of a process that was frozen did not have the time.
+        const bool slept = overslept(attempt_ends_, turn);
+        if (queued_ != 0 || slept) failure.origin = Failure::Origin::local;
+        on_closed({.failure = failure, .withdrawn = excuses_ || slept}, turn);
     }
 
     constexpr void on_tick(Turn& turn) noexcept {
@@ -494,7 +496,8 @@ private:
                 return;
             case LinkState::cooldown:
             case LinkState::suspended:
-                return !spread_ && overslept(turn) ? spread_again(turn) : attempt(false, turn);
+                return !spread_ && overslept(status_.retry_at, turn) ? spread_again(turn)
+                                                                     : attempt(false, turn);
             default:
                 return;
         }
@@ -637,9 +640,9 @@ private:
         return state == LinkState::cooldown || state == LinkState::suspended ||
                state == LinkState::connecting || state == LinkState::connected;
     }
-    /// Returns whether the process was frozen or paused at `retry_at`.
-    [[nodiscard]] constexpr bool overslept(const Turn& turn) const noexcept {
-        return elapsed(status_.retry_at, turn.now) > overslept_after;
+    /// Returns whether the process was frozen or paused when a wait was over.
+    [[nodiscard]] static constexpr bool overslept(Instant due, const Turn& turn) noexcept {
+        return elapsed(due, turn.now) > overslept_after;
     }
     /// Returns a random instant from now on, so that processes do not attempt at the same time.
     [[nodiscard]] static constexpr Instant jitter(Duration within, Turn& turn) noexcept {
@@ -671,10 +674,11 @@ private:
     /// The minimum time between two attempts that reconnect_now() is granted. A person who clicks
     /// faster than that adds load, and learns nothing new.
     static constexpr Duration manual_gap = std::chrono::seconds{1};
-    /// How late the driver may be at the end of a wait. If it is later, as after a suspend, the
-    /// next attempt does not start at the instant of waking, at which all programs of that machine
-    /// wake. It starts after another random wait, which is at most as long as the first wait and at
-    /// most 30 s. No driver that runs is this late.
+    /// How late the driver may be at the end of a wait. If it is later, as after a suspend, an
+    /// attempt that its limit ends is no failure of the peer. A next attempt does not start at the
+    /// instant of waking, at which all programs of that machine wake. It starts after another
+    /// random wait, which is at most as long as the first wait and at most 30 s. No driver that
+    /// runs is this late.
     static constexpr Duration overslept_after = std::chrono::seconds{10};
 
 protected:
