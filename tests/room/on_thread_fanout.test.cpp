@@ -127,6 +127,41 @@ TEST_CASE("OnThread keeps messages that arrive between two subscriptions",
     CHECK((*asked.take())->messages == std::vector<Bytes>{to_bytes("message")});
 }
 
+TEST_CASE("OnThread keeps no message of a subscription that an unwanted Completion has ended",
+          "[drive][on_thread][unit]") {
+    RoomTable table;
+    OnThread one{TableRooms{table}};
+    OnThread two{TableRooms{table}};
+    driver::Question<Batch> asked;
+    two.subscribe("board", no_id, 0, asked.ask());
+    REQUIRE(!one.begin("board", board_epoch, false));
+    append_now(one, "a");
+    REQUIRE(eventually([&] { return asked.answered(); }));
+    const std::uint64_t read = (*asked.take())->entries.back().position;
+    // A message that is published before its subscription has begun is lost.
+    const auto publish_until_answered = [&](const char* room, driver::Question<Batch>& question) {
+        REQUIRE(eventually([&] {
+            one.publish(room, as_bytes("next"));
+            return question.answered();
+        }));
+    };
+    // An answer for the other room shows that the thread has done all that was posted before.
+    const auto wait_for_thread = [&] {
+        driver::Question<Batch> fence;
+        two.subscribe("other", no_id, 0, fence.ask());
+        publish_until_answered("other", fence);
+    };
+    one.publish("board", as_bytes("message"));
+    wait_for_thread();
+    Completion<Batch> unwanted = asked.ask();
+    asked.drop();
+    two.subscribe("board", board_epoch, read, std::move(unwanted));
+    wait_for_thread();
+    two.subscribe("board", board_epoch, read, asked.ask());
+    publish_until_answered("board", asked);
+    CHECK((*asked.take())->messages.front() == to_bytes("next"));
+}
+
 TEST_CASE("OnThread reports an outage once to each subscription, and goes on after it",
           "[drive][on_thread][unit]") {
     RoomTable table;

@@ -442,6 +442,32 @@ TEST_CASE("The peers module ends a room whose history is over, or was replaced",
     CHECK_FALSE(p.shared.reader);
 }
 
+TEST_CASE("The peers module ends the subscription of an evicted room", "[room][room_peers]") {
+    PeersAlone p;
+    const auto evict = [&] { p.peers.on_evicted(p.room, {}); };
+    SECTION("after an answer") {
+        p.room.notifications.loaded = true;
+        p.shared.answer(part::FanoutBatch{.state = PeerState::over});
+        SECTION("that was taken") { p.turn(); }
+        SECTION("that was not taken") {}
+        evict();
+        REQUIRE(p.shared.reader);
+        CHECK_FALSE(p.shared.reader->done.wanted());
+    }
+    SECTION("that waits") {
+        p.room.notifications.loaded = true;
+        evict();
+        CHECK(p.shared.reader->done.wanted());
+        p.room.replication.reset();
+        CHECK_FALSE(p.shared.reader->done.wanted());
+    }
+    SECTION("that was never loaded, and has none") {
+        p.shared.reader.reset();
+        evict();
+        CHECK_FALSE(p.shared.reader);
+    }
+}
+
 TEST_CASE("The peers module restores a history that the storage has lost, under its own epoch",
           "[room][room_peers]") {
     PeersAlone p;

@@ -790,6 +790,34 @@ TEST_CASE_METHOD(AnnAndBob,
     CHECK_FALSE(cid->present.contains(1));
 }
 
+TEST_CASE_METHOD(AnnAndBob,
+                 "servers: a room that is loaded again receives no state from before its load",
+                 "[room][fanout][regression]") {
+    ann->type("one");
+    c.world.run_for(1s);
+    const auto ended = [](std::optional<PersistenceError> e) noexcept { CHECK((e && !*e)); };
+    SECTION("server 2 ends the room while its subscription waits") {
+        c.rooms(2).erase("board", Completion<PersistenceError>{ended});
+    }
+    SECTION("an answer to the subscription of server 2 ends the room") {
+        c.rooms(1).erase("board", Completion<PersistenceError>{ended});
+    }
+    c.world.run_for(1s);
+    REQUIRE(c.rooms(2).rooms() == 0);
+    ann->dial();
+    c.world.run_for(1s);
+    ann->show("{}");
+    c.world.run_for(1s);
+    // Server 1 cannot publish that Ann has left.
+    c.store.away(1, true);
+    ann->hang_up();
+    c.world.run_for(1s);
+    c.store.away(1, false);
+    const auto cid = c.editor("cid", 3, 2);
+    REQUIRE(cid->online());
+    CHECK_FALSE(cid->present.contains(1));
+}
+
 TEST_CASE("servers: a client receives the end of its history, and not the failure of a change",
           "[room][fanout][regression]") {
     Cluster c;

@@ -162,8 +162,10 @@ concept HasSubscription = requires(F& f) {
 ///   own. A RoomManager finds these by their ids, also if one arrives before its flush is answered.
 /// - A caller that has read the entries subscribes again, after the last position that it read. A
 ///   gap is answered again and again until the room is loaded.
-/// - A caller waits for one answer for a room at a time. If the Completion is no longer `wanted`,
-///   the subscription ends.
+/// - A caller waits for one answer for a room at a time. Messages that arrive between an answer and
+///   the next call are in the next answer.
+/// - If the Completion is no longer `wanted`, the subscription ends. This also holds if it is not
+///   wanted from the start. A later subscription receives none of the earlier messages.
 /// - A gap is reported within a time that the implementation states, even if no server changes
 ///   anything. It is reported at once if a flush has named the room.
 ///

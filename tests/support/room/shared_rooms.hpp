@@ -56,6 +56,7 @@ struct SharedStore {
         Id epoch{};               // of the subscription
         std::uint64_t from = 0;   // the position from which the subscription reads
         bool changed = true;      // the subscription must be compared with the store
+        bool subscribed = false;  // a subscription waits, or continues after an answer
         std::deque<Bytes> messages{};
         std::optional<Completion<Result<part::FanoutBatch, PersistenceError>>> done{};
     };
@@ -161,9 +162,15 @@ struct SharedStore {
             for (auto& [id, line] : server.lines) tell(number, id);
         }
     }
+    static void end_subscription(Line& line) {
+        line.subscribed = false;
+        line.done.reset();
+        line.messages.clear();
+    }
     void tell(int number, const std::string& id) {
         Server& server = servers[number];
         Line& line = server.lines[id];
+        if (line.done && !line.done->wanted()) end_subscription(line);
         if (server.away || server.late || server.unsubscribed || !line.done) return;
         part::FanoutBatch found;
         if (line.changed) {
@@ -436,7 +443,7 @@ public:
         if (me().away || me().late) return;
         for (auto& [number, server] : store_->servers) {
             const auto at = server.lines.find(id);
-            if (at == server.lines.end()) continue;
+            if (at == server.lines.end() || !at->second.subscribed) continue;
             at->second.messages.emplace_back(message.begin(), message.end());
             store_->tell(number, at->first);
         }
@@ -490,6 +497,10 @@ private:
     }
     void begin_subscription(std::string_view id, const Id& epoch, std::uint64_t from,
                             Completion<Result<part::FanoutBatch, PersistenceError>> done) const {
+        // A caller that asks again before an answer has dropped the earlier subscription.
+        if (line(id).done || !done.wanted()) SharedStore::end_subscription(line(id));
+        if (!done.wanted()) return;
+        line(id).subscribed = true;
         if (me().away)
             return done(Result<part::FanoutBatch, PersistenceError>{SharedStore::lost()});
         if (std::exchange(line(id).from, from) != from) line(id).changed = true;

@@ -115,6 +115,7 @@ private:
 /// thread of a redis::Rooms; answers keep that order.
 class LateRooms {
     using Reach = LateStore::Reach;
+    using Batch = Result<part::FanoutBatch, PersistenceError>;
     struct Line : std::enable_shared_from_this<Line> {
         Line(LateStore& s, sim::Host& h, int n) : late{s}, host{h}, number{n}, inner{s.store, n} {}
 
@@ -224,10 +225,11 @@ public:
                  Line& l) mutable { l.inner.publish(name, bytes); });
     }
     void subscribe(std::string_view id, const Id& epoch, std::uint64_t from,
-                   Completion<Result<part::FanoutBatch, PersistenceError>> done) {
-        using Answer = Result<part::FanoutBatch, PersistenceError>;
+                   Completion<Batch> done) {
         post([name = std::string{id}, epoch, from, c = std::move(done)](Line& l) mutable {
-            l.inner.subscribe(name, epoch, from, later<Answer>(l, std::move(c)));
+            // An unwanted one ends the subscription.
+            l.inner.subscribe(name, epoch, from,
+                              c.wanted() ? answer_of(l, name, std::move(c)) : std::move(c));
         });
     }
 
@@ -273,7 +275,7 @@ private:
     [[nodiscard]] static bool compares(const part::LoadedRoom& answer) {
         return answer.has_value();
     }
-    [[nodiscard]] static bool compares(const Result<part::FanoutBatch, PersistenceError>& answer) {
+    [[nodiscard]] static bool compares(const Batch& answer) {
         return answer.has_value() &&
                (answer->state == part::FanoutBatch::State::gap || !answer->entries.empty());
     }
@@ -294,6 +296,18 @@ private:
                                              losses]() mutable { deliver(weak, c, v, losses); });
                 alive->send_answers();
             });
+        }};
+    }
+
+    /// As `later`. Ends the subscription if its caller has dropped it.
+    [[nodiscard]] static Completion<Batch> answer_of(Line& l, const std::string& id,
+                                                     Completion<Batch> done) {
+        return Completion<Batch>{[weak = l.weak_from_this(), id, c = std::move(done)](
+                                     std::optional<Batch> answer) mutable noexcept {
+            const auto line = weak.lock();
+            if (!line || !answer) return;
+            if (!c.wanted()) return line->inner.subscribe(id, {}, 0, std::move(c));
+            later(*line, std::move(c))(std::move(*answer));
         }};
     }
 

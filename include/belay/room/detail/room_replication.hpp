@@ -13,6 +13,7 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
+#include <belay/core/completion.hpp>
 #include <belay/room/detail/peer_message.hpp>
 #include <belay/room/detail/persistence_scheduler.hpp>
 #include <belay/room/detail/turn_context.hpp>
@@ -288,17 +289,30 @@ public:
             room.waker.touch();
         }
     }
-    /// A room is evicted while `joined` are in it: publishes at once that they have left.
+    /// A room is evicted while `joined` are in it: publishes at once that they have left, and ends
+    /// the subscription.
     void on_evicted(RoomBase& room, const std::vector<RoomClient*>& joined) {
         if constexpr (!is_single_server) {
             UnpublishedAwareness& unpublished = room.notifications.awareness;
             static_cast<void>(unpublished.end_round());
             publish_lefts(room, unpublished.left.size());
             for (const RoomClient* const client : joined) publish_left_now(room, client->id);
+            if (room.notifications.loaded) end_subscription(room);
         }
     }
 
 private:
+    /// Ends the subscription of a room that is evicted. After an answer, the fan-out keeps messages
+    /// for the next subscription. The next load of the room must not receive them, because the
+    /// message that a client has left since may be lost.
+    void end_subscription(RoomBase& room) {
+        ReplicationState& state = *room.replication;
+        // A subscription that waits ends with the room.
+        if (state.subscription.waits() && !state.subscription.answered()) return;
+        Completion<Result<part::FanoutBatch, PersistenceError>> unwanted = state.subscription.ask();
+        state.subscription.drop();
+        fanout().subscribe(room.id, known_epoch(room), state.progress.read, std::move(unwanted));
+    }
     [[nodiscard]] auto& fanout() noexcept { return scheduler_.persistence(); }
     void publish(const PeerMessage& message, RoomBase& room) {
         fanout().publish(room.id, encode(message));
