@@ -423,23 +423,29 @@ TEST_CASE("The peers module tries a load after a gap again, until it succeeds",
     CHECK_FALSE(p.state().loss.is_possible());
 }
 
-TEST_CASE("The peers module ends a room whose history is over, or was replaced",
+TEST_CASE("The peers module ends a room whose history is over, and compares one with another epoch",
           "[room][room_peers]") {
     PeersAlone p;
     p.shared.append("one");
     p.shared.answer();
     p.turn();
     REQUIRE_FALSE(p.ended);
-    SECTION("over") { p.shared.answer(part::FanoutBatch{.state = PeerState::over}); }
-    SECTION("replaced") {
+    SECTION("over") {
+        p.shared.answer(part::FanoutBatch{.state = PeerState::over});
+        p.turn();
+        CHECK(p.ended);
+        CHECK_FALSE(p.shared.reader);
+    }
+    SECTION("another epoch") {
         part::FanoutBatch batch{.epoch = peer_id(7)};
         batch.entries.push_back({9, {}, to_bytes(as_bytes("other"))});
         p.shared.answer(std::move(batch));
+        p.turn();
+        p.turn();
+        CHECK_FALSE(p.ended);
+        CHECK(p.difference.has_value());
     }
-    p.turn();
-    CHECK(p.ended);
     CHECK(p.words() == PeerWords{"one"});
-    CHECK_FALSE(p.shared.reader);
 }
 
 TEST_CASE("The peers module ends the subscription of an evicted room", "[room][room_peers]") {
