@@ -141,7 +141,8 @@ private:
             }
         }
         const RoomHistory flushed = flush.history_of(room.id);
-        if (!take_epoch(room, flushed.epoch)) replication_.on_gap(room);
+        // The storage has lost the room's history, or that one was ended: the next load decides.
+        if (!take_epoch(room, flushed.epoch)) replication_.on_lost(room, true);
         while (room.pending.flushing() != 0) first_is_durable(room, flushed.position);
     }
     /// None of the pending changes of a room is durable.

@@ -224,17 +224,6 @@ public:
         }
     }
 
-    /// The storage lacks changes of the document, or has another history than it has reported. If
-    /// the room's own was ended on purpose, the storage says so when it is begun again.
-    void on_gap(Room& room) {
-        if constexpr (!is_single_server) {
-            // A gap may end by itself, for example if the storage is restored from a copy.
-            room.replication->loss.gap = true;
-            forbid_covering_saves(room);
-            load_again(room);
-        }
-    }
-
     // ---- saves and evictions --------------------------------------------------------------------
 
     /// A save has succeeded, or was rejected because the stored snapshot is newer. The second may
@@ -403,6 +392,14 @@ private:
 
     // ---- changes of other servers ---------------------------------------------------------------
 
+    /// The storage lacks changes of the document, or has another history than it has reported. If
+    /// the room's own was ended on purpose, the flush that begins it again reports that.
+    void on_gap(Room& room) {
+        // A gap may end by itself, for example if the storage is restored from a copy.
+        room.replication->loss.gap = true;
+        forbid_covering_saves(room);
+        load_again(room);
+    }
     [[nodiscard]] ReceivedChanges take(Room& room) {
         ReplicationState& state = *room.replication;
         std::optional<Result<part::FanoutBatch, PersistenceError>> answer =
