@@ -78,6 +78,18 @@ void append_now(OnThread<P>& rooms, std::string_view text) {
     REQUIRE((flushed && !flushed->error));
 }
 
+/// `writer` begins the room, and `reader` subscribes to it.   Returns: the answer.
+template <class P>
+Batch begin_and_read(OnThread<P>& writer, OnThread<P>& reader, driver::Question<Batch>& asked) {
+    reader.subscribe("board", no_id, 0, asked.ask());
+    REQUIRE(!writer.begin("board", board_epoch, false));
+    append_now(writer, "a");
+    REQUIRE(eventually([&] { return asked.answered(); }));
+    Batch batch = *asked.take();
+    REQUIRE((batch && batch->entries.size() == 1 && batch->epoch == board_epoch));
+    return batch;
+}
+
 }  // namespace
 
 TEST_CASE("check::persistence finds no fault in OnThread over a shared storage that blocks",
@@ -110,12 +122,7 @@ TEST_CASE("OnThread keeps messages that arrive between two subscriptions",
     OnThread one{TableRooms{table}};
     OnThread two{TableRooms{table}};
     driver::Question<Batch> asked;
-    two.subscribe("board", no_id, 0, asked.ask());
-    REQUIRE(!one.begin("board", board_epoch, false));
-    append_now(one, "a");
-    REQUIRE(eventually([&] { return asked.answered(); }));
-    const Batch batch = *asked.take();
-    REQUIRE((batch && batch->entries.size() == 1 && batch->epoch == board_epoch));
+    const Batch batch = begin_and_read(one, two, asked);
     one.publish("board", as_bytes("message"));
     one.publish("other", as_bytes("of a room without a subscription"));
     REQUIRE(eventually([&] {
@@ -133,11 +140,7 @@ TEST_CASE("OnThread keeps no message of a subscription that an unwanted Completi
     OnThread one{TableRooms{table}};
     OnThread two{TableRooms{table}};
     driver::Question<Batch> asked;
-    two.subscribe("board", no_id, 0, asked.ask());
-    REQUIRE(!one.begin("board", board_epoch, false));
-    append_now(one, "a");
-    REQUIRE(eventually([&] { return asked.answered(); }));
-    const std::uint64_t read = (*asked.take())->entries.back().position;
+    const std::uint64_t read = begin_and_read(one, two, asked)->entries.back().position;
     // A message that is published before its subscription has begun is lost.
     const auto publish_until_answered = [&](const char* room, driver::Question<Batch>& question) {
         REQUIRE(eventually([&] {

@@ -460,6 +460,13 @@ TEST_CASE("The peers module ends the subscription of an evicted room", "[room][r
         REQUIRE(p.shared.reader);
         CHECK_FALSE(p.shared.reader->done.wanted());
     }
+    SECTION("after an answer, of a storage that throws") {
+        p.room.notifications.loaded = true;
+        p.shared.answer(part::FanoutBatch{.state = PeerState::over});
+        p.shared.throws = true;
+        evict();
+        CHECK(p.context.counters.storage_failures == 1);
+    }
     SECTION("that waits") {
         p.room.notifications.loaded = true;
         evict();

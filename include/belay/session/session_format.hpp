@@ -193,7 +193,7 @@ public:
     FrameReader(BytesView message, std::size_t payload_bytes_max) noexcept
         : rest_{message}, payload_bytes_max_{payload_bytes_max} {}
 
-    /// Returns the next frame, until the next call; null at the end of the message.
+    /// Returns the next frame, which the next call overwrites; null at the end of the message.
     /// Complexity: O(payload) for its checksum.
     [[nodiscard]] Result<const Frame*> next() noexcept {
         // A message has at least one frame. Otherwise a peer could stay silent for ever with empty

@@ -202,7 +202,7 @@ public:
         }
     }
     /// Pending changes were lost, or their result is unknown. Stored ones arrive like those of
-    /// other servers.
+    /// other servers. With `known`, the storage may lack changes of the document, too.
     void on_lost(RoomBase& room, bool known) {
         if constexpr (!is_single_server) {
             ReplicationState& state = *room.replication;
@@ -301,6 +301,9 @@ private:
         Completion<Result<part::FanoutBatch, PersistenceError>> unwanted = state.subscription.ask();
         state.subscription.drop();
         fanout().subscribe(room.id, known_epoch(room), state.progress.read, std::move(unwanted));
+        std::string threw = fanout().take_exception_text();
+        if (!threw.empty())
+            report_failure(room, {RoomErrc::persistence_threw, {}, std::move(threw)});
     }
     [[nodiscard]] auto& fanout() noexcept { return scheduler_.persistence(); }
     void publish(const PeerMessage& message, RoomBase& room) {
