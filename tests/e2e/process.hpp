@@ -28,8 +28,10 @@ class Process {
 public:
     using Before = std::function<void()>;
 
-    /// `before` runs in the child.
+    /// `before` runs in the child. The program's file is opened earlier: where `before` gives up
+    /// rights, the way to the file may be closed to it (root's home directory).
     explicit Process(std::vector<std::string> words, const Before& before = {}) {
+        const int program = ::open(words.front().c_str(), O_PATH | O_CLOEXEC);
         int ends[2];
         if (::pipe2(ends, O_CLOEXEC) != 0) std::abort();
         pid_ = ::fork();
@@ -40,9 +42,10 @@ public:
             std::vector<char*> arguments;
             for (std::string& word : words) arguments.push_back(word.data());
             arguments.push_back(nullptr);
-            ::execv(arguments.front(), arguments.data());
+            ::fexecve(program, arguments.data(), environ);
             ::_exit(127);
         }
+        ::close(program);
         ::close(ends[1]);
         output_ = ends[0];
         ::fcntl(output_, F_SETFL, O_NONBLOCK);
