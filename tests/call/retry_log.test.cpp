@@ -169,6 +169,21 @@ TEST_CASE("RetryLog logs no exception of an earlier attempt for a rejected one",
     CHECK(lines[2].find(": no such scene)") != std::string::npos);
 }
 
+TEST_CASE("RetryEnded has the text of the reason if no attempt was made",
+          "[call][retry_log][unit]") {
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}};
+    const Policy policy{Backoff{NoJitter{}, Cap{1ms}, 1ms}, Shared{breaker, FailFast{}}};
+    Random bits{Seed{1}};
+    MinimalSleeper sleeper{bits};
+    RetryEnded ended;
+    const auto fail = [] { return false; };
+    CHECK_FALSE(retry(policy, sleeper, fail, NeverStops{}, ended));
+    const auto rejected = retry(policy, sleeper, fail, NeverStops{}, ended);
+    REQUIRE_FALSE(rejected);
+    CHECK(ended.attempts == 0);
+    CHECK(ended.message() == rejected.error().message());
+}
+
 TEST_CASE("RetryPlanned and RetryEnded have the exception of the failure",
           "[call][retry_log][unit]") {
     struct Observer {

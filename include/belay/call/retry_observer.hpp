@@ -94,8 +94,12 @@ struct RetryEnded {
     /// a Fallback may replace it.
     std::exception_ptr thrown{};
 
-    /// Returns the text of the last failure, and that of its exception.   Throws: std::bad_alloc.
-    [[nodiscard]] std::string message() const { return detail::failure_text(failure, thrown); }
+    /// Returns the text of the last failure, and that of its exception; without a failure, that of
+    /// `why`.   Throws: std::bad_alloc.
+    [[nodiscard]] std::string message() const {
+        const bool failed = failure.cause != Cause::none || !why;
+        return failed ? detail::failure_text(failure, thrown) : why.message();
+    }
     /// Returns the name of the rule that decided, or "a rule without a name". It is empty if no
     /// rule did: the run succeeded, or a stop token or a deadline ended it.
     [[nodiscard]] constexpr std::string_view rule() const noexcept {

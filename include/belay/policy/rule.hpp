@@ -264,8 +264,8 @@ inline constexpr bool judges_results = false;
 /// `abandoned` may then come once more, and does nothing. An attempt may begin without `wanted`, if
 /// it was planned or is forced. A failure with Cause::planned is not a failure and counts nothing.
 /// A connection may end after its stable window, without evidence that its peer was alive. Such an
-/// end may lead to `abandoned` and then `lost`, without `succeeded`. Hooks neither allocate nor
-/// read clocks.
+/// end may lead to `abandoned` and then `lost`, without `succeeded`. Hooks do not allocate. Their
+/// time is that of the turn; for a time of day, `admit` reads a wall clock of the rule's own.
 template <class R>
 concept RuleLike = std::copyable<R> && detail::has_any_hook<R>() && detail::hooks_are_sound<R>() &&
                    detail::advises_or_listens<R>();
