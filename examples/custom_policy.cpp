@@ -31,24 +31,26 @@ struct Squares {
 };
 
 /// A rule: no attempt in the first `quiet` after each full minute of the wall clock, when the jobs
-/// of many programs start. An Instant has no time of day, so the rule compares it with a wall clock
-/// at each event. In a simulated world, pass `host.wall_clock()`.
+/// of many programs start. An Instant has no time of day, so the rule reads a wall clock. In a
+/// simulated world, pass `host.wall_clock()`. Programs that wait for one end would begin together,
+/// so each also waits for a random time.
 template <WallClockLike WallClock>
 struct AvoidMinuteStart {
     static constexpr std::string_view name = "AvoidMinuteStart";
     Duration quiet;
     WallClock wall;
-    Duration ahead{};  // how far the wall clock is ahead of the turn's clock
+    Duration late{};  // drawn for each attempt: up to 5 s
 
+    // It reads the clock here, and not at the failure: the wall clock may be set during a wait.
     Advice admit(Instant now) const noexcept {
-        const Duration into = (now.time_since_epoch() + ahead) % 1min;
-        return into < quiet ? Advice::wait_at_least(after(now, quiet - into)) : Advice::go();
+        const Duration into = wall.now().time_since_epoch() % 1min;
+        return into < quiet ? Advice::wait_at_least(after(now, quiet - into + late)) : Advice::go();
     }
-    void wanted(Turn& turn) noexcept { compare(turn); }
-    Advice failed(const Failure&, Turn& turn) noexcept { return compare(turn); }
-    Advice lost(const Failure&, Turn& turn) noexcept { return compare(turn); }
-    Advice compare(const Turn& turn) noexcept {
-        ahead = wall.now().time_since_epoch() - turn.now.time_since_epoch();
+    void wanted(Turn& turn) noexcept { draw(turn); }
+    Advice failed(const Failure&, Turn& turn) noexcept { return draw(turn); }
+    Advice lost(const Failure&, Turn& turn) noexcept { return draw(turn); }
+    Advice draw(Turn& turn) noexcept {
+        late = std::chrono::milliseconds{uniform_upto(turn.bits, 5'000)};
         return Advice::go();
     }
 };

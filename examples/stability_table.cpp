@@ -170,6 +170,7 @@ void calls_of_the_pages() {
     calls("its jitter and a limit are chosen at run time",
           PLAYED(Backoff{jitter, Cap{10s}, 10ms}, limit, Shared{budget}, MaxAttempts{5}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 1s}, Shared{budget}, MaxAttempts{5}));
+    calls("", PLAYED(Backoff{FullJitter{}, Cap{5s}, 100ms}, Shared{budget}, MaxAttempts{4}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{60s}, 1s}, MaxAttempts{10}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{5s}, 100ms},
                      StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized},
@@ -217,7 +218,7 @@ void other_calls_of_the_pages() {
     calls("",
           PLAYED(Backoff{FullJitter{}, Cap{5s}, 1s},
                  StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized, Cause::corrupt},
-                 Shared{budget}, MaxAttempts{4}));
+                 Shared{budget}, AttemptTimeout{5s}, MaxAttempts{4}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{30s}, 100ms},
                      StopOn{Cause::permanent, Cause::forbidden}, MaxAttempts{10}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}));

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <cstdio>
 
-#include <grpcpp/support/status.h>
+#include <grpcpp/grpcpp.h>
 
 #include <belay/belay.hpp>
 #include <belay/drive.hpp>
+
+#include "greeter.grpc.pb.h"  // which protoc makes of your service
 using namespace belay;
 using namespace std::chrono_literals;
 
@@ -41,12 +43,26 @@ int main() {
     TokenBudget budget{TokenBudgetOptions::grpc(10, 100)};  // one for all calls of this server
     // excerpt: begin
     const Policy policy{Backoff{FullJitter{}, Cap{5s}, 1s}, StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized, Cause::corrupt},
-                        Shared{budget}, MaxAttempts{4}};
-    // excerpt: end
+                        Shared{budget}, AttemptTimeout{5s}, MaxAttempts{4}};
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 1000);
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);
+    const auto stub = Greeter::NewStub(grpc::CreateCustomChannel("localhost:50051", grpc::InsecureChannelCredentials(), arguments));
+
+    HelloRequest request;
+    HelloReply reply;
     int calls = 0;
-    const auto say_hello = [&] {  // in a program: stub->SayHello(&context, request, &reply), with a new context each time
-        return ++calls < 3 ? grpc::Status{grpc::StatusCode::UNAVAILABLE, "away"} : grpc::Status{};
+    const auto say_hello = [&](Attempt attempt) {
+        ++calls;
+        grpc::ClientContext context;  // a new one for each attempt
+        context.set_wait_for_ready(true);
+        context.set_deadline(std::chrono::system_clock::now() + elapsed(SteadyClock{}.now(), attempt.deadline));
+        return stub->SayHello(&context, request, &reply);
     };
-    const auto status = retry(policy, say_hello);
-    std::printf("%s after %d calls\n", status ? "answered" : "failed", calls);
+    Pipeline pipeline{Timeout{30s}, Retrying{policy}};
+    ThreadSleeper sleeper;
+    const auto status = pipeline(sleeper, say_hello);
+    // excerpt: end
+    std::printf("%s after %d calls\n", status ? "answered" : status.message().c_str(), calls);
 }

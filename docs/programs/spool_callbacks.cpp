@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include <cstdio>
 #include <functional>
+#include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include <belay/posix.hpp>
 using namespace belay;
+using namespace std::chrono_literals;
 
-/// Call all functions on one thread. If your client reports on a thread of its own, post to your loop.
+/// Call all functions on one thread.
 template <class Publish>
 class Spool {
 public:
@@ -67,31 +70,69 @@ private:
     std::set<std::uint64_t> confirmed_{};
 };
 
-struct Client {  // stands for yours
-    bool publish(std::uint64_t number, std::string message, std::function<void()> confirmed) {
-        if (!is_connected) return false;
-        std::printf("published %d: %s\n", static_cast<int>(number), message.c_str());
-        callbacks.push_back(std::move(confirmed));
+/// Stands for yours, which has a thread of its own.
+class Client {
+public:
+    ~Client() { stop(); }
+    /// Returns whether it takes the message. It calls `confirmed` on its own thread.
+    bool publish(std::string message, std::function<void()> confirmed) {
+        const std::lock_guard lock{mutex_};
+        if (!is_connected_) return false;
+        std::printf("published %s\n", message.c_str());
+        confirmed_.push_back(std::move(confirmed));
         return true;
     }
-    bool is_connected = false;
-    std::vector<std::function<void()>> callbacks{};
+    void connect(std::function<void()> connected) {
+        thread_ = std::thread{[this, connected = std::move(connected)] {
+            std::unique_lock lock{mutex_};
+            is_connected_ = true;
+            connected();
+            while (!stopped_) {
+                const auto all = std::exchange(confirmed_, {});
+                lock.unlock();
+                for (const auto& confirmed : all) confirmed();
+                std::this_thread::sleep_for(1ms);
+                lock.lock();
+            }
+        }};
+    }
+
+private:
+    void stop() {
+        {
+            const std::lock_guard lock{mutex_};
+            stopped_ = true;
+        }
+        if (thread_.joinable()) thread_.join();
+    }
+
+    std::mutex mutex_{};
+    bool is_connected_ = false, stopped_ = false;
+    std::vector<std::function<void()>> confirmed_{};
+    std::thread thread_{};
 };
 
 int main() {
     auto journal = posix::Journal::open("messages", {.flush = Flush::group});
     if (!journal) return std::puts(journal.error().message().c_str()), 1;
+    // excerpt: begin
+    posix::Loop loop;  // before the client, whose thread posts to it
     Client client;
-    Spool spool{*journal, [&](std::uint64_t number, BytesView message, auto confirmed) {
-                    return client.publish(number, std::string{as_text(message)}, confirmed);
+    // The client calls back on its own thread, and the spool belongs to the loop's.
+    Spool spool{*journal, [&](std::uint64_t, BytesView message, auto confirmed) {
+                    return client.publish(std::string{as_text(message)}, [&, confirmed] { static_cast<void>(loop.post(confirmed)); });
                 }};
+    std::function<void()> again = [&] { spool.send(), loop.after(2s, std::ref(again)); };
+    loop.after(2s, std::ref(again));
+    // excerpt: end
     for (const char* const message : {"door open", "door closed"}) {
         if (journal->append(as_bytes(message)).error()) return 1;
     }
     if (journal->commit()) return 1;
     spool.send();  // the broker is away: they stay in the journal
-    client.is_connected = true;
-    spool.connected();
-    for (const auto& confirmed : std::exchange(client.callbacks, {})) confirmed();
+    // excerpt: begin
+    client.connect([&] { static_cast<void>(loop.post([&] { spool.connected(); })); });
+    // excerpt: end
+    loop.run_until([&] { return journal->size() == 0; }, 1min);
     std::printf("%d left\n", static_cast<int>(journal->size()));
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -13,13 +14,15 @@ struct Sender {
     struct Batch {
         std::string lines{};
         std::uint64_t last = 0;  // the number of its last reading
+        int count = 0;
     };
     // excerpt: begin
     /// The oldest readings, about 64 KiB of them. A reading that the disk has damaged holds back no other.
     Batch next() {
         Batch batch{{}, journal.base() - 1};
-        while (batch.last < journal.durable() && batch.lines.size() < 64 << 10) {
+        while (batch.last < journal.durable() && batch.lines.size() < 64 << 10 && batch.count < count_max) {
             if (const auto reading = journal.read(++batch.last)) {
+                ++batch.count;
                 batch.lines += std::to_string(batch.last) + ' ' + std::string{as_text(*reading)} + '\n';
             } else if (reading.error() == QueueErrc::corrupt) {
                 ++damaged;
@@ -48,7 +51,11 @@ struct Sender {
             // These speak of the batch. With any other, the server is away, or does not know this program.
             const int status = answer.last() != nullptr ? answer.last()->status : 0;
             const bool is_rejected = status == 400 || status == 413 || status == 422;
-            if (is_rejected) std::fprintf(stderr, "rejected up to %d: %s\n", static_cast<int>(batch.last), answer.last()->body.c_str());
+            if (is_rejected && batch.count > 1) {  // too large, or one of them is wrong: send the first half
+                count_max = batch.count / 2;
+                continue;
+            }
+            if (is_rejected) std::fprintf(stderr, "rejected: %d: %s\n", static_cast<int>(batch.last), answer.last()->body.c_str());
             std::error_code error;
             if (!answer && !is_rejected) error = answer.error();
             if (!error) error = journal.ack(batch.last);
@@ -58,6 +65,7 @@ struct Sender {
                 co_await sleeper.async_sleep_until(after(sleeper.now(), 30s));
             } else {
                 ++batches;
+                count_max = std::min(2 * count_max, 10'000);
             }
             // excerpt: end
         }
@@ -68,6 +76,7 @@ struct Sender {
     LoopSleeper<posix::Loop<>>& sleeper;
     std::string url;
     std::string source;
+    int count_max = 10'000;  // of readings in a batch
     int batches = 0;
     int damaged = 0;
 };
