@@ -61,9 +61,14 @@ install_needed() {
     fi
     local log
     log=$(mktemp) || return 2
-    if ! { "${as_root[@]}" apt-get update </dev/null &&
-        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -y --no-install-recommends "${packages[@]}" </dev/null; } >"$log" 2>&1; then
+    # Another apt, such as the daily one, may hold a lock: for the packages apt waits itself, for their lists it does not.
+    for ((i = 0; i < 60; i++)); do
+        "${as_root[@]}" apt-get update </dev/null >"$log" 2>&1 && break
+        grep -q 'Could not get lock' "$log" || break
+        sleep 10
+    done
+    if ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 \
+        install -y --no-install-recommends "${packages[@]}" </dev/null >>"$log" 2>&1; then
         cat "$log" >&2
         rm -f "$log"
         echo "could not install: ${packages[*]}" >&2

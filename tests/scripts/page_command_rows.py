@@ -59,6 +59,7 @@ ROWS = {
     "cmake -B build": Run(quick=True),
     "cmake -B build && cmake --install build": Run(quick=True, before='export DESTDIR="$STAGE"'),
     "conan create *": Cannot("Debian has no conan; where it is installed, consumer/conan runs it"),
+    "conan install *": Cannot("Debian has no conan; where it is installed, consumer/conan runs it"),
     "vcpkg install *": Cannot("Debian has no vcpkg; where it is installed, consumer/vcpkg runs it"),
     "c++ -std=c++20 app.cpp $(pkg-config --cflags --libs belay)":
         Run(quick=True, needs="pkg-config", before=INSTALLED + "main.cpp app.cpp"),

@@ -45,7 +45,9 @@ exec 3>"$HANG_PIPE"
 exec sleep 1000
 """
 # Nothing is installed, or loaded.
-PROGRAMS = {"apt-get": 'exec sh "$HANG_SCRIPT" "installing packages"\n',
+PROGRAMS = {"apt-get": '[ -z "$APT_LOCK" ] || ! rm "$APT_LOCK" 2>/dev/null || { echo "E: Could not get lock" >&2; exit 100; }\n'
+                       'exec sh "$HANG_SCRIPT" "installing packages"\n',
+            "sleep": '[ "$1" = 10 ] || exec /bin/sleep "$@"\n',
             "sudo": '[ "$1" != -n ] || shift\nexec "$@"\n',
             "npm": 'mkdir -p node_modules\nexec sh "$HANG_SCRIPT" "loading packages"\n'}
 
@@ -74,7 +76,7 @@ class Run(unittest.TestCase):
     def environment(self, path=None, **values):
         path = path or f"{self.bin}:{os.environ['PATH']}"
         own = {name: value for name, value in os.environ.items() if not name.startswith("BELAY_")}
-        return {**own, "PATH": path, "HANG_SCRIPT": str(self.root / "script.sh"), "HANG_IN": "", "FAIL_IN": "",
+        return {**own, "PATH": path, "HANG_SCRIPT": str(self.root / "script.sh"), "HANG_IN": "", "FAIL_IN": "", "APT_LOCK": "",
                 "LACK_SPACE_IN": "", **values}
 
     @contextlib.contextmanager
@@ -150,6 +152,14 @@ class Run(unittest.TestCase):
         with self.path_without("g++") as path:
             code, lines = self.lines(path=path, FAIL_IN="installing packages")
         self.assertEqual((code, lines[-1]), (2, "could not install: g++"), lines)
+
+    def test_it_waits_for_another_apt(self):
+        lock = self.root / "lock"
+        lock.touch()
+        with self.path_without("g++") as path:
+            _, lines = self.lines("--filter", "core/one", path=path, APT_LOCK=str(lock))
+        self.assertFalse(lock.exists())
+        self.assertIn("installed: g++", lines)
 
     def test_ctrl_c_ends_all_in_each_phase(self):
         pipe = self.root / "pipe"
