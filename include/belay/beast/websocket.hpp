@@ -360,16 +360,14 @@ public:
     /// The connection that it opens.   Models: ConnectionLike.
     using Connection = detail::BeastConnection<Stream, detail::BeastConnector<Stream>>;
 
-    // Not `= {}`: GCC 12 then warns at -O3 of a string of the temporary.
     /// Pre: options.messages.too_large_code is a close code that may be sent.
-    WebSocket(Context& context, posix::Endpoint server,
-              WebSocketOptions options = WebSocketOptions())
+    WebSocket(Context& context, posix::Endpoint server, WebSocketOptions options = {})
         requires(!detail::NeedsTls<Stream>)
         : context_{&context}, server_{std::move(server)}, options_{checked(std::move(options))} {}
     /// Constructs a transport with TLS. `tls` defines the trusted certificates, for example by
     /// `tls.set_default_verify_paths()`.
     WebSocket(Context& context, TlsContext& tls, posix::Endpoint server,
-              WebSocketOptions options = WebSocketOptions())
+              WebSocketOptions options = {})
         requires detail::NeedsTls<Stream>
         : context_{&context},
           tls_{&tls},

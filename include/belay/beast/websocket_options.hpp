@@ -110,8 +110,6 @@ struct WebSocketOptions {
 
     /// The path and query of the request.
     std::string target = "/";
-    /// The messages of the connection.
-    WebSocketMessages messages{};
     /// Additional headers of the request.
     std::vector<std::pair<std::string, std::string>> headers{};
     /// The header, and the prefix of its value, for the token of open(link, token).
@@ -123,7 +121,7 @@ struct WebSocketOptions {
     std::string token_query{};
     /// The proxy, which is asked for a connection by CONNECT, also without TLS; none if its host is
     /// empty. A proxy that is not reached is a failure of this side.
-    posix::Endpoint proxy{};
+    posix::Endpoint proxy = posix::Endpoint();
     /// The `Proxy-Authorization` for the proxy, if not empty.
     std::string proxy_authorization{};
     /// How long an address of a name that did not answer is tried last. 0 ns: not at all.
@@ -148,6 +146,10 @@ struct WebSocketOptions {
     /// How often and how long a server must reject upgrades, until the link fails.
     /// Patience::at_once(): the first time.
     Patience patience{};
+    /// The messages of the connection.
+    // Last, and `proxy` is not {}: else GCC 12 warns of their strings at -O3, if the options are a
+    // temporary.
+    WebSocketMessages messages{};
 };
 
 }}}  // namespace belay::beast
