@@ -118,11 +118,32 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a snapshot covers the entries up 
 TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a snapshot does not cover entries of another copy",
                  "[redis][rooms][fault]") {
     const std::uint64_t read = lose_by_failover();
-    server.command({"XADD", updates_key, "*", "s", "other", "n", "", "u", "c"});
+    server.command(
+        {"XADD", updates_key, detail::redis_entry_id(read + 1), "s", "other", "n", "", "u", "c"});
     CHECK(save(two, "[a,lost]", read).code == RoomErrc::stale_snapshot);
     CHECK(words_in(load(one)) == "|a,b,c,");
     // The room is compared, and the lost part is restored.
     CHECK(receive(two, read)->state == part::FanoutBatch::State::gap);
+}
+
+TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: the id of a lost entry is not used again",
+                 "[redis][rooms][fault]") {
+    begin(one);
+    // A replica whose clock is late adds entries in a millisecond that had one before.
+    std::set<std::uint64_t> times;
+    std::set<std::uint64_t> sequences;
+    while (times.size() < 4) {
+        const std::uint64_t position = append(one, "a");
+        if (times.insert(position >> detail::redis_sequence_bits).second)
+            sequences.insert(position & ((1U << detail::redis_sequence_bits) - 1));
+    }
+    CHECK(sequences.size() > 1);
+    // The clock of Redis was ahead: the ids go on after the last entry.
+    const std::uint64_t ahead = (*load(one))->position + (std::uint64_t{1} << 40);
+    server.command(
+        {"XADD", updates_key, detail::redis_entry_id(ahead), "s", "other", "n", "", "u", "b"});
+    CHECK(append(one, "c") == ahead + 1);
+    CHECK(append(two, "d") == ahead + 2);
 }
 
 TEST_CASE("redis::Rooms: missing entries after a position are a gap", "[redis][rooms][fault]") {

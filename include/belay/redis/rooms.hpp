@@ -198,10 +198,11 @@ private:
         const Id& server = changes[0].change.server;
         const Id epoch = continued_.of(id, changes[0].change.epoch);
         Reply reply;
-        if (PersistenceError e =
-                link_.eval(detail::redis_room_append, keys, reply, known.log, keys.channel,
-                           as_text(server), all, detail::redis_entry_id(known.acked),
-                           as_text(known.server), detail::redis_text_of(epoch)))
+        if (PersistenceError e = link_.eval(
+                detail::redis_room_append, keys, reply, known.log, keys.channel, as_text(server),
+                all, detail::redis_entry_id(known.acked), as_text(known.server),
+                detail::redis_text_of(epoch),
+                std::to_string(detail::uniform_below(bits_, detail::redis_sequence_begins))))
             return e;
         if (reply->type != REDIS_REPLY_ARRAY)
             return gone(keys.room, detail::reply_text(reply.get()));

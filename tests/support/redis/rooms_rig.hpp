@@ -162,7 +162,7 @@ struct TwoRedisRooms {
     /// clock is a little late: it has "a" and "b".   Returns: the position of the lost entry.
     [[nodiscard]] std::uint64_t lose_by_failover() {
         begin(one);
-        append(one, "a");
+        const std::uint64_t kept = append(one, "a");
         ::poll(nullptr, 0, 5);
         append(one, "lost");
         const std::uint64_t read = (*load(two))->position;
@@ -171,9 +171,8 @@ struct TwoRedisRooms {
              "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
              "redis.call('DEL', KEYS[1]) "
              "redis.call('XADD', KEYS[1], all[1][1], unpack(all[1][2])) "
-             "local ms = string.match(all[1][1], '^(%d+)') "
-             "return redis.call('XADD', KEYS[1], ms .. '-9', 's', 'other', 'n', '', 'u', 'b')",
-             "1", updates_key});
+             "return redis.call('XADD', KEYS[1], ARGV[1], 's', 'other', 'n', '', 'u', 'b')",
+             "1", updates_key, detail::redis_entry_id(kept + 1)});
         return read;
     }
 };

@@ -278,6 +278,9 @@ struct RedisRoomKeys {
 /// The number of bits of an entry's sequence number. A position is an entry's id as one number of
 /// the same order. It has 43 bits of milliseconds, and 20 bits of sequence number.
 inline constexpr unsigned redis_sequence_bits = 20;
+/// The first entry of a time has one of so many sequence numbers.
+inline constexpr std::uint64_t redis_sequence_begins = std::uint64_t{1}
+                                                       << (redis_sequence_bits - 1);
 
 /// Returns nothing if `id` is not one that a clock gives before the year 2248.
 [[nodiscard]] inline std::optional<std::uint64_t> redis_position(std::string_view id) noexcept {

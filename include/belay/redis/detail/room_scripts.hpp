@@ -104,10 +104,14 @@ return 1
     "end\n"
 
 /// Appends updates. ARGV: log or '', channel, server, updates, the last own entry that Redis has
-/// acknowledged, and the server in that entry; epoch or ''. Each update follows its length and its
-/// number. Returns {log, the last entry, epoch}; nil if there is no such history, or if that entry
-/// is lost, because the next one would hide the loss. Returns 'over' if the history was ended on
-/// purpose.
+/// acknowledged, and the server in that entry; epoch or ''; the first sequence number. Each update
+/// follows its length and its number. Returns {log, the last entry, epoch}; nil if there is no such
+/// history, or if that entry is lost, because the next one would hide the loss. Returns 'over' if
+/// the history was ended on purpose.
+///
+/// The id of an entry is the time and the sequence number, or the one after the last entry. The
+/// number is random: after a failover to a Redis whose clock is late, the time of a lost entry
+/// comes again, and its id must not.
 inline constexpr std::string_view redis_room_append = BELAY_DETAIL_REDIS_LOST R"(
 local room = redis.call('HMGET', KEYS[2], 'log', 'trimmed', 'covers', 'epoch')
 local log = room[1]
@@ -116,12 +120,16 @@ if not log or (ARGV[1] ~= '' and ARGV[1] ~= log) or (ARGV[7] ~= '' and ARGV[7] ~
     and 'over'
 end
 if lost(ARGV[5], room[2], room[3], ARGV[6]) then return false end
+local time, sequence = redis.call('TIME'), tonumber(ARGV[8])
+local ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 local last, at, all = '', 1, ARGV[4]
 while at <= #all do
   local size = struct.unpack('<I4', all, at)
-  last = redis.call('XADD', KEYS[1], '*', 's', ARGV[3], 'n',
-    string.sub(all, at + 4, at + 11), 'u', string.sub(all, at + 12, at + 11 + size))
-  at = at + 12 + size
+  local entry = {'s', ARGV[3], 'n', string.sub(all, at + 4, at + 11), 'u',
+    string.sub(all, at + 12, at + 11 + size)}
+  last = redis.pcall('XADD', KEYS[1], ms .. '-' .. sequence, unpack(entry))
+  if last.err then last = redis.call('XADD', KEYS[1], '*', unpack(entry)) end
+  at, sequence = at + 12 + size, sequence + 1
 end
 redis.call('PUBLISH', ARGV[2], 'e')
 return {log, last, room[4]}
