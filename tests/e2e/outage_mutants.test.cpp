@@ -28,10 +28,12 @@ TEST_CASE("The outage demo reports a skipped acknowledgement as duplicated lines
 TEST_CASE("The outage demo reports a server without a fence as duplicated lines",
           "[e2e][outage_mutants][fault]") {
     // The frozen server still serves its old connection next to the new one. The rate makes nearly
-    // each line a message, so that many wait in the old connection.
+    // each line a message, and they are long, so that several reads of the old connection are left
+    // when the new one begins.
     e2e::check_planted_bug(
         {program_in("OUTAGE_NO_FENCE_BINARY"),
          "no-fence",
          {"--kills", "0", "--freezes", "2", "--client-kills", "0", "--rate", "900"},
-         "duplicated"});
+         "duplicated",
+         4000});
 }

@@ -2,6 +2,7 @@
 // A planted bug that the outage demo must report.
 #pragma once
 
+#include <cstddef>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -17,13 +18,24 @@ struct PlantedBug {
     const char* name;
     std::vector<std::string> options;
     const char* seen;
+    std::size_t padding = 0;  // bytes that each line has in addition
 };
+
+/// Each line with so many more bytes.
+inline std::string padded(const std::string& text, std::size_t bytes) {
+    std::string longer;
+    for (const char c : text) {
+        if (c == '\n') longer.append(bytes, 'y');
+        longer += c;
+    }
+    return longer;
+}
 
 /// Whether a bug shows may depend on the order of the processes, so it has six runs.
 inline void check_planted_bug(const PlantedBug& bug) {
     for (int seed = 7;; ++seed) {
         const TestDirectory w;
-        write(w / "input", sample_text(1500));
+        write(w / "input", padded(sample_text(1500), bug.padding));
         ::setenv("OUTAGE_PLANT", bug.name, 1);
         std::vector<std::string> words{bug.program, "--file", w / "input",
                                        "--dir",     w / "d",  "--rate",

@@ -35,6 +35,7 @@ class Repository:
         self.root = pathlib.Path(folder) / "tree"
         self.root.mkdir()
         self.record = pathlib.Path(folder) / "cache" / "green"
+        self.commits = 0
         self.git("init", "-q")
         for name, text in FILES.items():
             self.write(name, text)
@@ -50,7 +51,9 @@ class Repository:
 
     def commit(self):
         self.git("add", "-A")
-        self.git("commit", "-q", "--allow-empty", "-m", "m")
+        # Two commits of one second are two.
+        self.commits += 1
+        self.git("commit", "-q", "--allow-empty", "-m", f"m{self.commits}")
         return self.git("rev-parse", "HEAD").strip()
 
     def last_green(self):

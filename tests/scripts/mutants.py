@@ -939,10 +939,16 @@ WORLD_MUTANTS = (
            Test("tests/room/room_exceptions.test.cpp", "RoomManager: a document that throws in a call on a whole room, keeps no place of a call")),
     restored("restores_nothing", 'require "all are in step 120 s after the faults"',
              (REPLICATION, "        difference.ours = lacking(room.document, theirs);\n", "")),
-    # of two servers that begin a lost history again, one ends it
-    restored("ends_a_missing_history", 'always "no edit that was shown is lost"',
-             (REPLICATION, "return room.replication->begin == HistoryBegin::known ? room.history.epoch : no_id;",
-              "return room.history.epoch;")),
+    # a history that the storage has lost counts as ended
+    restored("takes_a_loss_for_an_end", 'always "no edit that was shown is lost"',
+             (REPLICATION, "        if (batch.state == part::FanoutBatch::State::over) {\n",
+              "        if (batch.state != part::FanoutBatch::State::goes_on) {\n")),
+    # of two servers that begin a history at once, one takes that of the other for a loss
+    Mutant("rooms_takes_another_begin_for_a_loss",
+           (Change(REPLICATION, "return room.replication->begin == HistoryBegin::known ? room.history.epoch : no_id;",
+                   "return room.history.epoch;"),),
+           Test("tests/room/several_servers.test.cpp",
+                "servers: two servers that start a room at the same time start one history")),
     # a room whose flush has failed is flushed again only to restore what the storage has lost
     restored("flushes_no_more_after_a_failure", 'require "edits are stored and shown"', *FLUSH_NO_MORE,
              (ROOM_SCHEDULER, "if (room.pending.queue()) next_.rooms.push_back(&room);",
