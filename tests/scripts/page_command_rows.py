@@ -52,7 +52,7 @@ ROWS = {
     "tests/run --preset mingw": Elsewhere("tests/scripts/matrix.py", '"tests/run", "--preset", "mingw"'),
     "BELAY_LARGE=1 tests/run --filter ^room/": Run(),
     "BELAY_SEEDS=100000 tests/run --filter ^session/": Run(instead=("100000", "1000")),
-    "cmake --workflow --preset dev": Run(),
+    "cmake --workflow --preset clang": Run(),
     ".ci/run": Cannot("it runs this script"),
     ".ci/matrix": Cannot("it runs this script"),
     ".ci/matrix --check": Elsewhere("tests/scripts/matrix_test.py", '"--check"'),
@@ -68,9 +68,9 @@ ROWS = {
     "c++ -std=c++20 -O2 -Iinclude examples/stability_table.cpp && ./a.out": Run(),
     "c++ -std=c++20 -O1 -I belay/include client.cpp -o client && ./client": Run(before=(
         PROGRAMS + "ln -sfn . belay && cp programs/test-your-network-code.cpp client.cpp")),
-    "cmake --preset dev && ninja -C build/dev tests_breaker && ctest --test-dir build/dev -R ^breaker/": Run(),
-    'BELAY_FIRST_SEED=5001 BELAY_SEEDS=5000 build/dev/tests/tests_room "*hostile*"': Run(
-        before="cmake --preset dev && ninja -C build/dev tests_room", instead=("SEEDS=5000", "SEEDS=500")),
+    "cmake --preset clang && ninja -C build/clang tests_breaker && ctest --test-dir build/clang -R ^breaker/": Run(),
+    'BELAY_FIRST_SEED=5001 BELAY_SEEDS=5000 build/clang/tests/tests_room "*hostile*"': Run(
+        before="cmake --preset clang && ninja -C build/clang tests_room", instead=("SEEDS=5000", "SEEDS=500")),
     'BELAY_DEPTH=11 build/release/tests/tests_link "SupervisorCore keeps its contract after every sequence of events*"': Run(
         before="cmake --preset release && ninja -C build/release tests_link", instead=("DEPTH=11", "DEPTH=6")),
     "bench/run": QUICK_BENCH,
