@@ -71,7 +71,7 @@ ROWS = {
     "tests/run --filter ^breaker/": Run(),
     "tests/run --filter ^breaker/trip_when$": Run(),
     'BELAY_FIRST_SEED=5001 BELAY_SEEDS=5000 build/clang/tests/tests_room "*hostile*"': Run(
-        before="tests/run --build-only --filter ^room/", instead=("SEEDS=5000", "SEEDS=500")),
+        before="tests/run --build-only --filter ^room/", instead=("SEEDS=5000", "SEEDS=100")),
     'BELAY_DEPTH=11 build/release/tests/tests_link "SupervisorCore keeps its contract after every sequence of events*"': Run(
         before="cmake --preset release && ninja -C build/release tests_link", instead=("DEPTH=11", "DEPTH=6")),
     "bench/run": QUICK_BENCH,
