@@ -14,17 +14,9 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// Returns the name of a result, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(SendResult result) noexcept {
-    switch (result) {
-        case SendResult::sent:
-            return "sent";
-        case SendResult::busy:
-            return "busy";
-        case SendResult::down:
-            return "down";
-        case SendResult::rejected:
-            return "rejected";
-    }
-    return "unknown";
+    constexpr std::string_view names[] = {"sent", "busy", "down", "rejected"};
+    const auto i = static_cast<std::size_t>(result);
+    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
 }
 
 /// Returns the name of a gate: "network", and "custom+2" for `custom << 2`.

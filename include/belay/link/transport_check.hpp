@@ -42,47 +42,28 @@ enum class TransportRule : std::uint8_t {
 
 /// Returns the rule as a sentence.
 [[nodiscard]] constexpr const char* to_string(TransportRule rule) noexcept {
-    switch (rule) {
-        case TransportRule::opens:
-            return "the transport calls Link::opened when it has connected to the peer";
-        case TransportRule::opens_once:
-            return "the transport calls Link::opened once";
-        case TransportRule::opened_comes_first:
-            return "the transport reports no message, pong or writable before Link::opened";
-        case TransportRule::sends_nothing_before_it_is_open:
-            return "send() accepts no message before Link::opened";
-        case TransportRule::carries_each_once_in_order:
-            return "each message arrives whole, once, and in the order of sending";
-        case TransportRule::output_is_bounded:
-            return "send() returns busy if the peer does not keep up";
-        case TransportRule::space_follows_busy:
-            return "the transport calls Link::writable after busy, when it can accept a message";
-        case TransportRule::space_is_reported_once:
-            return "the transport calls Link::writable once for each busy, and not without one";
-        case TransportRule::space_is_usable:
-            return "send() accepts a message after Link::writable that it rejected as busy before";
-        case TransportRule::keeps_what_was_rejected:
-            return "the connection keeps a message if Link::received returns full, and delivers it "
-                   "again after resume_reading()";
-        case TransportRule::ping_is_answered:
-            return "ping() leads to Link::pong while the peer lives";
-        case TransportRule::limit_holds:
-            return "a message longer than limit_messages() ends the connection, and is not "
-                   "delivered";
-        case TransportRule::end_is_reported:
-            return "the transport calls Link::closed when the peer ends the connection";
-        case TransportRule::end_is_final:
-            return "the transport calls Link::closed once, and reports nothing after it";
-        case TransportRule::sends_nothing_after_its_end:
-            return "send() accepts no message after Link::closed";
-        case TransportRule::opens_again:
-            return "open() makes a new connection after the end of the old one";
-        case TransportRule::close_ends:
-            return "close() leads to Link::closed if the peer answers";
-        case TransportRule::destructor_reports_nothing:
-            return "the connection reports nothing during or after its destructor";
-    }
-    return "unknown";
+    constexpr const char* sentences[] = {
+        "the transport calls Link::opened when it has connected to the peer",
+        "the transport calls Link::opened once",
+        "the transport reports no message, pong or writable before Link::opened",
+        "send() accepts no message before Link::opened",
+        "each message arrives whole, once, and in the order of sending",
+        "send() returns busy if the peer does not keep up",
+        "the transport calls Link::writable after busy, when it can accept a message",
+        "the transport calls Link::writable once for each busy, and not without one",
+        "send() accepts a message after Link::writable that it rejected as busy before",
+        ("the connection keeps a message if Link::received returns full, and delivers it "
+         "again after resume_reading()"),
+        "ping() leads to Link::pong while the peer lives",
+        "a message longer than limit_messages() ends the connection, and is not delivered",
+        "the transport calls Link::closed when the peer ends the connection",
+        "the transport calls Link::closed once, and reports nothing after it",
+        "send() accepts no message after Link::closed",
+        "open() makes a new connection after the end of the old one",
+        "close() leads to Link::closed if the peer answers",
+        "the connection reports nothing during or after its destructor"};
+    const auto i = static_cast<std::size_t>(rule);
+    return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }
 
 }  // namespace check

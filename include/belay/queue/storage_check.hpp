@@ -47,53 +47,31 @@ enum class StorageRule : std::uint8_t {
 
 /// Returns the rule as a sentence.
 [[nodiscard]] constexpr const char* to_string(StorageRule rule) noexcept {
-    switch (rule) {
-        case StorageRule::starts_empty:
-            return "a new storage is empty";
-        case StorageRule::has_capacity:
-            return "capacity() is above 0 and does not change";
-        case StorageRule::counts_its_values:
-            return "size() returns the number of stored values";
-        case StorageRule::takes_while_there_is_space:
-            return "try_push accepts a value while size() is below capacity()";
-        case StorageRule::rejects_when_full:
-            return "try_push rejects a value when size() equals capacity()";
-        case StorageRule::rejection_changes_nothing:
-            return "a rejected try_push changes neither the value nor the storage";
-        case StorageRule::pops_the_oldest:
-            return "try_pop returns each value once, the oldest first, and nothing if the storage "
-                   "is empty";
-        case StorageRule::move_keeps_everything:
-            return "a moved storage keeps all values";
-        case StorageRule::reopening_keeps_everything:
-            return "a storage that is closed and opened again has the stored values, and no others";
-        case StorageRule::leases_the_oldest:
-            return "front() leases the oldest value, and returns nothing if the storage is empty";
-        case StorageRule::push_keeps_the_lease:
-            return "a leased value stays valid after try_push";
-        case StorageRule::leases_the_same_again:
-            return "front() returns the leased value again while the lease lasts";
-        case StorageRule::counts_what_it_leases:
-            return "size() counts a leased value";
-        case StorageRule::ack_removes_what_was_leased:
-            return "ack() removes the leased value and no other";
-        case StorageRule::pop_takes_what_was_leased:
-            return "try_pop takes the leased value and no other, and ends the lease";
-        case StorageRule::nack_keeps_everything:
-            return "the leased value is the first one again after nack()";
-        case StorageRule::nack_in_unwinding_keeps_everything:
-            return "nack() does the same during stack unwinding as at other times";
-        case StorageRule::reopening_ends_the_lease:
-            return "a leased value is the first one again after the storage was closed and opened";
-        case StorageRule::confirms_nothing_when_displaced:
-            return "a storage whose path leads to another file, or to none, confirms nothing";
-        case StorageRule::continues_when_its_file_is_back:
-            return "a storage whose file is at its path again continues, with all its values";
-        case StorageRule::failure_keeps_what_is_confirmed:
-            return "a storage that is opened again after a failed call has all confirmed values, "
-                   "in their order and once";
-    }
-    return "unknown";
+    constexpr const char* sentences[] = {
+        "a new storage is empty",
+        "capacity() is above 0 and does not change",
+        "size() returns the number of stored values",
+        "try_push accepts a value while size() is below capacity()",
+        "try_push rejects a value when size() equals capacity()",
+        "a rejected try_push changes neither the value nor the storage",
+        "try_pop returns each value once, the oldest first, and nothing if the storage is empty",
+        "a moved storage keeps all values",
+        "a storage that is closed and opened again has the stored values, and no others",
+        "front() leases the oldest value, and returns nothing if the storage is empty",
+        "a leased value stays valid after try_push",
+        "front() returns the leased value again while the lease lasts",
+        "size() counts a leased value",
+        "ack() removes the leased value and no other",
+        "try_pop takes the leased value and no other, and ends the lease",
+        "the leased value is the first one again after nack()",
+        "nack() does the same during stack unwinding as at other times",
+        "a leased value is the first one again after the storage was closed and opened",
+        "a storage whose path leads to another file, or to none, confirms nothing",
+        "a storage whose file is at its path again continues, with all its values",
+        ("a storage that is opened again after a failed call has all confirmed values, "
+         "in their order and once")};
+    const auto i = static_cast<std::size_t>(rule);
+    return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }
 
 /// The fault that check::storage found.

@@ -98,17 +98,9 @@ struct DeadWork {
 
 /// Returns the name of a state, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(WorkItem::State state) noexcept {
-    switch (state) {
-        case WorkItem::State::ready:
-            return "ready";
-        case WorkItem::State::delayed:
-            return "delayed";
-        case WorkItem::State::leased:
-            return "leased";
-        case WorkItem::State::dead:
-            return "dead";
-    }
-    return "unknown";
+    constexpr std::string_view names[] = {"ready", "delayed", "leased", "dead"};
+    const auto i = static_cast<std::size_t>(state);
+    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
 }
 
 /// Returns an item as pairs, without its body: "id=7 state=leased deliveries=2 bytes=12
