@@ -8,7 +8,7 @@
 #include <string>        // std::string, std::to_string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
-#include <type_traits>   // std::is_unsigned_v
+#include <type_traits>   // std::is_same_v, std::is_unsigned_v
 
 #include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
@@ -133,10 +133,13 @@ namespace detail {
 /// *_text.hpp, or this one, gives a text. Formatters of other libraries take exactly these.
 template <class T>
 inline constexpr bool has_text = false;
-template <>
-inline constexpr bool has_text<Cause> = true;
-template <>
-inline constexpr bool has_text<Failure> = true;
+
+/// Whether T is one of the listed types: those of one header, in its line about `has_text`.
+template <class T, class... Listed>
+concept IsOneOf = (std::is_same_v<T, Listed> || ...);
+
+template <IsOneOf<Cause, Failure> T>
+inline constexpr bool has_text<T> = true;
 
 /// Returns the text of a value of such a type.
 template <class T>

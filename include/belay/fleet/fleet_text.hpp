@@ -99,16 +99,8 @@ inline constexpr Row<PoolStatus, std::size_t> pool_gauges[] = {
 
 namespace detail {
 
-template <>
-inline constexpr bool has_text<ServiceStatus> = true;
-template <>
-inline constexpr bool has_text<FleetStatus> = true;
-template <>
-inline constexpr bool has_text<FleetCounters> = true;
-template <>
-inline constexpr bool has_text<NetworkSuspect> = true;
-template <>
-inline constexpr bool has_text<PoolStatus> = true;
+template <IsOneOf<ServiceStatus, FleetStatus, FleetCounters, NetworkSuspect, PoolStatus> T>
+inline constexpr bool has_text<T> = true;
 
 }  // namespace detail
 

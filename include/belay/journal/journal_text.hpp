@@ -40,12 +40,8 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-template <>
-inline constexpr bool has_text<JournalError> = true;
-template <>
-inline constexpr bool has_text<JournalReport> = true;
-template <>
-inline constexpr bool has_text<DrainReport> = true;
+template <IsOneOf<JournalError, JournalReport, DrainReport> T>
+inline constexpr bool has_text<T> = true;
 
 }  // namespace detail
 

@@ -82,20 +82,10 @@ inline void add_link(Fields& fields, const LinkStatus& status) {
 
 namespace detail {
 
-template <>
-inline constexpr bool has_text<LinkState> = true;
-template <>
-inline constexpr bool has_text<SendResult> = true;
-template <>
-inline constexpr bool has_text<Gate> = true;
-template <>
-inline constexpr bool has_text<LinkStatus> = true;
-template <>
-inline constexpr bool has_text<Transition> = true;
-template <>
-inline constexpr bool has_text<Connectivity::Kind> = true;
-template <>
-inline constexpr bool has_text<Connectivity> = true;
+template <
+    IsOneOf<LinkState, SendResult, Gate, LinkStatus, Transition, Connectivity::Kind, Connectivity>
+        T>
+inline constexpr bool has_text<T> = true;
 
 }  // namespace detail
 

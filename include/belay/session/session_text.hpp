@@ -53,14 +53,8 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-template <>
-inline constexpr bool has_text<Blocked> = true;
-template <>
-inline constexpr bool has_text<BlockedDetails> = true;
-template <>
-inline constexpr bool has_text<SessionStatus> = true;
-template <>
-inline constexpr bool has_text<OutboxStatus> = true;
+template <IsOneOf<Blocked, BlockedDetails, SessionStatus, OutboxStatus> T>
+inline constexpr bool has_text<T> = true;
 
 }  // namespace detail
 

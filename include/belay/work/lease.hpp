@@ -131,14 +131,8 @@ struct DeadWork {
 
 namespace detail {
 
-template <>
-inline constexpr bool has_text<WorkItem::State> = true;
-template <>
-inline constexpr bool has_text<WorkItem> = true;
-template <>
-inline constexpr bool has_text<DeathCause> = true;
-template <>
-inline constexpr bool has_text<DeadWork> = true;
+template <IsOneOf<WorkItem::State, WorkItem, DeathCause, DeadWork> T>
+inline constexpr bool has_text<T> = true;
 
 }  // namespace detail
 
