@@ -581,14 +581,8 @@ private:
     bool running_ = false;
 };
 
-template <class Transport, class Policy>
-Pool(Transport, Policy) -> Pool<Transport, Policy, NoObserver>;
 template <class Transport, class Policy, class Observer>
     requires(!std::convertible_to<Observer, PoolOptions>)
 Pool(Transport, Policy, Observer) -> Pool<Transport, Policy, Observer>;
-template <class Transport, class Policy>
-Pool(Transport, Policy, PoolOptions) -> Pool<Transport, Policy, NoObserver>;
-template <class Transport, class Policy, class Observer>
-Pool(Transport, Policy, PoolOptions, Observer) -> Pool<Transport, Policy, Observer>;
 
 }}  // namespace belay

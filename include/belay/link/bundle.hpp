@@ -235,7 +235,4 @@ private:
     std::tuple<Ts...> parts_;
 };
 
-template <class... Ts>
-Bundle(Ts...) -> Bundle<Ts...>;
-
 }}  // namespace belay

@@ -328,9 +328,4 @@ private:
     [[no_unique_address]] Observer observer_;
 };
 
-template <class Inside>
-Transport(Inside, LinkFaults&) -> Transport<Inside>;
-template <class Inside, class Observer>
-Transport(Inside, LinkFaults&, Observer) -> Transport<Inside, Observer>;
-
 }}}  // namespace belay::chaos

@@ -86,7 +86,4 @@ private:
     Instant ends_ = never;
 };
 
-template <class Show>
-Countdown(Duration, Show) -> Countdown<Show>;
-
 }}  // namespace belay

@@ -377,14 +377,4 @@ private:
     bool ended_itself_ = false;  // the last connection ended by itself, or could not be opened
 };
 
-template <class Transport, class Endpoint>
-Endpoints(Transport, std::initializer_list<Endpoint>) -> Endpoints<Transport, Endpoint>;
-template <class Transport, class Endpoint>
-Endpoints(Transport, std::initializer_list<Endpoint>, EndpointsOptions)
-    -> Endpoints<Transport, Endpoint>;
-template <class Transport, class Endpoint>
-Endpoints(Transport, std::vector<Endpoint>) -> Endpoints<Transport, Endpoint>;
-template <class Transport, class Endpoint>
-Endpoints(Transport, std::vector<Endpoint>, EndpointsOptions) -> Endpoints<Transport, Endpoint>;
-
 }}  // namespace belay

@@ -226,7 +226,4 @@ private:
     bool conflict_ = false;       // a conflict that the observer must be notified of
 };
 
-template <class Transport>
-Heartbeat(Transport, HeartbeatOptions) -> Heartbeat<Transport>;
-
 }}  // namespace belay

@@ -115,11 +115,4 @@ private:
     Instant down_since_ = never;
 };
 
-template <class Sink>
-LinkLog(Sink) -> LinkLog<Sink>;
-template <class Sink>
-LinkLog(Sink, LogLevel) -> LinkLog<Sink>;
-template <class Sink>
-LinkLog(Sink, LogLevel, std::string) -> LinkLog<Sink>;
-
 }}  // namespace belay

@@ -958,15 +958,8 @@ private:
     Link link_;
 };
 
-template <class Transport, class Policy, class Codec>
-Requests(Transport, Policy, Codec) -> Requests<Transport, Policy, Codec>;
-template <class Transport, class Policy, class Codec>
-Requests(Transport, Policy, Codec, RequestsOptions) -> Requests<Transport, Policy, Codec>;
 template <class Transport, class Policy, class Codec, class Observer>
     requires(!std::convertible_to<Observer, RequestsOptions>)
 Requests(Transport, Policy, Codec, Observer) -> Requests<Transport, Policy, Codec, Observer>;
-template <class Transport, class Policy, class Codec, class Observer>
-Requests(Transport, Policy, Codec, RequestsOptions, Observer)
-    -> Requests<Transport, Policy, Codec, Observer>;
 
 }}  // namespace belay

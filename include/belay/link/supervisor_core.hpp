@@ -714,11 +714,6 @@ protected:
     Instant manual_at_ = always;    // last attempt granted to reconnect_now()
 };
 
-template <class Policy>
-SupervisorCore(Policy) -> SupervisorCore<Policy>;
-template <class Policy>
-SupervisorCore(Policy, SupervisorCoreOptions) -> SupervisorCore<Policy>;
-
 }  // namespace timeline
 
 }}  // namespace belay

@@ -219,7 +219,4 @@ private:
     Check check_;
 };
 
-template <class Transport, class Check>
-Validated(Transport, Check) -> Validated<Transport, Check>;
-
 }}  // namespace belay

@@ -182,7 +182,4 @@ private:
     bool end_is_unknown_ = false;  // of the last attempt
 };
 
-template <class Transport, class Source>
-WithToken(Transport, Source) -> WithToken<Transport, Source>;
-
 }}  // namespace belay

@@ -502,15 +502,9 @@ template <class Storage>
 Queue(Storage) -> Queue<Storage>;
 template <class Storage>
 Queue(Storage, QueueOptions) -> Queue<Storage>;
-template <class Storage, class Overflow>
-Queue(Storage, Overflow) -> Queue<Storage, Overflow>;
-template <class Storage, class Overflow>
-Queue(Storage, Overflow, QueueOptions) -> Queue<Storage, Overflow>;
 template <class Storage, class Overflow, class Observer>
     requires(!std::convertible_to<Observer, QueueOptions>)
 Queue(Storage, Overflow, Observer) -> Queue<Storage, Overflow, Observer>;
-template <class Storage, class Overflow, class Observer>
-Queue(Storage, Overflow, QueueOptions, Observer) -> Queue<Storage, Overflow, Observer>;
 
 /// Measures how long the oldest value of a first-in, first-out queue has waited.
 ///

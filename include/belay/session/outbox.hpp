@@ -893,10 +893,4 @@ private:
     Link link_;
 };
 
-template <class Transport, class Policy, class Queue>
-Outbox(Transport, Policy, Queue, OutboxOptions) -> Outbox<Transport, Policy, Queue>;
-template <class Transport, class Policy, class Queue, class Observer>
-Outbox(Transport, Policy, Queue, OutboxOptions, Observer)
-    -> Outbox<Transport, Policy, Queue, Observer>;
-
 }}  // namespace belay

@@ -658,10 +658,4 @@ private:
     Link link_;
 };
 
-template <class Transport, class Policy, class Queue>
-Session(Transport, Policy, Queue, SessionOptions) -> Session<Transport, Policy, Queue>;
-template <class Transport, class Policy, class Queue, class Observer>
-Session(Transport, Policy, Queue, SessionOptions, Observer)
-    -> Session<Transport, Policy, Queue, Observer>;
-
 }}  // namespace belay
