@@ -77,8 +77,6 @@ public:
         root_->references.fetch_add(1, std::memory_order_relaxed);
         group_.attach(Waker{driver::WakeHandle::adopt(root_), seed});
     }
-    OnEventLoop(const OnEventLoop&) = delete;
-    OnEventLoop& operator=(const OnEventLoop&) = delete;
     ~OnEventLoop() {
         if (timers_) timers_->close();
         {

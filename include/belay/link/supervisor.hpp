@@ -177,8 +177,6 @@ public:
     /// `messages_max` is the limit of its mailbox.
     LiveConnection(Transport transport, std::size_t messages_max)
         : box_{Ref<Box>::make(messages_max)}, transport_{std::move(transport)} {}
-    LiveConnection(const LiveConnection&) = delete;
-    LiveConnection& operator=(const LiveConnection&) = delete;
 
     /// Returns the mailbox that receives its events, and outlives it.
     [[nodiscard]] const Ref<Box>& box() const noexcept { return box_; }

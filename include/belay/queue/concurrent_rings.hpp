@@ -653,9 +653,6 @@ public:
     /// Allocates the slots.   Pre: 0 < capacity <= 2^48.   Throws: std::bad_alloc.
     explicit BlockingRing(std::size_t capacity, BlockingRingOptions options = {})
         : ring_{capacity}, spins_{options.spins} {}
-    BlockingRing(const BlockingRing&) = delete;
-    BlockingRing& operator=(const BlockingRing&) = delete;
-    ~BlockingRing() = default;
 
     /// Waits for space, and adds a value at the back. If the ring is closed, returns false and does
     /// not change `value`.   Blocks: until there is space, or close().

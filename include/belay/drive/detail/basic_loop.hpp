@@ -123,9 +123,6 @@ public:
     /// machines and descriptors.
     static constexpr std::size_t posted_per_round_max = 256;
 
-    BasicLoop(const BasicLoop&) = delete;
-    BasicLoop& operator=(const BasicLoop&) = delete;
-
     /// Runs a machine from now on, until it is destroyed or attached elsewhere.
     ///
     /// The machine gets a Waker with its own seed. You may destroy the machine and the loop in any

@@ -70,8 +70,6 @@ public:
             scheduler().enqueue(entry());
             owner.live_ = this;
         }
-        Connection(const Connection&) = delete;
-        Connection& operator=(const Connection&) = delete;
         ~Connection() { depart(); }
 
         [[nodiscard]] SendResult send(Lane lane, const message_type& message) noexcept {

@@ -130,8 +130,6 @@ public:
           mode_{mode},
           last_{last},
           durable_{last} {}
-    GroupWriter(const GroupWriter&) = delete;
-    GroupWriter& operator=(const GroupWriter&) = delete;
 
     /// Holds the lock for a scope.
     class Guard {

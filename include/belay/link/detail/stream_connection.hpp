@@ -188,9 +188,6 @@ struct StreamAnswer {
 template <class Socket, FramingLike Framing>
 class StreamConnection {
 public:
-    StreamConnection(const StreamConnection&) = delete;
-    StreamConnection& operator=(const StreamConnection&) = delete;
-
     /// Sends a message. `sent` means that this connection accepted it and writes it soon.
     ///
     /// Allocates: while the output buffer grows.

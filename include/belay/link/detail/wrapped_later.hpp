@@ -18,8 +18,6 @@ template <class C, class M>
 class WrappedLater {
 public:
     explicit WrappedLater(const Link<M>& own) : own_{own} {}
-    WrappedLater(const WrappedLater&) = delete;
-    WrappedLater& operator=(const WrappedLater&) = delete;
 
     [[nodiscard]] SendResult send(Lane lane, const M& message) noexcept {
         C* const c = inner_.get();
