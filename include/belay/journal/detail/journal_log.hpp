@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/journal_log.hpp
-/// JournalLog: the writing side of a journal: numbers, segments and acknowledgements. JournalState:
-/// the state that its reading side queries.
+/// JournalLog: the writing side of a journal: numbers, segments and acknowledgements.
 #pragma once
 
 #include <array>    // std::array
@@ -16,11 +15,16 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The numbers, the segments and the writer of the last segment of a JournalLog.
+/// Appends records to the last segment, creates the next one, and deletes the first.
+///
+/// - A *run* is the time from one opening of the journal to the next.
+/// - To *roll* is to continue in a new segment.
+/// - The *note* is state of the journal's owner, which `keep` stores and each roll copies.
+/// - The *pin* is the id of the store to which the operations go.
 ///
 /// Thread safety: any thread, except functions marked "Owner": one thread at a time.
 template <class FileSystem>
-class JournalState : public detail::Counted {
+class JournalLog : public Counted {
 public:
     using File = typename FileSystem::File;
     using Lock = typename FileSystem::Lock;
@@ -40,7 +44,7 @@ public:
         std::vector<ReleasedFile> undeleted;
     };
 
-    JournalState(FileSystem& fs, std::string path, const JournalOptions& options, Start start)
+    JournalLog(FileSystem& fs, std::string path, const JournalOptions& options, Start start)
         : fs_{fs},
           path_{std::move(path)},
           options_{options},
@@ -65,140 +69,6 @@ public:
         index_.last().reserve(segment_bytes());
         note_.reserve(journal_format::note_bytes_max);
     }
-
-    // ---- observers ------------------------------------------------------------------------------
-
-    [[nodiscard]] std::uint64_t last() const noexcept { return writer_.last(); }
-    [[nodiscard]] std::uint64_t durable() const noexcept { return writer_.durable(); }
-    [[nodiscard]] std::uint64_t acked() const noexcept {
-        return acked_.load(std::memory_order_acquire);
-    }
-    [[nodiscard]] std::uint64_t acked_durable() const noexcept {
-        const Guard guard{writer_};
-        return acked_durable_;
-    }
-    [[nodiscard]] const JournalOptions& options() const noexcept { return options_; }
-    [[nodiscard]] const Id& journal_id() const noexcept { return id_; }
-    [[nodiscard]] const Id& store_pin() const noexcept { return pin_; }
-    /// Owner.
-    [[nodiscard]] BytesView kept() const noexcept { return {note_.data(), note_.size()}; }
-    [[nodiscard]] bool unflushed() const noexcept {
-        const Guard guard{writer_};
-        return writer_.unflushed();
-    }
-    /// Returns the bytes of the records in all files, written or not, except in files that could
-    /// not be released or deleted.
-    [[nodiscard]] std::uint64_t bytes() const noexcept {
-        const Guard guard{writer_};
-        const std::uint64_t stuck = release_failed_ ? index_.bytes_ending_by(acked()) : 0;
-        return index_.sealed_bytes() - stuck +
-               (writer_.end_offset() - journal_format::segment_header_bytes);
-    }
-    /// Returns how many files could not be deleted, and will be tried again.
-    [[nodiscard]] std::size_t undeleted_files() const noexcept {
-        const Guard guard{writer_};
-        return undeleted_.size();
-    }
-    [[nodiscard]] std::uint32_t run() const noexcept { return run_.number; }
-    [[nodiscard]] std::uint32_t salt() const noexcept { return run_.salt; }
-    [[nodiscard]] const std::string& path() const noexcept { return path_; }
-    [[nodiscard]] FileSystem& file_system() const noexcept { return fs_; }
-
-    [[nodiscard]] Place find(std::uint64_t number) const noexcept {
-        const Guard guard{writer_};
-        return index_.find(number);
-    }
-    /// Returns the first operation that is in a file, acknowledged or not.
-    [[nodiscard]] std::uint64_t first_kept() const noexcept {
-        const Guard guard{writer_};
-        return index_.first().header.first;
-    }
-    /// Returns the file of a segment.   Pre: the segment exists.
-    [[nodiscard]] FileIdentity file_of(std::uint64_t segment) const noexcept {
-        const Guard guard{writer_};
-        return index_.at(segment).file;
-    }
-    /// Returns no error if the last segment's file is at its path.   Errors: those of look_for.
-    [[nodiscard]] std::error_code look_for_last() const {
-        const auto [index, file] = [this] {
-            const Guard guard{writer_};
-            return ReleasedFile{index_.last().header.index, index_.last().file};
-        }();
-        return look_for(fs_, Files::path_of(path_, index), file);
-    }
-    /// Returns how far a segment can be read from its file.   Pre: the segment exists.
-    [[nodiscard]] std::uint32_t written_end(std::uint64_t segment) const noexcept {
-        const Guard guard{writer_};
-        return is_last(segment) ? writer_.written_offset() : index_.at(segment).end;
-    }
-    /// Returns the end of the records of a segment, written or not.
-    [[nodiscard]] std::uint32_t records_end(std::uint64_t segment) const noexcept {
-        const Guard guard{writer_};
-        return is_last(segment) ? writer_.end_offset() : index_.at(segment).end;
-    }
-    /// Copies at most `bytes` of the unwritten bytes of the last segment, from `offset` on.
-    ///
-    /// Returns false if they were written in the meantime.   Throws: std::bad_alloc.
-    [[nodiscard]] bool copy_unwritten(std::uint64_t segment, std::uint32_t offset,
-                                      std::size_t bytes, Bytes& into) const {
-        into.resize(bytes);
-        const Guard guard{writer_};
-        return is_last(segment) && writer_.copy_unwritten(offset, into);
-    }
-
-protected:
-    using Writer = GroupWriter<PlacedFile<FileSystem>>;
-    using Guard = typename Writer::Guard;
-    using Files = SegmentFiles<FileSystem>;
-
-    static constexpr std::size_t buffer_bytes = std::size_t{256} << 10;
-
-    bool is_last(std::uint64_t segment) const noexcept {
-        return segment == index_.last().header.index;
-    }
-    std::size_t segment_bytes() const noexcept {
-        const std::uint32_t own = index_.last().header.segment_bytes;
-        return own != 0 ? own : options_.segment_bytes;
-    }
-
-    FileSystem& fs_;
-    const std::string path_;
-    const JournalOptions options_;
-    Lock lock_;
-    const Id id_;
-
-    // Protected by the writer's lock.
-    SegmentIndex index_;
-    Run run_;
-    Id pin_;
-    Bytes note_;
-    Random bits_;
-    std::vector<ReleasedFile> undeleted_;  // files that could not be deleted
-    std::atomic<std::uint64_t> acked_;
-    std::uint64_t acked_noted_;    // its value in the last record or header that has it
-    std::uint64_t acked_durable_;  // its value that the last commit made durable
-    bool removing_ = false;        // a thread deletes files
-    bool release_failed_ = false;  // the last acknowledgement that ended a file is not durable
-    mutable Writer writer_;
-};
-
-/// Appends records to the last segment, creates the next one, and deletes the first.
-///
-/// - A *run* is the time from one opening of the journal to the next.
-/// - To *roll* is to continue in a new segment.
-/// - The *note* is state of the journal's owner, which `keep` stores and each roll copies.
-/// - The *pin* is the id of the store to which the operations go.
-///
-/// Thread safety: any thread, except functions marked "Owner": one thread at a time.
-template <class FileSystem>
-class JournalLog : public JournalState<FileSystem> {
-public:
-    using State = JournalState<FileSystem>;
-    using File = typename State::File;
-    using Run = typename State::Run;
-    using State::acked;
-    using State::last;
-    using State::State;
 
     // ---- the main operations --------------------------------------------------------------------
 
@@ -347,27 +217,101 @@ public:
         static_cast<void>(writer_.flush(false));
     }
 
+    // ---- observers ------------------------------------------------------------------------------
+
+    [[nodiscard]] std::uint64_t last() const noexcept { return writer_.last(); }
+    [[nodiscard]] std::uint64_t durable() const noexcept { return writer_.durable(); }
+    [[nodiscard]] std::uint64_t acked() const noexcept {
+        return acked_.load(std::memory_order_acquire);
+    }
+    [[nodiscard]] std::uint64_t acked_durable() const noexcept {
+        const Guard guard{writer_};
+        return acked_durable_;
+    }
+    [[nodiscard]] const JournalOptions& options() const noexcept { return options_; }
+    [[nodiscard]] const Id& journal_id() const noexcept { return id_; }
+    [[nodiscard]] const Id& store_pin() const noexcept { return pin_; }
+    /// Owner.
+    [[nodiscard]] BytesView kept() const noexcept { return {note_.data(), note_.size()}; }
+    [[nodiscard]] bool unflushed() const noexcept {
+        const Guard guard{writer_};
+        return writer_.unflushed();
+    }
+    /// Returns the bytes of the records in all files, written or not, except in files that could
+    /// not be released or deleted.
+    [[nodiscard]] std::uint64_t bytes() const noexcept {
+        const Guard guard{writer_};
+        const std::uint64_t stuck = release_failed_ ? index_.bytes_ending_by(acked()) : 0;
+        return index_.sealed_bytes() - stuck +
+               (writer_.end_offset() - journal_format::segment_header_bytes);
+    }
+    /// Returns how many files could not be deleted, and will be tried again.
+    [[nodiscard]] std::size_t undeleted_files() const noexcept {
+        const Guard guard{writer_};
+        return undeleted_.size();
+    }
+    [[nodiscard]] std::uint32_t run() const noexcept { return run_.number; }
+    [[nodiscard]] std::uint32_t salt() const noexcept { return run_.salt; }
+    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+    [[nodiscard]] FileSystem& file_system() const noexcept { return fs_; }
+
+    [[nodiscard]] Place find(std::uint64_t number) const noexcept {
+        const Guard guard{writer_};
+        return index_.find(number);
+    }
+    /// Returns the first operation that is in a file, acknowledged or not.
+    [[nodiscard]] std::uint64_t first_kept() const noexcept {
+        const Guard guard{writer_};
+        return index_.first().header.first;
+    }
+    /// Returns the file of a segment.   Pre: the segment exists.
+    [[nodiscard]] FileIdentity file_of(std::uint64_t segment) const noexcept {
+        const Guard guard{writer_};
+        return index_.at(segment).file;
+    }
+    /// Returns no error if the last segment's file is at its path.   Errors: those of look_for.
+    [[nodiscard]] std::error_code look_for_last() const {
+        const auto [index, file] = [this] {
+            const Guard guard{writer_};
+            return ReleasedFile{index_.last().header.index, index_.last().file};
+        }();
+        return look_for(fs_, Files::path_of(path_, index), file);
+    }
+    /// Returns how far a segment can be read from its file.   Pre: the segment exists.
+    [[nodiscard]] std::uint32_t written_end(std::uint64_t segment) const noexcept {
+        const Guard guard{writer_};
+        return is_last(segment) ? writer_.written_offset() : index_.at(segment).end;
+    }
+    /// Returns the end of the records of a segment, written or not.
+    [[nodiscard]] std::uint32_t records_end(std::uint64_t segment) const noexcept {
+        const Guard guard{writer_};
+        return is_last(segment) ? writer_.end_offset() : index_.at(segment).end;
+    }
+    /// Copies at most `bytes` of the unwritten bytes of the last segment, from `offset` on.
+    ///
+    /// Returns false if they were written in the meantime.   Throws: std::bad_alloc.
+    [[nodiscard]] bool copy_unwritten(std::uint64_t segment, std::uint32_t offset,
+                                      std::size_t bytes, Bytes& into) const {
+        into.resize(bytes);
+        const Guard guard{writer_};
+        return is_last(segment) && writer_.copy_unwritten(offset, into);
+    }
+
 private:
-    using Guard = typename State::Guard;
+    using Writer = GroupWriter<PlacedFile<FileSystem>>;
+    using Guard = typename Writer::Guard;
     using Files = SegmentFiles<FileSystem>;
     using Kind = journal_format::Kind;
-    using State::acked_;
-    using State::acked_durable_;
-    using State::acked_noted_;
-    using State::bits_;
-    using State::fs_;
-    using State::id_;
-    using State::index_;
-    using State::note_;
-    using State::options_;
-    using State::path_;
-    using State::pin_;
-    using State::release_failed_;
-    using State::removing_;
-    using State::run_;
-    using State::segment_bytes;
-    using State::undeleted_;
-    using State::writer_;
+
+    static constexpr std::size_t buffer_bytes = std::size_t{256} << 10;
+
+    bool is_last(std::uint64_t segment) const noexcept {
+        return segment == index_.last().header.index;
+    }
+    std::size_t segment_bytes() const noexcept {
+        const std::uint32_t own = index_.last().header.segment_bytes;
+        return own != 0 ? own : options_.segment_bytes;
+    }
 
     static constexpr std::uint64_t acks_per_note = 1024;
     static constexpr std::size_t files_per_call = 16;
@@ -524,6 +468,26 @@ private:
         removing_ = false;
         return error;
     }
+
+    FileSystem& fs_;
+    const std::string path_;
+    const JournalOptions options_;
+    Lock lock_;
+    const Id id_;
+
+    // Protected by the writer's lock.
+    SegmentIndex index_;
+    Run run_;
+    Id pin_;
+    Bytes note_;
+    Random bits_;
+    std::vector<ReleasedFile> undeleted_;  // files that could not be deleted
+    std::atomic<std::uint64_t> acked_;
+    std::uint64_t acked_noted_;    // its value in the last record or header that has it
+    std::uint64_t acked_durable_;  // its value that the last commit made durable
+    bool removing_ = false;        // a thread deletes files
+    bool release_failed_ = false;  // the last acknowledgement that ended a file is not durable
+    mutable Writer writer_;
 };
 
 }}}  // namespace belay::detail
