@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>  // std::sort
+#include <cstddef>    // std::ptrdiff_t
 #include <cstdint>    // std::uint32_t, std::uint64_t
 #include <cstring>    // std::memcpy
 #include <optional>   // std::optional
@@ -24,33 +25,83 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-namespace detail {
+namespace tool {
 
-/// Numbers of operations whose records are missing.
-struct NumberGap {
-    std::uint64_t first;
-    std::uint64_t last;
+/// The result of `tool::inspect_journal`.
+struct JournalReport {
+    /// The content of one file of a journal.
+    struct Segment {
+        /// Its file.
+        std::string path;
+        /// Its number in the order of the files.
+        std::uint64_t index = 0;
+        std::uint64_t bytes = 0;       ///< size of the file
+        std::uint64_t end = 0;         ///< where its readable part ends
+        std::uint64_t operations = 0;  ///< operations that can be read
+        std::uint64_t first = 0;       ///< number of the first of these; 0: there is none
+        /// Number of the last of these.
+        std::uint64_t last = 0;
+        /// Whether the writer ended it, with the list of its operations.
+        bool sealed = false;
+    };
+
+    /// Bytes that differ from what was written.
+    struct Damage {
+        /// The file.
+        std::string path;
+        /// Where in the file, in bytes.
+        std::uint64_t offset = 0;
+        std::uint64_t bytes = 0;  ///< 0: the file as a whole
+        /// The damage, in words.
+        std::string what;
+    };
+
+    /// A range of operation numbers, both ends included.
+    struct Range {
+        /// The first number.
+        std::uint64_t first = 0;
+        /// The last number.
+        std::uint64_t last = 0;
+
+        friend bool operator==(const Range&, const Range&) = default;
+    };
+
+    /// The id of the journal.
+    Id journal{};
+    /// The id of the store that it belongs to; empty if none is known.
+    Id store_pin{};
+    std::uint32_t run = 0;         ///< the last run that can be read
+    std::uint64_t acked = 0;       ///< everything up to this number is acknowledged
+    std::uint64_t operations = 0;  ///< operations that wait and can be read
+    std::size_t longest = 0;       ///< bytes of the longest operation that can be read
+    Bytes note;                    ///< the kept note
+    /// The files, in their order.
+    std::vector<Segment> segments;
+    /// The damaged places, in the order of the files.
+    std::vector<Damage> damages;
+    /// Operations that wait to be acknowledged and cannot be read.
+    std::vector<Range> lost;
+    /// The number of bytes at the end of the last file that are no record. They are an unfinished
+    /// write, which opening clears, or the last write of all, damaged, which no later record
+    /// confirms.
+    std::uint64_t unfinished_bytes = 0;
+    /// Whether the last file was made by a roll that was not finished; opening removes it.
+    bool unfinished_roll = false;
+
+    /// Returns whether nothing is damaged or missing.
+    [[nodiscard]] bool is_whole() const noexcept { return damages.empty() && lost.empty(); }
 };
 
-/// The facts that the segments of a journal contain together.
+}  // namespace tool
+
+namespace detail {
+
+/// What the segments of a journal state together, in addition to the report.
 struct JournalOutline {
     bool id_known = false;
     bool numbers_known = false;  // whether it is known where they begin
-    Id journal{};
-    Id pin{};
-    std::uint32_t run = 0;
-    std::uint64_t acked = 0;
-    std::uint64_t first = 0;  // the first operation that exists or must have existed; 0: unknown
-    std::uint64_t last = 0;   // the last one
-    Bytes note;
-    std::vector<NumberGap> gaps;
-};
-
-/// Bytes of a segment that differ from what was written.
-struct DamagedPart {
-    std::uint64_t offset;
-    std::uint64_t bytes;
-    const char* what;
+    std::uint64_t first = 0;     // the first operation that exists or must have existed; 0: unknown
+    std::uint64_t last = 0;      // the last one
 };
 
 /// Returns the nonce of a segment without a header: that of most records which follow each other.
@@ -146,12 +197,20 @@ template <class File>
 template <class File>
 class SegmentInspector {
 public:
-    SegmentInspector(SegmentBytes<File>& bytes, std::uint64_t index, bool is_last,
-                     JournalOutline& outline) noexcept
-        : bytes_{bytes}, index_{index}, is_last_{is_last}, outline_{outline}, records_{bytes} {}
+    /// `segment` has the path and the index, and gets the rest; `report` gets the facts of all
+    /// segments, with every gap in the numbers as lost.
+    SegmentInspector(SegmentBytes<File>& bytes, bool is_last, tool::JournalReport& report,
+                     tool::JournalReport::Segment& segment, JournalOutline& outline) noexcept
+        : bytes_{bytes},
+          is_last_{is_last},
+          report_{report},
+          segment_{segment},
+          outline_{outline},
+          records_{bytes} {}
 
     template <class OnOperation>
     void run(OnOperation& on_operation) {
+        report_.unfinished_bytes = 0;
         if (!read_header()) return;
         read_records(on_operation);
         if (!error_) look_at_tail();
@@ -159,15 +218,10 @@ public:
 
     /// Returns why the file cannot be read as a segment at all: it has another version.
     [[nodiscard]] std::error_code error() const noexcept { return error_; }
-    [[nodiscard]] std::uint64_t end() const noexcept { return end_; }
-    [[nodiscard]] std::uint64_t operations() const noexcept { return operations_; }
-    [[nodiscard]] std::uint64_t first() const noexcept { return first_; }
-    [[nodiscard]] std::uint64_t last() const noexcept { return last_; }
-    [[nodiscard]] bool sealed() const noexcept { return sealed_; }
-    [[nodiscard]] std::uint64_t unfinished_bytes() const noexcept { return unfinished_; }
-    [[nodiscard]] const std::vector<DamagedPart>& damages() const noexcept { return damages_; }
 
 private:
+    using Damage = tool::JournalReport::Damage;
+
     /// Reads the header. Returns false if no part of the file is usable.
     bool read_header() {
         using namespace journal_format;
@@ -178,21 +232,24 @@ private:
                 error_ = make_error_code(QueueErrc::other_version);
                 return false;
             }
-            damages_.push_back({8, 4, "the version field was changed after it was written"});
+            damages_.push_back(
+                {segment_.path, 8, 4, "the version field was changed after it was written"});
         }
-        if (!header || header->index != index_) {
-            damages_.push_back({0, smaller<std::uint64_t>(segment_header_bytes, bytes_.size()),
+        if (!header || header->index != segment_.index) {
+            damages_.push_back({segment_.path, 0,
+                                smaller<std::uint64_t>(segment_header_bytes, bytes_.size()),
                                 header ? "the file has the header of another file"
                                        : "the file has no segment header"});
             return find_nonce_without_header();
         }
-        if (outline_.id_known && header->journal != outline_.journal) {
-            damages_.push_back({0, bytes_.size(), "the file belongs to another journal"});
+        if (outline_.id_known && header->journal != report_.journal) {
+            damages_.push_back(
+                {segment_.path, 0, bytes_.size(), "the file belongs to another journal"});
             return false;
         }
         if (header->segment_bytes > bytes_.size()) {
-            damages_.push_back(
-                {bytes_.size(), header->segment_bytes - bytes_.size(), "the file was cut short"});
+            damages_.push_back({segment_.path, bytes_.size(), header->segment_bytes - bytes_.size(),
+                                "the file was cut short"});
         }
         nonce_ = header->nonce;
         run_ = header->run;
@@ -201,12 +258,12 @@ private:
         if (outline_.numbers_known) note_gap(outline_.last + 1, header->first - 1);
         know_numbers(header->first);
         outline_.id_known = true;
-        outline_.journal = header->journal;
-        outline_.pin = header->pin;
-        outline_.run = run_;
-        outline_.acked = larger(outline_.acked, header->acked);
+        report_.journal = header->journal;
+        report_.store_pin = header->pin;
+        report_.run = run_;
+        report_.acked = larger(report_.acked, header->acked);
         outline_.last = larger(outline_.last, header->first - 1);
-        if (header->made_bytes == segment_header_bytes) outline_.note.clear();
+        if (header->made_bytes == segment_header_bytes) report_.note.clear();
         return true;
     }
 
@@ -231,7 +288,7 @@ private:
         const std::optional<std::uint32_t> found = find_nonce(records_);
         if (!found) return false;
         nonce_ = *found;
-        run_ = outline_.run;
+        run_ = report_.run;
         if (outline_.numbers_known) due_ = outline_.last + 1;
         is_in_a_row_ = false;
         has_skipped_ = true;
@@ -241,22 +298,24 @@ private:
     template <class OnOperation>
     void read_records(OnOperation& on_operation) {
         using namespace journal_format;
-        std::uint64_t at = end_ = smaller<std::uint64_t>(segment_header_bytes, bytes_.size());
-        while (at < bytes_.size() && !sealed_) {
+        std::uint64_t at = segment_.end =
+            smaller<std::uint64_t>(segment_header_bytes, bytes_.size());
+        while (at < bytes_.size() && !segment_.sealed) {
             std::optional<FoundRecord> record = records_.at(at);
             if (!record || !goes_on(*record)) {
                 if (passes_opening(at)) continue;
                 if (!is_proven(at)) return;
                 if (record && record->nonce == nonce_ && is_later(*record)) {
-                    damages_.push_back(
-                        {at, record->end() - at, "the opening of its run is missing"});
+                    damages_.push_back({segment_.path, at, record->end() - at,
+                                        "the opening of its run is missing"});
                 } else {
                     record = records_.next(at + alignment, nonce_, [&](const FoundRecord& found) {
                         return run_of(found) >= run_;
                     });
                     if (!record) return;
                     settle_padding(false);
-                    damages_.push_back({at, record->offset - at, "these bytes are not a record"});
+                    damages_.push_back(
+                        {segment_.path, at, record->offset - at, "these bytes are not a record"});
                     has_skipped_ = true;
                 }
             }
@@ -264,7 +323,7 @@ private:
             look_at_padding(*record);
             is_in_a_row_ = is_in_a_row_ && record->offset == at;
             if (!take(*record, on_operation)) return;
-            at = end_ = record->end();
+            at = segment_.end = record->end();
             last_is_opening_ = record->header.kind == Kind::opening;
         }
     }
@@ -291,7 +350,7 @@ private:
         using namespace journal_format;
         const std::uint64_t behind = at + record_bytes(opening_payload_bytes);
         if (last_is_opening_ && is_older_opening(at)) {
-            at = end_ = behind;
+            at = segment_.end = behind;
             last_is_opening_ = false;
             return true;
         }
@@ -323,7 +382,7 @@ private:
         if (!is_last_) return true;
         // Searches everything after the first damage, so it also finds the evidence for later
         // positions.
-        if (!proven_) proven_ = records_.proven_after(end_, nonce_);
+        if (!proven_) proven_ = records_.proven_after(segment_.end, nonce_);
         return *proven_ > place;
     }
 
@@ -339,7 +398,8 @@ private:
         const std::uint64_t to = record.end();
         for (const std::byte b : bytes_.view(from, static_cast<std::size_t>(to - from))) {
             if (b == std::byte{0}) continue;
-            padding_ = {from, to - from, "the bytes between two records are not zero"};
+            padding_ = {segment_.path, from, to - from,
+                        "the bytes between two records are not zero"};
             return;
         }
     }
@@ -350,7 +410,7 @@ private:
         using namespace journal_format;
         const RecordHeader& h = record.header;
         run_ = run_of(record);
-        outline_.run = larger(outline_.run, run_);
+        report_.run = larger(report_.run, run_);
         const BytesView payload = bytes_.view(record.offset + record_header_bytes, h.length);
         if (payload.size() != h.length) return false;
         switch (h.kind) {
@@ -363,16 +423,16 @@ private:
             case Kind::opening:
                 return true;
             case Kind::ack:
-                outline_.acked = larger(outline_.acked, h.number);
+                report_.acked = larger(report_.acked, h.number);
                 return true;
             case Kind::pin:
-                std::memcpy(outline_.pin.data(), payload.data(), outline_.pin.size());
+                std::memcpy(report_.store_pin.data(), payload.data(), report_.store_pin.size());
                 return true;
             case Kind::note:
-                outline_.note.assign(payload.begin(), payload.end());
+                report_.note.assign(payload.begin(), payload.end());
                 return true;
             case Kind::seal:
-                sealed_ = true;
+                segment_.sealed = true;
                 note_gap(outline_.last + 1, h.number);
                 outline_.last = larger(outline_.last, h.number);
                 return true;
@@ -385,7 +445,7 @@ private:
     bool is_due(const FoundRecord& record) {
         const std::uint64_t number = record.header.number;
         if (number < due_ || (number > due_ && due_ != 0 && is_in_a_row_)) {
-            damages_.push_back({record.offset, record.end() - record.offset,
+            damages_.push_back({segment_.path, record.offset, record.end() - record.offset,
                                 "the operation does not have the next number"});
         }
         is_in_a_row_ = true;
@@ -397,126 +457,48 @@ private:
         if (outline_.numbers_known) note_gap(outline_.last + 1, number - 1);
         know_numbers(number);
         outline_.last = number;
-        if (operations_++ == 0) first_ = number;
-        last_ = number;
+        if (segment_.operations++ == 0) segment_.first = number;
+        segment_.last = number;
     }
 
     void note_gap(std::uint64_t first, std::uint64_t last) {
-        if (first <= last) outline_.gaps.push_back({first, last});
+        if (first <= last) report_.lost.push_back({first, last});
     }
 
     /// Classifies the bytes after the last record: nothing, the trace of a crash, or damage.
     void look_at_tail() {
-        const std::uint64_t rest = bytes_.used() > end_ ? bytes_.used() - end_ : 0;
-        if (is_last_ && !sealed_) {
-            unfinished_ = rest + (torn_opening_ ? journal_format::record_bytes(4) : 0);
-        } else if (!sealed_) {
-            damages_.push_back({end_, rest, "the end of the file and its seal are missing"});
+        const std::uint64_t rest = bytes_.used() > segment_.end ? bytes_.used() - segment_.end : 0;
+        if (is_last_ && !segment_.sealed) {
+            report_.unfinished_bytes = rest + (torn_opening_ ? journal_format::record_bytes(4) : 0);
+        } else if (!segment_.sealed) {
+            damages_.push_back({segment_.path, segment_.end, rest,
+                                "the end of the file and its seal are missing"});
         } else if (rest != 0) {
-            damages_.push_back({end_, rest, "there are bytes after the seal"});
+            damages_.push_back(
+                {segment_.path, segment_.end, rest, "there are bytes after the seal"});
         }
     }
 
     SegmentBytes<File>& bytes_;
-    std::uint64_t index_;
     bool is_last_;
+    tool::JournalReport& report_;
+    tool::JournalReport::Segment& segment_;
     JournalOutline& outline_;
+    std::vector<Damage>& damages_ = report_.damages;
     RecordSearch<FilePart<File>> records_;
     std::uint32_t nonce_ = 0;
     std::uint32_t run_ = 0;
-    bool sealed_ = false;
     bool has_skipped_ = false;  // some bytes, which may have been openings
     bool last_is_opening_ = false;
     bool torn_opening_ = false;
     std::uint64_t due_ = 0;    // the number that the next operation must have; 0: unknown
     bool is_in_a_row_ = true;  // no record was lost since the last operation
     std::error_code error_;
-    std::uint64_t end_ = 0;
-    std::uint64_t operations_ = 0;
-    std::uint64_t first_ = 0;
-    std::uint64_t last_ = 0;
-    std::uint64_t unfinished_ = 0;
     // Everything below was on the medium when some later record was made. For a file without a
     // seal.
     std::optional<std::uint64_t> proven_;
-    std::vector<DamagedPart> damages_;
-    std::optional<DamagedPart> padding_;  // behind the last record
+    std::optional<Damage> padding_;  // behind the last record
 };
-
-}  // namespace detail
-
-namespace tool {
-
-/// The result of `tool::inspect_journal`.
-struct JournalReport {
-    /// The content of one file of a journal.
-    struct Segment {
-        /// Its file.
-        std::string path;
-        /// Its number in the order of the files.
-        std::uint64_t index = 0;
-        std::uint64_t bytes = 0;       ///< size of the file
-        std::uint64_t end = 0;         ///< where its readable part ends
-        std::uint64_t operations = 0;  ///< operations that can be read
-        std::uint64_t first = 0;       ///< number of the first of these; 0: there is none
-        /// Number of the last of these.
-        std::uint64_t last = 0;
-        /// Whether the writer ended it, with the list of its operations.
-        bool sealed = false;
-    };
-
-    /// Bytes that differ from what was written.
-    struct Damage {
-        /// The file.
-        std::string path;
-        /// Where in the file, in bytes.
-        std::uint64_t offset = 0;
-        std::uint64_t bytes = 0;  ///< 0: the file as a whole
-        /// The damage, in words.
-        std::string what;
-    };
-
-    /// A range of operation numbers, both ends included.
-    struct Range {
-        /// The first number.
-        std::uint64_t first = 0;
-        /// The last number.
-        std::uint64_t last = 0;
-
-        friend bool operator==(const Range&, const Range&) = default;
-    };
-
-    /// The id of the journal.
-    Id journal{};
-    /// The id of the store that it belongs to; empty if none is known.
-    Id store_pin{};
-    std::uint32_t run = 0;         ///< the last run that can be read
-    std::uint64_t acked = 0;       ///< everything up to this number is acknowledged
-    std::uint64_t operations = 0;  ///< operations that wait and can be read
-    std::size_t longest = 0;       ///< bytes of the longest operation that can be read
-    Bytes note;                    ///< the kept note
-    /// The files, in their order.
-    std::vector<Segment> segments;
-    /// The damaged places, in the order of the files.
-    std::vector<Damage> damages;
-    /// Operations that wait to be acknowledged and cannot be read.
-    std::vector<Range> lost;
-    /// The number of bytes at the end of the last file that are no record. They are an unfinished
-    /// write, which opening clears, or the last write of all, damaged, which no later record
-    /// confirms.
-    std::uint64_t unfinished_bytes = 0;
-    /// Whether the last file was made by a roll that was not finished; opening removes it.
-    bool unfinished_roll = false;
-
-    /// Returns whether nothing is damaged or missing.
-    [[nodiscard]] bool is_whole() const noexcept { return damages.empty() && lost.empty(); }
-};
-
-}  // namespace tool
-
-}}  // namespace belay
-
-namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Runs one inspection, file by file.
 template <class FileSystem, class OnOperation>
@@ -595,11 +577,12 @@ private:
             row_begins_ = header ? header->first : ~std::uint64_t{0};
         }
         const bool is_last = i + (fresh_ ? 2U : 1U) >= indices_.size();
-        if (is_last && found_.unfinished_roll && fresh_->journal == outline_.journal) {
+        if (is_last && found_.unfinished_roll && fresh_->journal == found_.journal) {
             found_.segments.push_back(std::move(segment));
             return {};
         }
-        SegmentInspector inspector{bytes, index, is_last, outline_};
+        SegmentInspector inspector{bytes, is_last, found_, segment, outline_};
+        const auto before = static_cast<std::ptrdiff_t>(found_.damages.size());
         const auto on_each = [this](std::uint64_t number, BytesView body) {
             found_.longest = larger(found_.longest, body.size());
             on_operation_(number, body);
@@ -609,19 +592,13 @@ private:
             return {inspector.error(), segment.path, 0,
                     words_of(bytes.view(0, journal_format::segment_header_bytes))};
         }
-        if (bytes.error()) damage_file(index, "cannot be read: " + bytes.error().message());
-        segment.end = inspector.end();
-        segment.operations = inspector.operations();
-        segment.first = inspector.first();
-        segment.last = inspector.last();
-        segment.sealed = inspector.sealed();
-        for (const DamagedPart& part : inspector.damages()) {
-            found_.damages.push_back({segment.path, part.offset, part.bytes, part.what});
+        if (const std::error_code error = bytes.error()) {
+            found_.damages.insert(found_.damages.begin() + before,
+                                  {segment.path, 0, 0, "cannot be read: " + error.message()});
         }
-        found_.unfinished_bytes = inspector.unfinished_bytes();
-        found_.unfinished_roll = is_last && i + 1 != indices_.size() && !inspector.sealed();
+        found_.unfinished_roll = is_last && i + 1 != indices_.size() && !segment.sealed;
         // The next file is made before this one is sealed.
-        if (inspector.sealed() && i + 1 == indices_.size()) {
+        if (segment.sealed && i + 1 == indices_.size()) {
             damage_file(index + 1, "the file is missing");
         }
         found_.segments.push_back(std::move(segment));
@@ -631,27 +608,22 @@ private:
     /// Combines the results of all files.
     void conclude() {
         // A crash during the deletion of files may have left any of them.
-        if (row_begins_ > outline_.acked + 1) {
+        if (row_begins_ > found_.acked + 1) {
             found_.damages.insert(found_.damages.end(), missing_.begin(), missing_.end());
         }
-        if (outline_.first > outline_.acked + 1) {
-            outline_.gaps.insert(outline_.gaps.begin(), {outline_.acked + 1, outline_.first - 1});
+        if (outline_.first > found_.acked + 1) {
+            found_.lost.insert(found_.lost.begin(), {found_.acked + 1, outline_.first - 1});
             if (found_.damages.empty()) {
                 damage_file(indices_.front() - 1, "the files before this one are missing");
             }
         }
-        found_.journal = outline_.journal;
-        found_.store_pin = outline_.pin;
-        found_.run = outline_.run;
-        found_.acked = outline_.acked;
-        found_.note = std::move(outline_.note);
-        found_.operations = outline_.last > outline_.acked ? outline_.last - outline_.acked : 0;
-        for (const NumberGap& gap : outline_.gaps) {
-            const std::uint64_t first = larger(gap.first, outline_.acked + 1);
-            if (first > gap.last) continue;
-            found_.lost.push_back({first, gap.last});
-            if (gap.last <= outline_.last) found_.operations -= gap.last - first + 1;
+        found_.operations = outline_.last > found_.acked ? outline_.last - found_.acked : 0;
+        for (tool::JournalReport::Range& gap : found_.lost) {
+            gap.first = larger(gap.first, found_.acked + 1);
+            if (gap.first > gap.last || gap.last > outline_.last) continue;
+            found_.operations -= gap.last - gap.first + 1;
         }
+        std::erase_if(found_.lost, [](const auto& gap) { return gap.first > gap.last; });
     }
 
     /// Checks a journal that looks whole by opening's own reading. It tries twice, because files of
@@ -684,9 +656,9 @@ private:
     std::uint64_t row_begins_ = 0;                      // the number with which that file begins
 };
 
-}}}  // namespace belay::detail
+}  // namespace detail
 
-namespace belay { inline namespace BELAY_ABI { namespace tool {
+namespace tool {
 
 /// Reads every byte of a journal and reports all operations and all damage.
 ///
