@@ -6,9 +6,10 @@
 
 #include <cstdint>      // std::uint16_t
 #include <string_view>  // std::string_view
-#include <utility>      // std::exchange, std::move
+#include <utility>      // std::move
 
 #include <belay/fleet/detail/dial_scheduler.hpp>
+#include <belay/link/detail/wrapped_later.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 #include <belay/policy/detail/causes.hpp>
@@ -60,22 +61,20 @@ class ScheduledTransport : public part::Around<Transport> {
 public:
     using message_type = typename Transport::message_type;
 
-    class Connection {
+    class Connection : public WrappedLater<part::ConnectionOf<Transport>, message_type> {
         using Inner = part::ConnectionOf<Transport>;
+        using Base = WrappedLater<Inner, message_type>;
+        using Base::inner_, Base::own_;
 
     public:
         Connection(ScheduledTransport& owner, const Link<message_type>& own)
-            : owner_{owner}, own_{own} {
+            : Base{own}, owner_{owner} {
             entry().was_held = false;
             scheduler().enqueue(entry());
             owner.live_ = this;
         }
         ~Connection() { depart(); }
 
-        [[nodiscard]] SendResult send(Lane lane, const message_type& message) noexcept {
-            Inner* const c = inner_.get();
-            return c != nullptr ? part::send<message_type>(*c, lane, message) : SendResult::down;
-        }
         /// Always present, also without a `close` inside: draining a held connection reports its
         /// failure.
         void close(const Failure& why) noexcept {
@@ -88,20 +87,9 @@ public:
             }
             own_.closed(ended);
         }
-        void probe(Turn& turn, Duration within) noexcept
-            requires HasProbe<Inner>
-        {
-            if (Inner* const c = inner_.get()) c->probe(turn, within);
-        }
-        void resume_reading() noexcept
-            requires HasResumeReading<Inner>
-        {
-            if (Inner* const c = inner_.get()) c->resume_reading();
-        }
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (event.depth == 0) return sift_own(event, turn);
-            Inner* const c = inner_.get();
-            if (c == nullptr || !part::rise<message_type>(*c, event, turn)) return false;
+            if (!this->rise(event, turn)) return false;
             // After close() the end of the connection is not a failure.
             if (owner_.live_ != this) return true;
             if (event.kind == part::EventKind::opened) {
@@ -169,8 +157,7 @@ public:
             limit_ends_ = after(turn.now, entry().span);
             entry().endpoints = static_cast<std::uint16_t>(
                 smaller<std::size_t>(endpoints_of(owner_.inner()), 0xFFFF));
-            const Link<message_type> below = own_.child();
-            open_connection(own_, inner_, [&] { return owner_.inner().open(below); });
+            Base::open_inner([&] { return owner_.inner().open(own_.child()); });
         }
         /// Returns: whether the supervisor receives the event now.
         bool ends(const part::Event<message_type>& event, Turn& turn) {
@@ -217,10 +204,8 @@ public:
         }
 
         ScheduledTransport& owner_;
-        Link<message_type> own_;
         Instant limit_ends_ = never;
         std::uint16_t queued_ = 0;  // so many connections of the attempt wait in a queue
-        part::Slot<Inner> inner_;
     };
 
     ScheduledTransport(Transport transport, ServiceEntry& entry)
