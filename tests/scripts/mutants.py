@@ -325,7 +325,7 @@ LEASES_END_EARLY = (LEASING, "if (slot.when > items_.clock().now) return;",
 LEASES_NEVER_END = (LEASING, "if (slot.when > items_.clock().now) return;",
                     "if (slot.when > items_.clock().now || slot.state == WorkItem::State::leased) return;")
 DROPS_DEAD_LETTERS = (LEASING,
-                      "return dead_letters.make_dead(items_, item, DeathCause::failed, stored, true);",
+                      "return letters.make_dead(queue, items_, item, DeathCause::failed, {stored, true});",
                       "return items_.finish(table().place_of(lease.slot)), items_.failed();")
 FLUSH_NO_MORE = ((ROOM_SCHEDULER,
                   "        for (RoomBase* const room : ended_.later) static_cast<void>(room->pending.unqueue());\n", ""),

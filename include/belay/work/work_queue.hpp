@@ -57,43 +57,13 @@ public:
     WorkDeadLetters(DeadLetters storage, Observer observer)
         : storage_{std::move(storage)}, observer_{std::move(observer)} {}
 
-    /// The same, bound to a queue that the observer may query.
-    template <class W>
-    struct Of {
-        WorkDeadLetters& dead_letters;
-        const W& queue;
-
-        template <class Log>
-        [[nodiscard]] Result<bool> push(WorkItems<Log>& items, const WorkPlace& item,
-                                        DeathCause cause) {
-            return dead_letters.push(items, item, cause);
-        }
-        [[nodiscard]] bool flush() { return flush_dead_letters(dead_letters.storage_); }
-        template <class Log>
-        [[nodiscard]] std::error_code make_dead(WorkItems<Log>& items, const WorkPlace& item,
-                                                DeathCause cause, bool stored, bool must_note) {
-            return dead_letters.make_dead(queue, items, item, cause, {stored, must_note});
-        }
-    };
-    template <class W>
-    [[nodiscard]] Of<W> of(const W& queue) noexcept {
-        return {*this, queue};
-    }
-
     [[nodiscard]] DeadLetters& storage() noexcept { return storage_; }
     [[nodiscard]] auto& observer() noexcept { return unwrap(observer_); }
 
-private:
     struct Terms {
         bool stored;     // the storage has the letter, durably if it can
         bool must_note;  // in the log, at once
     };
-
-    template <class Log>
-    [[nodiscard]] static bool is_dropped(const WorkItems<Log>& items, DeathCause cause) noexcept {
-        return cause == DeathCause::expired &&
-               items.options().expired == WorkOptions::Expired::drop;
-    }
 
     /// Pushes the letter of an item to the storage, unless an earlier call did.
     ///
@@ -115,8 +85,10 @@ private:
         return static_cast<bool>(slot.sent);
     }
 
+    [[nodiscard]] bool flush() { return flush_dead_letters(storage_); }
+
     /// Ends the lease of an item that is dead. If its death must be noted and noting fails, nothing
-    /// changes.
+    /// changes. The observer may query `queue`.
     ///
     /// Errors: those of the log.   Throws: std::bad_alloc; what the observer throws.
     template <class W, class Log>
@@ -165,12 +137,19 @@ private:
         return items.failed();
     }
 
+private:
+    template <class Log>
+    [[nodiscard]] static bool is_dropped(const WorkItems<Log>& items, DeathCause cause) noexcept {
+        return cause == DeathCause::expired &&
+               items.options().expired == WorkOptions::Expired::drop;
+    }
+
     [[no_unique_address]] DeadLetters storage_;
     [[no_unique_address]] Observer observer_;
 };
 
-/// The leases of the items, which it owns. `dead_letters` is a WorkDeadLetters, which takes the
-/// dead items.
+/// The leases of the items, which it owns. `letters` is a WorkDeadLetters, which takes the dead
+/// items of `queue`.
 ///
 /// Thread safety: none of its own.
 template <LogLike Log>
@@ -217,21 +196,21 @@ public:
     }
 
     /// See WorkQueue::lease.
-    template <class DeadLetters>
-    [[nodiscard]] Result<Lease> lease(Moment moment, DeadLetters& dead_letters) {
+    template <class Letters, class W>
+    [[nodiscard]] Result<Lease> lease(Moment moment, Letters& letters, const W& queue) {
         items_.set_clock(moment);
         items_.tidy();
         make_due_ready();
         for (;;) {
             Dying dying;
-            Result<Lease> next = lease_next(dead_letters, dying);
+            Result<Lease> next = lease_next(letters, queue, dying);
             if (dying.count == 0) return next;
             // One flush for all letters: one for each would block for minutes when many expire.
-            const bool stored = dead_letters.flush();
+            const bool stored = letters.flush();
             for (std::size_t i = 0; i < dying.count; ++i) {
                 const WorkPlace item = table().place_of(dying.slots[i]);
                 const std::error_code lost =
-                    dead_letters.make_dead(items_, item, dying.causes[i], stored, false);
+                    letters.make_dead(queue, items_, item, dying.causes[i], {stored, false});
                 if (lost) return lost;
             }
             if (next.error() != QueueErrc::queue_empty) return next;
@@ -247,19 +226,19 @@ public:
     }
 
     /// See WorkQueue::nack.
-    template <class DeadLetters>
+    template <class Letters, class W>
     [[nodiscard]] std::error_code nack(const Lease& lease, Moment moment, Duration delay,
-                                       DeadLetters& dead_letters) {
+                                       Letters& letters, const W& queue) {
         if (const std::error_code error = check(lease)) return error;
         items_.set_clock(moment);
         items_.tidy();
         WorkSlot& slot = slots()[lease.slot];
         if (is_spent(slot)) {
             const WorkPlace item = table().place_of(lease.slot);
-            const Result<bool> pushed = dead_letters.push(items_, item, DeathCause::failed);
+            const Result<bool> pushed = letters.push(items_, item, DeathCause::failed);
             if (!pushed) return pushed.error();
-            const bool stored = *pushed && dead_letters.flush();
-            return dead_letters.make_dead(items_, item, DeathCause::failed, stored, true);
+            const bool stored = *pushed && letters.flush();
+            return letters.make_dead(queue, items_, item, DeathCause::failed, {stored, true});
         }
         WorkSlot noted = slot;
         if (const std::error_code error = items_.note(noted, delay)) return error;
@@ -306,8 +285,8 @@ private:
     /// Leases the first item, unless items before it are dying.
     ///
     /// Errors: queue_empty, also if items are dying; those of the log.
-    template <class DeadLetters>
-    [[nodiscard]] Result<Lease> lease_next(DeadLetters& dead_letters, Dying& dying) {
+    template <class Letters, class W>
+    [[nodiscard]] Result<Lease> lease_next(Letters& letters, const W& queue, Dying& dying) {
         while (dying.count != Dying::max) {
             if (const std::error_code error = items_.failed()) return error;
             const WorkPlace item = table().first_ready();
@@ -320,7 +299,7 @@ private:
                 if (dying.count != 0) break;
                 return start_lease(item, entry);
             }
-            const Result<bool> pushed = dead_letters.push(items_, item, cause);
+            const Result<bool> pushed = letters.push(items_, item, cause);
             if (!pushed) return pushed.error();
             const WorkPlace place = table().find(item.id);
             if (*pushed) {
@@ -328,7 +307,7 @@ private:
                 dying.slots[dying.count] = place.slot;
                 dying.causes[dying.count++] = cause;
             } else if (const std::error_code lost =
-                           dead_letters.make_dead(items_, place, cause, false, false)) {
+                           letters.make_dead(queue, items_, place, cause, {false, false})) {
                 return lost;
             }
         }
@@ -590,8 +569,7 @@ public:
     ///             count although nothing was leased.
     /// Complexity: O(length + log(leased and delayed)), amortized.
     [[nodiscard]] Result<Lease> lease(Moment moment) {
-        auto letters = dead_letters_.of(*this);
-        return work().lease(moment, letters);
+        return work().lease(moment, dead_letters_, *this);
     }
 
     /// Acknowledges that the work is done, and removes the item.
@@ -610,8 +588,7 @@ public:
     [[nodiscard]] std::error_code nack(const Lease& lease, Moment moment,
                                        Duration delay = Duration::zero()) {
         if (delay.count() < 0) return make_error_code(QueueErrc::bad_argument);
-        auto letters = dead_letters_.of(*this);
-        return work().nack(lease, moment, delay, letters);
+        return work().nack(lease, moment, delay, dead_letters_, *this);
     }
     /// Returns an item of whose work nothing was done. The delivery does not count.
     ///

@@ -4,12 +4,11 @@
 /// WorkPositions: the entries. WorkSlots: the other state. WorkReads: reads that failed.
 #pragma once
 
-#include <bit>      // std::countr_zero
-#include <cstddef>  // std::size_t
-#include <cstdint>  // std::uint32_t, std::uint64_t, std::uint8_t
-#include <span>     // std::span
-#include <utility>  // std::swap
-#include <vector>   // std::vector
+#include <algorithm>  // std::sort
+#include <bit>        // std::countr_zero
+#include <cstddef>    // std::size_t
+#include <cstdint>    // std::uint32_t, std::uint64_t, std::uint8_t
+#include <vector>     // std::vector
 
 #include <belay/core/assert.hpp>
 #include <belay/core/detail/heap.hpp>
@@ -296,11 +295,8 @@ public:
                 order.push_back(i);
             }
         }
-        for (std::size_t i = order.size() / 2; i-- != 0;) sink_by_id(order, i);
-        for (std::size_t size = order.size(); size-- > 1;) {
-            std::swap(order[0], order[size]);
-            sink_by_id(std::span{order}.first(size), 0);
-        }
+        std::sort(order.begin(), order.end(),
+                  [this](std::uint32_t a, std::uint32_t b) { return slots_[a].id < slots_[b].id; });
         return order;
     }
 
@@ -375,17 +371,6 @@ private:
             hole = h;
         }
         index_[hole] = none;
-    }
-
-    /// A step of a heap that has its highest id in front and stores no positions.
-    void sink_by_id(std::span<std::uint32_t> heap, std::size_t at) const noexcept {
-        const std::size_t size = heap.size();
-        for (std::size_t child = 2 * at + 1; child < size; child = 2 * at + 1) {
-            if (child + 1 < size && slots_[heap[child]].id < slots_[heap[child + 1]].id) ++child;
-            if (slots_[heap[child]].id < slots_[heap[at]].id) return;
-            std::swap(heap[at], heap[child]);
-            at = child;
-        }
     }
 
     std::vector<WorkSlot> slots_;
