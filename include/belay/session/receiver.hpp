@@ -623,15 +623,20 @@ private:
         if (failed_ || must_commit()) return;
         acks_.pay([this](Peer& peer) {
             Core& core = senders_.find(peer.hello.sender)->core;
-            const Bytes ack = detail::ack_message(core.progress().applied, core.grant());
+            const detail::Credit credit = core.grant();
+            Bytes ack;
+            session_format::append_ack(ack, core.progress().applied, credit.number_limit,
+                                       credit.byte_limit);
             peer.sent_at = now_;
             return peer.send(ack, now_) != SendResult::busy;
         });
     }
 
     void welcome(Peer& peer, const session_format::Welcome& g) {
+        Bytes message;
+        session_format::append_welcome(message, g);
         peer.sent_at = now_;
-        static_cast<void>(peer.send(detail::welcome_message(g), now_));
+        static_cast<void>(peer.send(message, now_));
     }
 
     void reject(Peer& peer, SessionErrc code, std::uint64_t number) {

@@ -251,25 +251,6 @@ struct ReceiverPeer {
     }
 };
 
-[[nodiscard]] inline Bytes error_message(SessionErrc code, std::uint64_t number, const Id& store) {
-    Bytes message;
-    const bool names_store =
-        code == SessionErrc::store_changed || code == SessionErrc::unknown_journal;
-    session_format::append_error(message, code, number,
-                                 names_store ? BytesView{store} : BytesView{});
-    return message;
-}
-[[nodiscard]] inline Bytes welcome_message(const session_format::Welcome& g) {
-    Bytes message;
-    session_format::append_welcome(message, g);
-    return message;
-}
-[[nodiscard]] inline Bytes ack_message(std::uint64_t applied, const Credit& credit) {
-    Bytes message;
-    session_format::append_ack(message, applied, credit.number_limit, credit.byte_limit);
-    return message;
-}
-
 /// Sends a frame that is only a sign of life. If the output is full, the other end does not read,
 /// and that ends the connection in time.
 template <class Peer>
