@@ -6,7 +6,6 @@
 
 #include <atomic>        // std::atomic
 #include <cstddef>       // std::size_t
-#include <new>           // std::bad_alloc
 #include <system_error>  // std::make_error_code
 #include <utility>       // std::move
 
@@ -56,19 +55,13 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
     /// is still delivered after the queued events, as std::errc::not_enough_memory. The end of a
     /// graceful close is then lost.
     driver::Post post_end(part::Event<M>&& event) noexcept {
-#if defined(__cpp_exceptions)
-        try {
-            return this->post_control(std::move(event));
-        } catch (const std::bad_alloc&) {
-            if (epoch.load(std::memory_order_acquire) == event.epoch) {
-                unqueued_end.store(event.epoch, std::memory_order_release);
-                this->wake();
-            }
-            return driver::Post::taken;
+        driver::Post post = driver::Post::taken;
+        const bool queued = has_memory_for([&] { post = this->post_control(std::move(event)); });
+        if (!queued && epoch.load(std::memory_order_acquire) == event.epoch) {
+            unqueued_end.store(event.epoch, std::memory_order_release);
+            this->wake();
         }
-#else
-        return this->post_control(std::move(event));
-#endif
+        return post;
     }
     void begin_turn() {
         Base::begin_turn();

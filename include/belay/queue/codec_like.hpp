@@ -55,38 +55,35 @@ concept CodecLike = std::movable<C> && detail::HasDecode<C> && detail::DecodeGiv
 
 namespace detail {
 
+/// Returns what a call of a codec returns, or `rejected` if it throws.   Throws: std::bad_alloc.
+template <class Call, class Answer>
+[[nodiscard]] Answer codec_answer(Call&& call, Answer rejected) {
+#if defined(__cpp_exceptions)
+    try {
+        return call();
+    } catch (const std::bad_alloc&) {
+        throw;
+    } catch (...) {
+        return rejected;
+    }
+#else
+    static_cast<void>(rejected);
+    return call();
+#endif
+}
+
 /// Returns the value that a codec decodes; nothing if the codec rejects the bytes, or throws.
 ///
 /// Throws: std::bad_alloc.
 template <CodecLike Codec>
 [[nodiscard]] std::optional<DecodedBy<Codec>> decode_value(Codec& codec, BytesView bytes) {
-#if defined(__cpp_exceptions)
-    try {
-        return codec.decode(bytes);
-    } catch (const std::bad_alloc&) {
-        throw;
-    } catch (...) {
-        return std::nullopt;
-    }
-#else
-    return codec.decode(bytes);
-#endif
+    return codec_answer([&] { return codec.decode(bytes); }, std::optional<DecodedBy<Codec>>{});
 }
 /// Encodes a value into `into`, which is empty.
 /// Returns: false if the codec rejects the value, or throws.   Throws: std::bad_alloc.
 template <CodecLike Codec>
 [[nodiscard]] bool encode_value(Codec& codec, const DecodedBy<Codec>& value, Bytes& into) {
-#if defined(__cpp_exceptions)
-    try {
-        return codec.encode(value, into);
-    } catch (const std::bad_alloc&) {
-        throw;
-    } catch (...) {
-        return false;
-    }
-#else
-    return codec.encode(value, into);
-#endif
+    return codec_answer([&] { return codec.encode(value, into); }, false);
 }
 
 }  // namespace detail

@@ -3,10 +3,10 @@
 /// Encoded: values of any type in a storage of bytes.
 #pragma once
 
-#include <new>       // std::bad_alloc
 #include <optional>  // std::optional
 #include <utility>   // std::move
 
+#include <belay/core/detail/memory.hpp>
 #include <belay/core/result.hpp>
 #include <belay/queue/codec_like.hpp>
 #include <belay/queue/detail/storage_calls.hpp>
@@ -58,17 +58,9 @@ public:
     ///         storage.
     /// Complexity: that of the codec and the storage.
     [[nodiscard]] std::error_code try_push(const value_type& value) noexcept {
-#if defined(__cpp_exceptions)
-        try {
-            return push_encoded(value);
-        } catch (const std::bad_alloc&) {
-            return std::make_error_code(std::errc::not_enough_memory);
-        } catch (...) {
-            return make_error_code(QueueErrc::bad_encoding);
-        }
-#else
-        return push_encoded(value);
-#endif
+        std::error_code error;
+        const bool done = detail::has_memory_for([&] { error = push_encoded(value); });
+        return done ? error : std::make_error_code(std::errc::not_enough_memory);
     }
 
     /// Takes the oldest value, or the leased one, and ends the lease.
@@ -172,7 +164,9 @@ public:
 private:
     [[nodiscard]] std::error_code push_encoded(const value_type& value) {
         buffer_.clear();
-        if (!codec_.encode(value, buffer_)) return make_error_code(QueueErrc::bad_encoding);
+        if (!detail::encode_value(codec_, value, buffer_)) {
+            return make_error_code(QueueErrc::bad_encoding);
+        }
         if constexpr (takes_views) {
             return detail::error_of(storage_.try_push(BytesView{buffer_}), QueueErrc::queue_full);
         } else {

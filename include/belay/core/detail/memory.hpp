@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/detail/memory.hpp
 /// Ref, EventRing and IntrusiveList: what belay needs of <memory>, <deque> and <list>, whose parse
-/// time every user would pay.
+/// time every user would pay. has_memory_for: for callers that can continue without memory.
 #pragma once
 
 #include <atomic>       // std::atomic
@@ -15,6 +15,21 @@
 #include <belay/core/detail/scope_exit.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Calls `f`, which may throw only std::bad_alloc.   Returns: false if there was no memory.
+template <class F>
+bool has_memory_for(F&& f) noexcept {
+#if defined(__cpp_exceptions)
+    try {
+        f();
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+#else
+    f();
+#endif
+    return true;
+}
 
 /// A base class that counts its references, so that Ref can hold it.   Thread safety: any thread.
 class Counted {
@@ -117,16 +132,7 @@ public:
     }
     /// The same for a caller that can continue without memory.   Returns: false if there is none.
     [[nodiscard]] bool try_push(E&& event) noexcept {
-#if defined(__cpp_exceptions)
-        try {
-            push(std::move(event));
-        } catch (const std::bad_alloc&) {
-            return false;
-        }
-#else
-        push(std::move(event));
-#endif
-        return true;
+        return has_memory_for([&] { push(std::move(event)); });
     }
     /// Constructs the result of `make()` directly in its slot. Moving an event right after its
     /// members are written would stall on those writes. If there is no memory, `make` is not

@@ -9,7 +9,6 @@
 #include <chrono>        // std::chrono::milliseconds, std::chrono::minutes
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint8_t, std::uint16_t, std::uint32_t
-#include <new>           // std::bad_alloc
 #include <optional>      // std::optional
 #include <string>        // std::string
 #include <string_view>   // std::string_view
@@ -231,7 +230,8 @@ public:
     template <class NameOf>
     void learn(const DialRace& race, const std::vector<DialAddress>& dialled, Duration silent_for,
                NameOf&& name_of) noexcept {
-        guarded([&] {
+        // A dial without the memory is correct, and only slower.
+        static_cast<void>(has_memory_for([&] {
             text_.clear();
             next_.reset();
             for (std::size_t i = 0; i < race.started(); ++i) {
@@ -245,7 +245,7 @@ public:
                 text_ += name_of(i);
                 text_ += race.is_open(i) ? " no answer" : ' ' + race.failure_of(i).message();
             }
-        });
+        }));
     }
 
     /// Returns the addresses that the last dial tried in vain, each with its own cause.
@@ -258,17 +258,6 @@ private:
         Instant until = never;
     };
 
-    static void guarded(auto&& f) noexcept {
-#if defined(__cpp_exceptions)
-        try {
-            f();
-        } catch (const std::bad_alloc&) {
-            // A dial without the memory is correct, and only slower.
-        }
-#else
-        f();
-#endif
-    }
     [[nodiscard]] auto place_of(const DialAddress& address) noexcept {
         return std::find_if(entries_.begin(), entries_.end(),
                             [&](const Entry& entry) { return entry.address == address; });

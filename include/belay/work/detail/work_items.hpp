@@ -6,12 +6,12 @@
 
 #include <array>         // std::array
 #include <cstdint>       // std::uint32_t, std::uint64_t
-#include <new>           // std::bad_alloc
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
+#include <belay/core/detail/memory.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/result.hpp>
 #include <belay/journal/log_like.hpp>
@@ -377,15 +377,9 @@ private:
     /// leave everything consistent.
     template <class Call>
     [[nodiscard]] static std::error_code unless_no_memory(Call&& call) noexcept {
-#if defined(__cpp_exceptions)
-        try {
-            return call();
-        } catch (const std::bad_alloc&) {
-            return std::make_error_code(std::errc::not_enough_memory);
-        }
-#else
-        return call();
-#endif
+        std::error_code error;
+        const bool done = has_memory_for([&] { error = call(); });
+        return done ? error : std::make_error_code(std::errc::not_enough_memory);
     }
 
     /// Returns how often the item was leased, as far as the log may record it. A delivery in
