@@ -124,27 +124,16 @@ public:
 
     /// Returns whether a message or another sign of life of the peer waits for a turn.
     /// Complexity: O(messages_max).
-    [[nodiscard]] bool has_received() {
-        if (ended()) return false;
-        box_->begin_turn();
-        for (std::size_t i = box_->size(); i-- != 0;) {
-            if (is_sign(box_->peek(i))) return true;
-        }
-        return false;
-    }
+    [[nodiscard]] bool has_received() { return !ended() && count_queued(is_sign) != 0; }
 
     /// Returns whether the end of the connection has arrived, also if it is queued after messages
     /// that were not handled yet. Use it while you handle no messages. An end that the transport
     /// has not read yet, because a message before it was rejected, does not count.
     /// Complexity: O(messages_max).
     [[nodiscard]] bool has_hung_up() {
-        if (ended()) return true;
-        if (box_->has_unqueued_end()) return true;
-        box_->begin_turn();
-        for (std::size_t i = box_->size(); i-- != 0;) {
-            if (box_->peek(i).kind == part::EventKind::closed) return true;
-        }
-        return false;
+        if (ended() || box_->has_unqueued_end()) return true;
+        return count_queued(
+                   [](const auto& event) { return event.kind == part::EventKind::closed; }) != 0;
     }
 
     /// Returns whether a new sign of life of the peer is queued: one since the last call or turn,
@@ -153,11 +142,7 @@ public:
     /// Complexity: O(messages_max).
     [[nodiscard]] bool has_signs() {
         if (ended()) return false;
-        box_->begin_turn();
-        std::size_t signs = 0;
-        for (std::size_t i = box_->size(); i-- != 0;) {
-            if (is_sign(box_->peek(i))) ++signs;
-        }
+        const std::size_t signs = count_queued(is_sign);
         return signs > std::exchange(signs_, signs);
     }
 
@@ -203,6 +188,14 @@ public:
 private:
     using Box = detail::LinkBox<message_type>;
 
+    /// Returns how many queued events `is` accepts.
+    template <class F>
+    [[nodiscard]] std::size_t count_queued(F&& is) {
+        box_->begin_turn();
+        std::size_t count = 0;
+        for (std::size_t i = 0; i < box_->size(); ++i) count += is(box_->peek(i)) ? 1U : 0U;
+        return count;
+    }
     /// Returns whether only the peer can have caused an event.
     [[nodiscard]] static bool is_sign(const part::Event<message_type>& event) noexcept {
         return event.kind == part::EventKind::received || event.kind == part::EventKind::pong;

@@ -20,31 +20,21 @@ public:
     /// The decisions of a check.
     enum class Kind : std::uint8_t { pending, passed, rejected, deferred };
 
+    constexpr Verdict() noexcept = default;
     /// The check is not finished: it is called with the next message, too.
     [[nodiscard]] static constexpr Verdict pending() noexcept { return {}; }
     /// The connection is good. The message that proved it is not delivered.
-    [[nodiscard]] static constexpr Verdict passed() noexcept {
-        Verdict v;
-        v.kind_ = Kind::passed;
-        return v;
-    }
+    [[nodiscard]] static constexpr Verdict passed() noexcept { return Verdict{Kind::passed}; }
     /// The connection is closed with this failure, whose cause decides what happens next.
     [[nodiscard]] static Verdict rejected(
         const Failure& why = failure_of(LinkErrc::not_validated)) noexcept {
-        Verdict v;
-        v.kind_ = Kind::rejected;
-        v.failure_ = why;
-        return v;
+        return Verdict{Kind::rejected, why};
     }
 
     /// The message is not part of the check. It is delivered after the opening, and the check is
     /// called with the next message. Over a bundle, return it for the lanes that the check does not
     /// use.
-    [[nodiscard]] static constexpr Verdict deferred() noexcept {
-        Verdict v;
-        v.kind_ = Kind::deferred;
-        return v;
-    }
+    [[nodiscard]] static constexpr Verdict deferred() noexcept { return Verdict{Kind::deferred}; }
 
     /// Returns the decision of the check.
     [[nodiscard]] constexpr Kind kind() const noexcept { return kind_; }
@@ -52,6 +42,9 @@ public:
     [[nodiscard]] constexpr const Failure& failure() const noexcept { return failure_; }
 
 private:
+    constexpr explicit Verdict(Kind kind, const Failure& failure = {}) noexcept
+        : kind_{kind}, failure_{failure} {}
+
     Kind kind_ = Kind::pending;
     Failure failure_{};
 };

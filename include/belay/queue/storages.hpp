@@ -169,15 +169,12 @@ public:
         ::new (static_cast<void*>(slots_.at(tail))) T(std::move(value));
         return true;
     }
-    /// Adds a copy of a value.   Throws: what copying throws; then nothing was added.
+    /// Adds a copy of a value, which is made first.   Throws: what copying throws; then nothing was
+    /// added.
     [[nodiscard]] bool try_push(const T& value) noexcept(std::is_nothrow_copy_constructible_v<T>)
         requires std::is_copy_constructible_v<T>
     {
-        const std::size_t tail = tail_;
-        if (tail - head_ == slots_.capacity()) return false;
-        ::new (static_cast<void*>(slots_.at(tail))) T(value);
-        tail_ = tail + 1;
-        return true;
+        return size() != slots_.capacity() && try_push(T(value));
     }
 
     /// Takes the oldest value; returns std::nullopt if the ring is empty.
