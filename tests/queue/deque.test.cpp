@@ -3,8 +3,12 @@
 // new.
 #include <belay/queue/storages.hpp>
 
+#include <any>
 #include <array>
 #include <memory>
+#include <vector>
+
+#include <belay/queue/concurrent_rings.hpp>
 
 #include "support/aborts.hpp"
 #include "support/default_member.hpp"
@@ -155,4 +159,14 @@ TEST_CASE("Deque aborts on a capacity of 0", "[queue][deque][unit]") {
     Deque<int> smallest{1};
     CHECK(smallest.try_push(1));
     CHECK_FALSE(smallest.try_push(2));
+}
+
+TEMPLATE_TEST_CASE("A ring or deque copies a list that may contain itself as it is",
+                   "[queue][deque][unit]", Ring<std::vector<std::any>>,
+                   Deque<std::vector<std::any>>, SpscRing<std::vector<std::any>>,
+                   MpmcRing<std::vector<std::any>>) {
+    const std::vector<std::any> two{1, 2};
+    TestType queue{4};
+    CHECK(queue.try_push(two));
+    CHECK(queue.try_pop()->size() == 2);
 }

@@ -467,7 +467,7 @@ public:
     [[nodiscard]] bool try_push(const T& value) noexcept(std::is_nothrow_copy_constructible_v<T>)
         requires std::is_copy_constructible_v<T>
     {
-        return try_push(T{value});
+        return try_push(T(value));
     }
     /// Adds as many of `values` as fit, from the first on, and returns how many. The others do not
     /// change.

@@ -275,7 +275,7 @@ public:
     [[nodiscard]] bool try_push(const T& value) noexcept(std::is_nothrow_copy_constructible_v<T>)
         requires std::is_copy_constructible_v<T>
     {
-        return size() != capacity_ && try_push(T{value});
+        return size() != capacity_ && try_push(T(value));
     }
 
     /// Takes the oldest value; nothing if there is none.
