@@ -276,9 +276,20 @@ private:
     alignas(detail::side_bytes) detail::RingAtomic<T, std::size_t> head_{0};
 };
 
-namespace detail {
-
-/// Slots, and the two steps that use them: claim turns, then fill or empty their slots.
+/// A bounded first-in, first-out queue between any number of threads.
+///
+/// The ring allocates nothing after construction. A value comes after all values whose push had
+/// returned before its own push began. The values of a batch stay together. If a thread is
+/// suspended in the middle of a push, its value and all values after it are hidden until it
+/// continues. Meanwhile try_pop returns std::nullopt. A thread that is suspended in the middle of a
+/// pop keeps its slot.
+///
+/// Models:        StorageLike. It has no front(): another thread could take the value that front()
+///                returned. A ring that was moved from may only be destroyed or assigned to.
+/// Thread safety: any thread calls anything. No other thread may use the ring while it is
+///                constructed, moved or destroyed.
+/// Progress:      no locks and no waiting: a call repeats only because another call succeeded.
+/// Complexity:    O(1) each, without contention; batches O(values).
 ///
 /// A *position* numbers a push, and the pop that takes its value. Positions grow. Those of one slot
 /// differ by a lap, which is a power of two. The positions at the end of a lap that have no slot
@@ -290,25 +301,109 @@ namespace detail {
 /// that got a turn from `claim`, and sees it in the slot, has exclusive access to the slot until it
 /// changes the turn.
 ///
-/// Source: D. Vyukov, "Bounded MPMC queue" (1024cores.net, 2010); turns that count laps:
-///         rigtorp/MPMCQueue (2018). Exact capacities and claims of batches are added.
+/// Source:        D. Vyukov, "Bounded MPMC queue" (1024cores.net, 2010); turns that count laps:
+///                rigtorp/MPMCQueue (2018). Exact capacities and claims of batches are added.
 template <class T>
-class NumberedSlots {
-public:
-    /// The turns of the first push and the first pop.
-    static constexpr std::size_t first_push = 0;
-    static constexpr std::size_t first_pop = 1;
+class MpmcRing {
+    static_assert(detail::RingValue<T>,
+                  "MpmcRing: T must be movable and destructible without throwing");
 
-    explicit NumberedSlots(std::size_t capacity) : slots_{capacity} {
+public:
+    using value_type = T;
+
+    /// Allocates the slots.   Pre: 0 < capacity <= 2^48.   Throws: std::bad_alloc.
+    explicit MpmcRing(std::size_t capacity) : slots_{capacity} {
         for (std::size_t i = 0; i < capacity; ++i)
             ::new (static_cast<void*>(slots_.at(i))) Slot{2 * i};
     }
-    NumberedSlots(NumberedSlots&&) noexcept = default;
-    NumberedSlots& operator=(NumberedSlots&&) noexcept = default;
-    // The turns need no destructor. The owner destroys the values.
-    ~NumberedSlots() = default;
+    /// Afterwards `other` may only be destroyed or assigned to.
+    MpmcRing(MpmcRing&& other) noexcept : slots_{std::move(other.slots_)} { take_turns(other); }
+    MpmcRing& operator=(MpmcRing&& other) noexcept {
+        if (this == &other) return *this;
+        clear();
+        slots_ = std::move(other.slots_);
+        take_turns(other);
+        return *this;
+    }
+    ~MpmcRing() { clear(); }
 
+    /// Adds a value at the back. If the ring is full, returns false and does not change `value`.
+    [[nodiscard]] bool try_push(T&& value) noexcept {
+        std::size_t turn = 0;
+        if (claim(tail_, 1, turn) == 0) return false;
+        fill(turn, std::move(value));
+        return true;
+    }
+    /// Adds a copy of a value, which is made first.   Throws: what copying throws; then nothing was
+    /// added.
+    [[nodiscard]] bool try_push(const T& value) noexcept(std::is_nothrow_copy_constructible_v<T>)
+        requires std::is_copy_constructible_v<T>
+    {
+        return try_push(T(value));
+    }
+    /// Adds as many of `values` as fit, from the first on, and returns how many. The others do not
+    /// change.
+    [[nodiscard]] std::size_t push_some(std::span<T> values) noexcept {
+        std::size_t turn = 0;
+        const std::size_t count = claim(tail_, values.size(), turn);
+        for (T& value : values.first(count)) {
+            fill(turn, std::move(value));
+            turn = after(turn);
+        }
+        return count;
+    }
+
+    /// Takes the oldest value; returns std::nullopt if there is none.
+    [[nodiscard]] std::optional<T> try_pop() noexcept {
+        std::size_t turn = 0;
+        if (claim(head_, 1, turn) == 0) return std::nullopt;
+        std::optional<T> taken{std::move(value(turn))};
+        empty(turn);
+        return taken;
+    }
+    /// Takes the oldest values, as many as fit into `into`, and returns how many.
+    [[nodiscard]] std::size_t pop_some(std::span<T> into) noexcept
+        requires std::is_nothrow_move_assignable_v<T>
+    {
+        std::size_t turn = 0;
+        const std::size_t count = claim(head_, into.size(), turn);
+        for (T& place : into.first(count)) {
+            place = std::move(value(turn));
+            empty(turn);
+            turn = after(turn);
+        }
+        return count;
+    }
+
+    /// Returns how many values are in the ring. While other threads push and pop, it is an estimate
+    /// within the capacity.
+    [[nodiscard]] std::size_t size() const noexcept {
+        // Relaxed: callers may only use the result as an approximate number.
+        const std::size_t head = head_.load(std::memory_order_relaxed);
+        return held(head, tail_.load(std::memory_order_relaxed));
+    }
+    /// Returns the capacity given to the constructor.
     [[nodiscard]] std::size_t capacity() const noexcept { return slots_.capacity(); }
+
+private:
+    // It ends the pushes, and waits until their values were taken.
+    template <class Ring>
+    friend class BlockingRing;
+
+    struct Slot {
+        explicit Slot(std::size_t first) noexcept : turn{first} {}
+        T* value() noexcept { return reinterpret_cast<T*>(bytes); }
+
+        detail::RingAtomic<T, std::size_t> turn;
+        alignas(T) std::byte bytes[sizeof(T)];
+    };
+
+    /// Returns the number of turns of a lap, a power of two, minus one.
+    [[nodiscard]] std::size_t lap_mask() const noexcept { return 2 * slots_.mask() + 1; }
+
+    /// The turns of the first push and the first pop.
+    static constexpr std::size_t first_push = 0;
+    static constexpr std::size_t first_pop = 1;
 
     /// Returns the turn `n` places after `turn`, of the same side.   Pre: n <= capacity().
     [[nodiscard]] std::size_t after(std::size_t turn, std::size_t n = 1) const noexcept {
@@ -325,7 +420,7 @@ public:
         const auto laps = static_cast<std::ptrdiff_t>((tail & ~lap_mask()) - (head & ~lap_mask())) /
                           static_cast<std::ptrdiff_t>(lap_mask() + 1);
         const std::size_t mask = slots_.mask();
-        return held_between(
+        return detail::held_between(
             {.head = head / 2 & mask,
              .tail = static_cast<std::size_t>(laps) * capacity() + (tail / 2 & mask)},
             capacity());
@@ -346,7 +441,7 @@ public:
     /// of that side. Returns how many, and sets `first` to the first of them.
     ///
     /// If it returns 0, the next slot did not have the turn at some moment of this call.
-    [[nodiscard]] std::size_t claim(RingAtomic<T, std::size_t>& end, std::size_t most,
+    [[nodiscard]] std::size_t claim(detail::RingAtomic<T, std::size_t>& end, std::size_t most,
                                     std::size_t& first) noexcept {
         // All relaxed: the exchange is atomic, so each turn is handed out once. Only the turns of
         // the slots order their content.
@@ -382,134 +477,7 @@ public:
         slot.turn.store(turn + lap_mask(), std::memory_order_release);
     }
 
-    /// Fills as many slots as there are values, from a turn on.   Pre: as for one.
-    void fill_some(std::size_t turn, std::span<T> values) noexcept {
-        for (T& value : values) {
-            fill(turn, std::move(value));
-            turn = after(turn);
-        }
-    }
-    [[nodiscard]] std::optional<T> take(std::size_t turn) noexcept {
-        std::optional<T> taken{std::move(value(turn))};
-        empty(turn);
-        return taken;
-    }
-    void take_some(std::size_t turn, std::span<T> into) noexcept {
-        for (T& place : into) {
-            place = std::move(value(turn));
-            empty(turn);
-            turn = after(turn);
-        }
-    }
-
-private:
-    struct Slot {
-        explicit Slot(std::size_t first) noexcept : turn{first} {}
-        T* value() noexcept { return reinterpret_cast<T*>(bytes); }
-
-        RingAtomic<T, std::size_t> turn;
-        alignas(T) std::byte bytes[sizeof(T)];
-    };
-
-    /// Returns the number of turns of a lap, a power of two, minus one.
-    [[nodiscard]] std::size_t lap_mask() const noexcept { return 2 * slots_.mask() + 1; }
-
-    RingSlots<Slot, dynamic_capacity> slots_;
-};
-
-}  // namespace detail
-
-/// A bounded first-in, first-out queue between any number of threads.
-///
-/// The ring allocates nothing after construction. A value comes after all values whose push had
-/// returned before its own push began. The values of a batch stay together. If a thread is
-/// suspended in the middle of a push, its value and all values after it are hidden until it
-/// continues. Meanwhile try_pop returns std::nullopt. A thread that is suspended in the middle of a
-/// pop keeps its slot.
-///
-/// Models:        StorageLike. It has no front(): another thread could take the value that front()
-///                returned. A ring that was moved from may only be destroyed or assigned to.
-/// Thread safety: any thread calls anything. No other thread may use the ring while it is
-///                constructed, moved or destroyed.
-/// Progress:      no locks and no waiting: a call repeats only because another call succeeded.
-/// Complexity:    O(1) each, without contention; batches O(values).
-/// Source:        detail/numbered_slots.hpp.
-template <class T>
-class MpmcRing {
-    static_assert(detail::RingValue<T>,
-                  "MpmcRing: T must be movable and destructible without throwing");
-
-public:
-    using value_type = T;
-
-    /// Allocates the slots.   Pre: 0 < capacity <= 2^48.   Throws: std::bad_alloc.
-    explicit MpmcRing(std::size_t capacity) : slots_{capacity} {}
-    /// Afterwards `other` may only be destroyed or assigned to.
-    MpmcRing(MpmcRing&& other) noexcept : slots_{std::move(other.slots_)} { take_turns(other); }
-    MpmcRing& operator=(MpmcRing&& other) noexcept {
-        if (this == &other) return *this;
-        clear();
-        slots_ = std::move(other.slots_);
-        take_turns(other);
-        return *this;
-    }
-    ~MpmcRing() { clear(); }
-
-    /// Adds a value at the back. If the ring is full, returns false and does not change `value`.
-    [[nodiscard]] bool try_push(T&& value) noexcept {
-        std::size_t turn = 0;
-        if (slots_.claim(tail_, 1, turn) == 0) return false;
-        slots_.fill(turn, std::move(value));
-        return true;
-    }
-    /// Adds a copy of a value, which is made first.   Throws: what copying throws; then nothing was
-    /// added.
-    [[nodiscard]] bool try_push(const T& value) noexcept(std::is_nothrow_copy_constructible_v<T>)
-        requires std::is_copy_constructible_v<T>
-    {
-        return try_push(T(value));
-    }
-    /// Adds as many of `values` as fit, from the first on, and returns how many. The others do not
-    /// change.
-    [[nodiscard]] std::size_t push_some(std::span<T> values) noexcept {
-        std::size_t turn = 0;
-        const std::size_t count = slots_.claim(tail_, values.size(), turn);
-        slots_.fill_some(turn, values.first(count));
-        return count;
-    }
-
-    /// Takes the oldest value; returns std::nullopt if there is none.
-    [[nodiscard]] std::optional<T> try_pop() noexcept {
-        std::size_t turn = 0;
-        if (slots_.claim(head_, 1, turn) == 0) return std::nullopt;
-        return slots_.take(turn);
-    }
-    /// Takes the oldest values, as many as fit into `into`, and returns how many.
-    [[nodiscard]] std::size_t pop_some(std::span<T> into) noexcept
-        requires std::is_nothrow_move_assignable_v<T>
-    {
-        std::size_t turn = 0;
-        const std::size_t count = slots_.claim(head_, into.size(), turn);
-        slots_.take_some(turn, into.first(count));
-        return count;
-    }
-
-    /// Returns how many values are in the ring. While other threads push and pop, it is an estimate
-    /// within the capacity.
-    [[nodiscard]] std::size_t size() const noexcept {
-        // Relaxed: callers may only use the result as an approximate number.
-        const std::size_t head = head_.load(std::memory_order_relaxed);
-        return slots_.held(head, tail_.load(std::memory_order_relaxed));
-    }
-    /// Returns the capacity given to the constructor.
-    [[nodiscard]] std::size_t capacity() const noexcept { return slots_.capacity(); }
-
-private:
-    // It ends the pushes, and waits until their values were taken.
-    template <class Ring>
-    friend class BlockingRing;
-
-    using Slots = detail::NumberedSlots<T>;
+    // ---- for BlockingRing -----------------------------------------------------------------------
 
     static constexpr bool publishes_by_exchange = false;
     /// Ends the pushes: each has claimed its turn before, or is rejected.
@@ -534,19 +502,20 @@ private:
     void take_turns(MpmcRing& other) noexcept {
         tail_.store(other.tail_.load(std::memory_order_relaxed), std::memory_order_relaxed);
         head_.store(other.head_.load(std::memory_order_relaxed), std::memory_order_relaxed);
-        other.tail_.store(Slots::first_push, std::memory_order_relaxed);
-        other.head_.store(Slots::first_pop, std::memory_order_relaxed);
+        other.tail_.store(first_push, std::memory_order_relaxed);
+        other.head_.store(first_pop, std::memory_order_relaxed);
     }
     void clear() noexcept {
         const std::size_t end = tail_.load(std::memory_order_relaxed) | 1;
         std::size_t head = head_.load(std::memory_order_relaxed);
-        for (; head != end; head = slots_.after(head)) slots_.empty(head);
+        for (; head != end; head = after(head)) empty(head);
     }
 
-    alignas(detail::side_bytes) Slots slots_;
+    // The turns of slots need no destructor.
+    alignas(detail::side_bytes) detail::RingSlots<Slot, dynamic_capacity> slots_;
     // The turns of the next push and of the next pop.
-    alignas(detail::side_bytes) detail::RingAtomic<T, std::size_t> tail_{Slots::first_push};
-    alignas(detail::side_bytes) detail::RingAtomic<T, std::size_t> head_{Slots::first_pop};
+    alignas(detail::side_bytes) detail::RingAtomic<T, std::size_t> tail_{first_push};
+    alignas(detail::side_bytes) detail::RingAtomic<T, std::size_t> head_{first_pop};
 };
 
 namespace detail {
