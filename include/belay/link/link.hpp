@@ -160,7 +160,6 @@ public:
         if (is_held()) return driver::Post::full;
         return box_->emplace_message([&]() -> part::Event<M> {
             part::Event<M> event = make(part::EventKind::received);
-            event.proof = true;
             event.message.emplace(std::move(message));
             return event;
         });
@@ -168,11 +167,7 @@ public:
     /// Reports that the peer has answered a ping. With `answers` false, it is another sign of life:
     /// part of a message, or the peer's own ping.
     driver::Post pong(bool answers = true) const {
-        if (!alive()) return driver::Post::gone;
-        part::Event<M> event = make(part::EventKind::pong);
-        event.code = answers ? 0 : 1;
-        event.proof = true;
-        return box_->post_control(std::move(event));
+        return control(part::EventKind::pong, answers ? 0 : 1);
     }
     /// Reports that there is capacity again after send() returned `busy`.
     driver::Post writable() const { return control(part::EventKind::writable); }
@@ -180,12 +175,7 @@ public:
     /// of life. A Heartbeat gives a ping that waits behind such output more time.
     driver::Post written() const { return control(part::EventKind::written); }
     /// Posts an event to the decorator that holds this link. For decorators.
-    driver::Post note(std::uint32_t code) const {
-        if (!alive()) return driver::Post::gone;
-        part::Event<M> event = make(part::EventKind::note);
-        event.code = code;
-        return box_->post_control(std::move(event));
-    }
+    driver::Post note(std::uint32_t code) const { return control(part::EventKind::note, code); }
 
     /// Makes the machine read the decorator's deadline again soon. For decorators. It needs no
     /// memory, so it throws nothing.
@@ -241,6 +231,7 @@ private:
     [[nodiscard]] part::Event<M> make(part::EventKind kind) const noexcept {
         part::Event<M> event;
         event.kind = kind;
+        event.proof = kind == part::EventKind::received || kind == part::EventKind::pong;
         event.depth = depth_;
         event.lane = lane_;
         event.epoch = epoch_;
@@ -251,8 +242,11 @@ private:
         const bool lingers = box_->lingering.load(std::memory_order_acquire) == epoch_;
         return alive() || lingers ? box_->post_end(std::move(event)) : driver::Post::gone;
     }
-    driver::Post control(part::EventKind kind) const {
-        return alive() ? box_->post_control(make(kind)) : driver::Post::gone;
+    driver::Post control(part::EventKind kind, std::uint32_t code = 0) const {
+        if (!alive()) return driver::Post::gone;
+        part::Event<M> event = make(kind);
+        event.code = code;
+        return box_->post_control(std::move(event));
     }
 
     detail::Ref<detail::LinkBox<M>> box_;
