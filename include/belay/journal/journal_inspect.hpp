@@ -139,44 +139,32 @@ template <class Source>
     return most.count == 0 ? std::nullopt : std::optional{most.nonce};
 }
 
-/// A file, and the window into it.
-template <class File>
-struct FileAndWindow {
-    File file;
-    FileWindow window;
-    Result<std::uint64_t> bytes;
-};
-
+/// A segment's file, and its bytes in the range that an opening reads too: no segment is longer.
 /// Bytes that cannot be read are treated as absent, and `error` returns why.
 template <class File>
-class SegmentBytes : private FileAndWindow<File>, public FilePart<File> {
-public:
+struct SegmentBytes {
     /// Reads the file.   Throws: std::bad_alloc.   Complexity: O(bytes), reads all of it once.
     explicit SegmentBytes(File opened)
-        : FileAndWindow<File>{std::move(opened), {}, std::uint64_t{0}},
-          FilePart<File>{this->file, this->window, read_range(*this)} {}
-    SegmentBytes(const SegmentBytes&) = delete;
-    SegmentBytes& operator=(const SegmentBytes&) = delete;
+        : file{std::move(opened)},
+          size{file.size()},
+          part{file,
+               window,
+               {0, smaller<std::uint64_t>(bytes(), 2 * journal_format::segment_bytes_max)}} {}
 
     [[nodiscard]] std::error_code error() const noexcept {
-        return this->bytes ? FilePart<File>::error() : this->bytes.error();
+        return size ? part.error() : size.error();
     }
-    [[nodiscard]] std::uint64_t file_bytes() const noexcept {
-        return this->bytes ? *this->bytes : 0;
-    }
+    [[nodiscard]] std::uint64_t bytes() const noexcept { return size ? *size : 0; }
 
-private:
-    /// Returns the range that an opening reads too. No segment is longer.
-    static typename FilePart<File>::Range read_range(FileAndWindow<File>& opened) noexcept {
-        opened.bytes = opened.file.size();
-        return {0, smaller<std::uint64_t>(opened.bytes ? *opened.bytes : 0,
-                                          2 * journal_format::segment_bytes_max)};
-    }
+    File file;
+    FileWindow window;
+    Result<std::uint64_t> size;
+    FilePart<File> part;
 };
 
 /// Returns the header of a segment that was created and has no records yet, or none.
 template <class File>
-[[nodiscard]] std::optional<journal_format::SegmentHeader> fresh_segment(SegmentBytes<File>& bytes,
+[[nodiscard]] std::optional<journal_format::SegmentHeader> fresh_segment(FilePart<File>& bytes,
                                                                          std::uint64_t index) {
     using namespace journal_format;
     const Result<SegmentHeader> header = decode_segment_header(bytes.view(0, segment_header_bytes));
@@ -186,7 +174,7 @@ template <class File>
     }
     if (header->made_bytes == segment_header_bytes) return *header;
     // The kept note, if there was one.
-    RecordSearch records{static_cast<FilePart<File>&>(bytes)};
+    RecordSearch records{bytes};
     const std::optional<FoundRecord> note = records.at(segment_header_bytes);
     const bool whole = note && note->header.kind == Kind::note &&
                        note->end() == header->made_bytes && note->nonce == header->nonce;
@@ -199,7 +187,7 @@ class SegmentInspector {
 public:
     /// `segment` has the path and the index, and gets the rest; `report` gets the facts of all
     /// segments, with every gap in the numbers as lost.
-    SegmentInspector(SegmentBytes<File>& bytes, bool is_last, tool::JournalReport& report,
+    SegmentInspector(FilePart<File>& bytes, bool is_last, tool::JournalReport& report,
                      tool::JournalReport::Segment& segment, JournalOutline& outline) noexcept
         : bytes_{bytes},
           is_last_{is_last},
@@ -479,7 +467,7 @@ private:
         }
     }
 
-    SegmentBytes<File>& bytes_;
+    FilePart<File>& bytes_;
     bool is_last_;
     tool::JournalReport& report_;
     tool::JournalReport::Segment& segment_;
@@ -513,7 +501,7 @@ public:
         // the next file is still as it was made, a crash interrupted the roll.
         if (Result<File> last = fs_.open(path_of(indices_.back()), OpenMode::read)) {
             SegmentBytes<File> bytes{std::move(*last)};
-            fresh_ = fresh_segment(bytes, indices_.back());
+            fresh_ = fresh_segment(bytes.part, indices_.back());
         }
         for (std::size_t i = 0; i < indices_.size(); ++i) {
             if (i != 0 && indices_[i] - indices_[i - 1] != 1) {
@@ -570,10 +558,10 @@ private:
             return {};
         }
         SegmentBytes<File> bytes{std::move(*file)};
-        segment.bytes = bytes.file_bytes();
+        segment.bytes = bytes.bytes();
         if (index == behind_gap_) {
             const auto header = journal_format::decode_segment_header(
-                bytes.view(0, journal_format::segment_header_bytes));
+                bytes.part.view(0, journal_format::segment_header_bytes));
             row_begins_ = header ? header->first : ~std::uint64_t{0};
         }
         const bool is_last = i + (fresh_ ? 2U : 1U) >= indices_.size();
@@ -581,7 +569,7 @@ private:
             found_.segments.push_back(std::move(segment));
             return {};
         }
-        SegmentInspector inspector{bytes, is_last, found_, segment, outline_};
+        SegmentInspector inspector{bytes.part, is_last, found_, segment, outline_};
         const auto before = static_cast<std::ptrdiff_t>(found_.damages.size());
         const auto on_each = [this](std::uint64_t number, BytesView body) {
             found_.longest = larger(found_.longest, body.size());
@@ -590,7 +578,7 @@ private:
         inspector.run(on_each);
         if (inspector.error()) {
             return {inspector.error(), segment.path, 0,
-                    words_of(bytes.view(0, journal_format::segment_header_bytes))};
+                    words_of(bytes.part.view(0, journal_format::segment_header_bytes))};
         }
         if (const std::error_code error = bytes.error()) {
             found_.damages.insert(found_.damages.begin() + before,
