@@ -15,6 +15,7 @@
 
 #include <belay/core/assert.hpp>
 #include <belay/core/detail/function.hpp>
+#include <belay/core/detail/rule_check.hpp>
 #include <belay/core/machine_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -57,8 +58,7 @@ enum class DriverRule : std::uint8_t {
          "in the same turn"),
         "only the new driver runs a machine that was attached to another driver",
         "Wakers do nothing after the end of their driver, and report no time"};
-    const auto i = static_cast<std::size_t>(rule);
-    return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
+    return detail::sentence_of(rule, sentences);
 }
 
 }  // namespace check
@@ -112,8 +112,7 @@ constexpr bool is_simulated = [] {
 
 /// Exercises a driver against all rules. `broken()` is the first rule that the driver broke.
 template <class Make>
-class DriverChecker {
-    using Rule = check::DriverRule;
+class DriverChecker : public RuleCheck<check::DriverRule> {
     using Pointer = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
     using Rig = typename std::pointer_traits<Pointer>::element_type;
     using Driver = std::remove_cvref_t<decltype(std::declval<Rig&>().driver)>;
@@ -360,14 +359,10 @@ private:
         for (int i = 0; i < rounds_max && !done() && !broken_; ++i) step();
         expect(done(), rule);
     }
-    void expect(bool kept, Rule rule) noexcept {
-        if (!kept && !broken_) broken_ = rule;
-    }
 
     Make& make_;
     Pointer rig_{};
     Instant time_ = always;
-    std::optional<Rule> broken_;
 };
 
 }  // namespace detail

@@ -12,6 +12,7 @@
 
 #include <belay/core/assert.hpp>
 #include <belay/core/clocks.hpp>
+#include <belay/core/detail/rule_check.hpp>
 #include <belay/link/part.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -62,8 +63,7 @@ enum class TransportRule : std::uint8_t {
         "open() makes a new connection after the end of the old one",
         "close() leads to Link::closed if the peer answers",
         "the connection reports nothing during or after its destructor"};
-    const auto i = static_cast<std::size_t>(rule);
-    return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
+    return detail::sentence_of(rule, sentences);
 }
 
 }  // namespace check
@@ -72,7 +72,7 @@ namespace detail {
 
 /// Exercises a connection against all rules. `broken()` is the first rule that it broke.
 template <class Make, class Message>
-class TransportChecker {
+class TransportChecker : public RuleCheck<check::TransportRule> {
     using Pointer = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
     using Rig = typename std::pointer_traits<Pointer>::element_type;
     using Transport = std::remove_cvref_t<decltype(std::declval<Rig&>().transport)>;
@@ -80,7 +80,6 @@ class TransportChecker {
     using M = typename Transport::message_type;
     using Connection = part::ConnectionOf<Transport>;
     using Box = LinkBox<M>;
-    using Rule = check::TransportRule;
 
 public:
     TransportChecker(Make& make, Message& message) noexcept : make_{make}, message_{message} {}
@@ -306,10 +305,6 @@ private:
         }
         expect(done(), rule);
     }
-    void expect(bool kept, Rule rule) noexcept {
-        if (!kept && !broken_) broken_ = rule;
-    }
-    [[nodiscard]] bool right() const noexcept { return !broken_; }
 
     Make& make_;
     Message& message_;
@@ -317,7 +312,6 @@ private:
     Ref<Box> box_;
     part::Slot<Connection> connection_;
     Random bits_{Seed{1}};
-    std::optional<Rule> broken_;
     std::uint32_t epoch_ = 0;
     std::uint64_t sent_ = 0;
     std::uint64_t received_ = 0;

@@ -12,6 +12,7 @@
 #include <vector>       // std::vector
 
 #include <belay/core/assert.hpp>
+#include <belay/core/detail/rule_check.hpp>
 #include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/random.hpp>
@@ -70,8 +71,7 @@ enum class StorageRule : std::uint8_t {
         "a storage whose file is at its path again continues, with all its values",
         ("a storage that is opened again after a failed call has all confirmed values, "
          "in their order and once")};
-    const auto i = static_cast<std::size_t>(rule);
-    return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
+    return detail::sentence_of(rule, sentences);
 }
 
 /// The fault that check::storage found.
@@ -157,9 +157,7 @@ struct NeverDisplaced {
 
 /// One storage, with a model of all that a right one would hold: the values `first_` to `next_`.
 template <class Make, class Value, class Reopen>
-class StorageChecker {
-    using Rule = check::StorageRule;
-
+class StorageChecker : public RuleCheck<check::StorageRule> {
 public:
     StorageChecker(Make& make, Value& value, Reopen& reopen)
         : value_{value}, reopen_{reopen}, storage_{make()}, capacity_{storage_->capacity()} {
@@ -216,7 +214,6 @@ public:
         while (right() && held() > 0) pop();
     }
 
-    [[nodiscard]] const std::optional<Rule>& broken() const noexcept { return broken_; }
     [[nodiscard]] std::uint64_t pushed() const noexcept { return next_; }
 
 private:
@@ -365,10 +362,6 @@ private:
     }
     void count(Rule rule) { expect(storage_->size() == held(), rule); }
 
-    void expect(bool kept, Rule rule) noexcept {
-        if (!kept && !broken_) broken_ = rule;
-    }
-    [[nodiscard]] bool right() const noexcept { return !broken_; }
     [[nodiscard]] std::size_t held() const noexcept {
         return static_cast<std::size_t>(next_ - first_);
     }
@@ -379,13 +372,11 @@ private:
     std::size_t capacity_;
     std::uint64_t first_ = 0;
     std::uint64_t next_ = 0;
-    std::optional<Rule> broken_;
 };
 
 /// One storage of which a call of the medium fails. Each push offers a value of its own number.
 template <class Make, class Value, class Reopen, class Fail>
-class StorageFailureChecker {
-    using Rule = check::StorageRule;
+class StorageFailureChecker : public RuleCheck<check::StorageRule> {
     using Storage = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
     static_assert(explain::storage_like<Storage>());
     static_assert(std::convertible_to<std::invoke_result_t<Fail&, std::uint64_t>, bool>,
@@ -414,7 +405,6 @@ public:
         if (!broken_) open_again();
         return has_failed;
     }
-    [[nodiscard]] const std::optional<Rule>& broken() const noexcept { return broken_; }
     [[nodiscard]] std::uint64_t pushed() const noexcept { return offered_; }
 
 private:
@@ -461,9 +451,6 @@ private:
         }
         expect(confirmed_next_ <= larger(next, gone_), Rule::failure_keeps_what_is_confirmed);
     }
-    void expect(bool kept, Rule rule) noexcept {
-        if (!kept && !broken_) broken_ = rule;
-    }
     [[nodiscard]] std::size_t held() const noexcept { return taken_.size() - first_; }
 
     Value& value_;
@@ -478,7 +465,6 @@ private:
     std::size_t gone_ = 0;          // the end of those whose ack() was tried
     std::size_t confirmed_first_ = 0;
     std::size_t confirmed_next_ = 0;
-    std::optional<Rule> broken_;
 };
 
 }}}  // namespace belay::detail

@@ -15,6 +15,7 @@
 #include <vector>       // std::vector
 
 #include <belay/core/assert.hpp>
+#include <belay/core/detail/rule_check.hpp>
 #include <belay/core/random.hpp>
 #include <belay/journal/check.hpp>
 #include <belay/session/ledger_like.hpp>
@@ -60,8 +61,7 @@ enum class LedgerRule : std::uint8_t {
         "what was committed is there when the ledger is opened again",
         "a ledger that is opened again returns progress that it was given, with all four fields",
         "each operation up to the progress has taken effect once, and no other operation has"};
-    const auto i = static_cast<std::size_t>(rule);
-    return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
+    return detail::sentence_of(rule, sentences);
 }
 
 /// A fault that check::ledger found in a ledger.
@@ -103,10 +103,9 @@ struct LedgerPlay {
 };
 
 template <class Make, class Reopen, class Effects>
-class LedgerChecker {
+class LedgerChecker : public RuleCheck<check::LedgerRule> {
     using L = MadeBy<Make>;
     static_assert(explain::ledger_like<L>());
-    using Rule = check::LedgerRule;
     using State = std::optional<Progress>;
 
     struct Sender {
@@ -158,7 +157,6 @@ public:
     }
 
     [[nodiscard]] const Id& store_id() const noexcept { return store_id_; }
-    [[nodiscard]] const std::optional<Rule>& broken() const noexcept { return broken_; }
 
 private:
     void any_step() {
@@ -254,9 +252,6 @@ private:
     [[nodiscard]] std::uint64_t next_attach(std::uint64_t attach) {
         return play_.bits() % 4 == 0 ? ((attach >> 32U) + 1) << 32U : attach + 1;
     }
-    void expect(bool kept, Rule rule) noexcept {
-        if (!kept && !broken_) broken_ = rule;
-    }
 
     Reopen& reopen_;
     Effects& effects_;
@@ -267,7 +262,6 @@ private:
     std::vector<Sender> senders_;
     std::uint64_t steps_ = 0;
     std::uint64_t applied_ = 0;  // the operations that must have taken effect
-    std::optional<Rule> broken_;
 };
 
 }  // namespace detail
