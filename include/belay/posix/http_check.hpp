@@ -19,6 +19,7 @@
 #include <vector>       // std::vector
 
 #include <belay/core/assert.hpp>
+#include <belay/core/detail/rule_check.hpp>
 #include <belay/http/http_message.hpp>
 #include <belay/posix/detail/socket.hpp>
 
@@ -82,8 +83,7 @@ enum class HttpRule : std::uint8_t {
         "the destructor of a client ends its requests without responses, and a handle may outlive "
         "the client",
         "a response that arrives on an idle connection is not the response to the next request"};
-    const auto i = static_cast<std::size_t>(rule);
-    return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
+    return detail::sentence_of(rule, sentences);
 }
 
 }  // namespace check
@@ -333,13 +333,12 @@ struct HttpAsked {
 
 /// Runs all checks of a client. The result is the first rule that it breaks.
 template <class Make>
-class HttpChecker {
+class HttpChecker : public belay::detail::RuleCheck<check::HttpRule> {
     using Pointer = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
     using Rig = typename std::pointer_traits<Pointer>::element_type;
     using Http = std::remove_cvref_t<decltype(std::declval<Rig&>().http)>;
     static_assert(explain::http_like<Http>());
     using Handle = belay::detail::HttpHandleOf<Http>;
-    using Rule = check::HttpRule;
     using Asked = std::shared_ptr<HttpAsked>;
 
 public:
@@ -682,7 +681,6 @@ private:
         expect(rejected.failure.error() == why && !rejected.sent && server_->log().empty(), rule);
     }
 
-    [[nodiscard]] bool right() const noexcept { return !broken_; }
     void step() {
         server_->step();
         rig_->run_once();
@@ -695,16 +693,12 @@ private:
         for (int i = 0; i < rounds_max && right() && !done(); ++i) step();
         expect(done(), rule);
     }
-    void expect(bool kept, Rule rule) noexcept {
-        if (!kept && !broken_) broken_ = rule;
-    }
 
     Make& make_;
     // Declared before the members that may call into it.
     std::optional<ScriptedHttpServer> server_;
     Pointer rig_{};
     std::optional<Handle> handle_;
-    std::optional<Rule> broken_;
 };
 
 }  // namespace posix::detail

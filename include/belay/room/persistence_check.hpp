@@ -18,6 +18,7 @@
 #include <vector>       // std::vector
 
 #include <belay/core/clocks.hpp>
+#include <belay/core/detail/rule_check.hpp>
 #include <belay/core/random.hpp>
 #include <belay/room/persistence_like.hpp>
 
@@ -89,8 +90,7 @@ enum class PersistenceRule : std::uint8_t {
         "a persistence whose files are at their paths again continues, with everything it had",
         "calls may be made before earlier ones are answered, and a load has what an earlier flush "
         "stores"};
-    const auto i = static_cast<std::size_t>(rule);
-    return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
+    return detail::sentence_of(rule, sentences);
 }
 
 /// A fault that check::persistence found in a persistence.
@@ -282,10 +282,9 @@ struct PersistencePlay {
 };
 
 template <class Make, class Reopen, class Pump>
-class PersistenceChecker {
+class PersistenceChecker : public RuleCheck<check::PersistenceRule> {
     using P = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
     static_assert(explain::persistence_like<P>());
-    using Rule = check::PersistenceRule;
 
 public:
     PersistenceChecker(Make& make, Reopen& reopen, AnswerWait<Pump> wait, PersistencePlay play)
@@ -344,7 +343,6 @@ public:
         reopen();
         look_at(kept, continues);
     }
-    [[nodiscard]] const std::optional<Rule>& broken() const noexcept { return broken_; }
 
 private:
     // ---- changes --------------------------------------------------------------------------------
@@ -617,9 +615,6 @@ private:
             }
         }
     }
-    void expect(bool kept, Rule rule) noexcept {
-        if (!kept && !broken_) broken_ = rule;
-    }
 
     Reopen& reopen_;
     AnswerWait<Pump> wait_;
@@ -627,7 +622,6 @@ private:
     Random bits_;
     std::optional<P> rooms_;
     std::vector<ModelRoom> model_ = model_rooms();
-    std::optional<Rule> broken_{};
 };
 
 }  // namespace detail

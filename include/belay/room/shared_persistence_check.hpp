@@ -18,6 +18,7 @@
 #include <utility>      // std::exchange, std::move
 #include <vector>       // std::vector
 
+#include <belay/core/detail/rule_check.hpp>
 #include <belay/core/order.hpp>
 #include <belay/room/fanout_like.hpp>
 #include <belay/room/persistence_check.hpp>
@@ -61,8 +62,7 @@ enum class SharedPersistenceRule : std::uint8_t {
         "a change that was queued in a history is not stored in a later one",
         "subscribe reports a gap to a server that has read an entry that is lost",
         "save rejects a snapshot that has a lost change which its server has not read back"};
-    const auto i = static_cast<std::size_t>(rule);
-    return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
+    return detail::sentence_of(rule, sentences);
 }
 
 /// A fault that check::shared_persistence found.
@@ -91,10 +91,9 @@ struct NeverLoses {
 
 /// Several servers of one storage with a room, and the changes that it must have.
 template <class Open, class Pump>
-class SharedPersistenceChecker {
+class SharedPersistenceChecker : public RuleCheck<check::SharedPersistenceRule> {
     using P = std::remove_cvref_t<decltype(std::declval<Open&>()(std::uint64_t{}))>;
     static_assert(explain::persistence_like<P>() && explain::fanout_like<P>());
-    using Rule = check::SharedPersistenceRule;
     using Batch = Result<part::FanoutBatch, PersistenceError>;
     using Flushing = std::shared_ptr<typename AnswerWait<Pump>::template Slot<part::FlushedRooms>>;
 
@@ -159,7 +158,6 @@ public:
             expect(reports, Rule::loss_is_a_gap);
         }
     }
-    [[nodiscard]] const std::optional<Rule>& broken() const noexcept { return broken_; }
 
 private:
     static constexpr const char* room_id = "room";
@@ -409,9 +407,6 @@ private:
         expect(has_id && entry.change.epoch == server.epoch, Rule::entries_have_their_ids);
         server.document.push_back(entry.update);
     }
-    void expect(bool kept, Rule rule) noexcept {
-        if (!kept && !broken_) broken_ = rule;
-    }
 
     Open& open_;
     AnswerWait<Pump> wait_;
@@ -422,7 +417,6 @@ private:
     std::set<Bytes> stored_{};                // those whose flush was answered
     std::map<std::uint64_t, Bytes> order_{};  // the entries that were read
     std::uint64_t last_read_ = 0;
-    std::optional<Rule> broken_{};
 };
 
 }  // namespace detail

@@ -13,6 +13,7 @@
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
 
+#include <belay/core/detail/rule_check.hpp>
 #include <belay/sync/scene.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
@@ -44,8 +45,7 @@ enum class LocalRule : std::uint8_t {
         "apply and remove_scene change no base",
         "read returns no scene after remove_scene, until one is applied",
         "a local side that is closed and opened again keeps its scene and its base"};
-    const auto i = static_cast<std::size_t>(rule);
-    return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
+    return detail::sentence_of(rule, sentences);
 }
 
 /// A rule that a remote side must follow and the compiler cannot check; see RemoteLike.
@@ -75,8 +75,7 @@ enum class RemoteRule : std::uint8_t {
         "fetch returns a scene with removed after remove_scene",
         "fetch returns a scene without removed after a push",
         "a call that was given up disturbs no later call"};
-    const auto i = static_cast<std::size_t>(rule);
-    return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
+    return detail::sentence_of(rule, sentences);
 }
 
 }}}  // namespace belay::check
@@ -95,9 +94,7 @@ struct NeverReopenedLocal {
 
 /// A local side, and the scene and base that a correct one would have.
 template <class Make, class Content, class Reopen>
-class LocalChecker {
-    using Rule = check::LocalRule;
-
+class LocalChecker : public RuleCheck<check::LocalRule> {
 public:
     LocalChecker(Make& make, Content& content, Reopen& reopen, std::string_view session)
         : content_{content}, reopen_{reopen}, session_{session}, local_{make()} {}
@@ -172,9 +169,6 @@ private:
         }
     }
     void accepts(const std::error_code& error) noexcept { expect(!error, Rule::accepts_scenes); }
-    void expect(bool kept, Rule rule) noexcept {
-        if (!kept && !broken_) broken_ = rule;
-    }
 
     Content& content_;
     Reopen& reopen_;
@@ -182,14 +176,11 @@ private:
     decltype(std::declval<Make&>()()) local_;
     std::optional<Scene<Given>> scene_{};
     std::optional<part::SceneBase> base_{};
-    std::optional<Rule> broken_{};
 };
 
 /// A remote side, which answers by callbacks.
 template <class Make, class Content>
-class RemoteChecker {
-    using Rule = check::RemoteRule;
-
+class RemoteChecker : public RuleCheck<check::RemoteRule> {
 public:
     RemoteChecker(Make& make, Content& content, std::size_t turns_max)
         : content_{content}, turns_max_{turns_max}, rig_{make()} {}
@@ -278,15 +269,11 @@ private:
         push("one", 5);
         has("one", 5, Rule::a_push_ends_a_deletion);
     }
-    void expect(bool kept, Rule rule) noexcept {
-        if (!kept && !broken_) broken_ = rule;
-    }
 
     Content& content_;
     const std::size_t turns_max_;
     Waker waker_{};
     decltype(std::declval<Make&>()()) rig_;
-    std::optional<Rule> broken_{};
 };
 
 }}}  // namespace belay::detail

@@ -19,6 +19,7 @@
 #include <vector>       // std::vector
 
 #include <belay/core/assert.hpp>
+#include <belay/core/detail/rule_check.hpp>
 #include <belay/core/random.hpp>
 #include <belay/sync/store_like.hpp>
 #include <belay/sync/sync_server_like.hpp>
@@ -106,8 +107,7 @@ enum class StoreRule : std::uint8_t {
         "note returns the last bytes that set_note was given for the name, and none for other "
         "names",
         "set_note changes no element, and is no new change for changes_since"};
-    const auto i = static_cast<std::size_t>(rule);
-    return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
+    return detail::sentence_of(rule, sentences);
 }
 
 /// The first fault that check::store found.
@@ -145,9 +145,7 @@ struct NeverDisplacedStore {
 
 /// A store, and a model of everything that a correct one would contain.
 template <class Make, class Value, class Reopen>
-class StoreChecker {
-    using Rule = check::StoreRule;
-
+class StoreChecker : public RuleCheck<check::StoreRule> {
 public:
     StoreChecker(Make& make, Value& value, Reopen& reopen, std::size_t ids, Random bits)
         : value_{value}, reopen_{reopen}, ids_{ids}, bits_{bits}, store_{make()} {
@@ -231,7 +229,6 @@ public:
         store_.emplace(reopen_());
         same_as_before(Rule::continues_when_its_file_is_back);
     }
-    [[nodiscard]] const std::optional<Rule>& broken() const noexcept { return broken_; }
 
 private:
     using Store = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
@@ -648,9 +645,6 @@ private:
         const bool particular = rule != Rule::finds_what_was_written;
         expect(!error && same && live.empty(), particular ? rule : Rule::visits_what_is_live);
     }
-    void expect(bool kept, Rule rule) noexcept {
-        if (!kept && !broken_) broken_ = rule;
-    }
 
     Value& value_;
     Reopen& reopen_;
@@ -660,7 +654,6 @@ private:
     Model model_{};
     Reader readers_[readers]{};
     std::uint64_t last_ = 0;
-    std::optional<Rule> broken_{};
 };
 
 }  // namespace detail

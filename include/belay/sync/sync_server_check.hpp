@@ -15,6 +15,7 @@
 #include <utility>      // std::as_const, std::move, std::pair
 #include <vector>       // std::vector
 
+#include <belay/core/detail/rule_check.hpp>
 #include <belay/core/random.hpp>
 #include <belay/sync/hybrid_clock.hpp>
 #include <belay/sync/operation.hpp>
@@ -52,8 +53,7 @@ enum class SyncServerRule : std::uint8_t {
         "a value without a written form is listed alone, with an error, and an edit replaces it",
         "a reader whose cursor is of another store, or ahead, gets a copy and the reason for it",
         "an operation whose version is the present one is applied, and changes nothing"};
-    const auto i = static_cast<std::size_t>(rule);
-    return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
+    return detail::sentence_of(rule, sentences);
 }
 
 /// The first fault that check::sync_server found.
@@ -87,8 +87,7 @@ concept SpoilsServer =
 
 /// An author, two readers, and the rule that was broken first.
 template <class Server, class Value, class ToValue, WallClockLike WallClock>
-class SyncServerChecker {
-    using Rule = check::SyncServerRule;
+class SyncServerChecker : public RuleCheck<check::SyncServerRule> {
     using Op = Operation<Value>;
     static_assert(explain::sync_server_like<Server, Op>());
 
@@ -192,7 +191,6 @@ public:
                Rule::lists_its_effects);
         versions_ = confirmed_ = versions_of(follower_);
     }
-    [[nodiscard]] const std::optional<Rule>& broken() const noexcept { return broken_; }
 
 private:
     using Versions = std::map<std::string, std::pair<Stamp, std::optional<Value>>>;
@@ -384,9 +382,6 @@ private:
         for (const auto& [element, stamp] : reader.removed) versions[element] = {stamp, {}};
         return versions;
     }
-    void expect(bool kept, Rule rule) noexcept {
-        if (!kept && !broken_) broken_ = rule;
-    }
 
     Server server_;
     ToValue& value_;
@@ -396,7 +391,6 @@ private:
     Versions versions_{};
     Versions confirmed_{};
     std::uint64_t last_ = 0;
-    std::optional<Rule> broken_{};
 };
 
 }}}  // namespace belay::detail
