@@ -8,7 +8,6 @@
 #include <cstddef>  // std::size_t
 #include <cstdint>  // std::uint8_t
 #include <list>     // std::list
-#include <new>      // std::bad_alloc
 #include <string>   // std::string
 #include <utility>  // std::move
 #include <vector>   // std::vector
@@ -18,6 +17,7 @@
 
 #include <belay/core/assert.hpp>
 #include <belay/core/clocks.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/core/order.hpp>
 #include <belay/posix/detail/addresses.hpp>
 
@@ -133,27 +133,14 @@ private:
     };
     using Place = std::list<Job>::iterator;
 
-    /// Returns: false if there was no memory.
-    static bool guarded(auto&& f) noexcept {
-#if defined(__cpp_exceptions)
-        try {
-            f();
-        } catch (const std::bad_alloc&) {
-            return false;
-        }
-#else
-        f();
-#endif
-        return true;
-    }
     static void answer(Waiting& completions, const HostAddresses& found) noexcept {
         for (Done& done : completions) {
-            if (done.wanted()) guarded([&] { done(found); });
+            if (done.wanted()) belay::detail::has_memory_for([&] { done(found); });
         }
     }
     [[nodiscard]] HostAddresses ask(const std::string& host) noexcept {
         HostAddresses found;
-        if (!guarded([&] { found = look_up_(host); })) {
+        if (!belay::detail::has_memory_for([&] { found = look_up_(host); })) {
             found = {{}, std::make_error_code(std::errc::not_enough_memory)};
         }
         return found;
@@ -186,7 +173,8 @@ private:
     }
     [[nodiscard]] Waiting finish(Place job, bool hung) noexcept {
         const belay::detail::SpinLock lock{mutex_};
-        guarded([&] { remember(job->host, hung ? Rank::hung : Rank::answers); });
+        belay::detail::has_memory_for(
+            [&] { remember(job->host, hung ? Rank::hung : Rank::answers); });
         Waiting completions = std::move(job->completions);
         jobs_.erase(job);
         return completions;
