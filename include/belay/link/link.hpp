@@ -257,6 +257,14 @@ private:
 };
 
 namespace detail {
+/// Tells the connection that has asked for something that it is answered. An attempt that is over
+/// is not woken.
+template <class M>
+struct LinkWake {
+    Link<M> link;
+    void operator()(const auto&) const noexcept { link.wake(); }
+};
+
 /// The commands of a supervisor, as its mailbox stores them in Event::code.
 enum class Command : std::uint32_t {
     start,

@@ -10,7 +10,6 @@
 
 #include <belay/core/completion.hpp>
 #include <belay/core/http_failure.hpp>
-#include <belay/link/detail/link_wake.hpp>
 #include <belay/link/detail/wrapped_later.hpp>
 #include <belay/link/link_errc.hpp>
 
@@ -131,7 +130,7 @@ public:
 
         WithToken& owner_;
         std::tuple<A...> rest_;
-        detail::AskingByLink<Token, message_type> token_;
+        detail::Asking<Token, detail::LinkWake<message_type>> token_;
         bool has_waited_ = false;
     };
 

@@ -13,7 +13,7 @@
 #include <vector>        // std::vector
 
 #include <belay/core/completion.hpp>
-#include <belay/link/detail/link_wake.hpp>
+#include <belay/link/link.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -148,8 +148,8 @@ public:
     }
 
 private:
-    belay::detail::AskingByLink<LookUpBegun, M> begun_;
-    belay::detail::AskingByLink<HostAddresses, M> done_;
+    belay::detail::Asking<LookUpBegun, belay::detail::LinkWake<M>> begun_;
+    belay::detail::Asking<HostAddresses, belay::detail::LinkWake<M>> done_;
 };
 
 }  // namespace posix::detail
