@@ -4,7 +4,7 @@
 /// PoolStatus: its options and its state.
 #pragma once
 
-#include <concepts>  // std::convertible_to, std::copy_constructible, std::same_as
+#include <concepts>  // std::convertible_to, std::copy_constructible
 #include <cstddef>   // std::size_t
 #include <cstdint>   // std::uint64_t
 #include <utility>   // std::exchange, std::move

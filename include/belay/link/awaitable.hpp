@@ -7,8 +7,8 @@
 #include <cstddef>       // std::size_t, std::nullptr_t
 #include <optional>      // std::optional
 #include <system_error>  // std::errc
-#include <type_traits>   // std::decay_t
-#include <utility>       // std::exchange, std::move, std::forward
+#include <type_traits>   // std::is_same_v
+#include <utility>       // std::exchange, std::move
 
 #include <belay/core/assert.hpp>
 #include <belay/core/bytes.hpp>

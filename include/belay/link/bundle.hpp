@@ -5,7 +5,7 @@
 
 #include <array>        // std::array
 #include <bit>          // std::bit_width
-#include <tuple>        // std::tuple, std::apply
+#include <tuple>        // std::tuple
 #include <type_traits>  // std::is_same_v
 #include <utility>      // std::index_sequence
 

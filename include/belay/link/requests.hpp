@@ -12,7 +12,7 @@
 #include <string_view>   // std::string_view
 #include <system_error>  // std::errc, std::make_error_code
 #include <type_traits>   // std::is_base_of_v, std::remove_cvref_t, std::is_invocable_v
-#include <utility>       // std::forward, std::move, std::exchange
+#include <utility>       // std::forward, std::move
 #include <vector>        // std::vector
 
 #include <belay/core/bytes.hpp>

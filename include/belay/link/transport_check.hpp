@@ -8,7 +8,7 @@
 #include <memory>       // std::pointer_traits
 #include <optional>     // std::optional
 #include <type_traits>  // std::remove_cvref_t
-#include <utility>      // std::move
+#include <utility>      // std::declval
 
 #include <belay/core/assert.hpp>
 #include <belay/core/clocks.hpp>

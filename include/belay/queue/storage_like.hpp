@@ -10,7 +10,6 @@
 #include <optional>      // std::optional
 #include <system_error>  // std::error_code
 #include <type_traits>   // std::is_void_v
-#include <utility>       // std::declval
 
 #include <belay/core/assert.hpp>
 #include <belay/core/bytes.hpp>

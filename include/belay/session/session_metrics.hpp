@@ -3,8 +3,6 @@
 /// visit_metrics for sessions and outboxes.
 #pragma once
 
-#include <cstdint>  // std::uint64_t
-
 #include <belay/link/supervisor_metrics.hpp>
 #include <belay/metrics/metric.hpp>
 #include <belay/session/detail/session_rows.hpp>

@@ -11,7 +11,6 @@
 #include <optional>  // std::optional
 #include <string>    // std::string
 #include <utility>   // std::exchange, std::move
-#include <vector>    // std::vector
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/caps.hpp>

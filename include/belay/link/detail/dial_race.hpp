@@ -4,7 +4,7 @@
 /// DialMemory: what a transport remembers of the addresses of names between two dials.
 #pragma once
 
-#include <algorithm>     // std::find, std::find_if, std::rotate
+#include <algorithm>     // std::find_if, std::rotate
 #include <array>         // std::array
 #include <chrono>        // std::chrono::milliseconds, std::chrono::minutes
 #include <cstddef>       // std::size_t
