@@ -329,7 +329,7 @@ DROPS_DEAD_LETTERS = (LEASING,
                       "return items_.finish(table().place_of(lease.slot)), items_.failed();")
 FLUSH_NO_MORE = ((ROOM_SCHEDULER,
                   "        for (RoomBase* const room : ended_.later) static_cast<void>(room->pending.unqueue());\n", ""),
-                 (EDITS, "                scheduler_.unqueue(room);\n", ""))
+                 (EDITS, "                parts_.scheduler.unqueue(room);\n", ""))
 COVERS_NO_OWN_EDITS = (EDITS, "        if (!state.covers_entries()) return;",
                        "        if (!state.covers_entries() || ours) return;")
 
@@ -780,8 +780,8 @@ WORLD_MUTANTS = (
            Test("tests/sync/causality.test.cpp", "Causality: an operation that is sent again reports again what it replaced unseen")),
 
     rooms("shows_before_it_is_stored", 'always "no edit that was shown is lost"',
-          (EDITS, "        rooms_.step(room, Event::appended);\n        return {};",
-           "        rooms_.step(room, Event::appended);\n"
+          (EDITS, "        parts_.rooms.step(room, Event::appended);\n        return {};",
+           "        parts_.rooms.step(room, Event::appended);\n"
            "        broadcast_and_apply(room, bytes, {author});\n        return {};")),
     # a subscription that has failed is never begun again
     rooms("subscribes_no_more", 'require "all are in step 120 s after the faults"',
@@ -797,12 +797,12 @@ WORLD_MUTANTS = (
            Test("tests/room/held_rooms.test.cpp", "*")),
     # a save began before the entry of an edit arrived, and no later one covers the edit
     Mutant("rooms_ignores_what_a_save_lacks",
-           (Change(EDITS, "        if (ours) rooms_.step(room, Event::uncovered);", ""),),
+           (Change(EDITS, "        if (ours) parts_.rooms.step(room, Event::uncovered);", ""),),
            Test("tests/room/several_servers.test.cpp", "servers: a save covers an edit with an unknown result after it is read back")),
     # no save covers an edit whose flush was not answered in time, and that is read back
     Mutant("rooms_forgets_an_edit_without_an_answer",
-           (Change(EDITS, "        if (ours) rooms_.step(room, Event::uncovered);",
-                   "        if (ours && state.own.has(entry.change.sequence)) rooms_.step(room, Event::uncovered);"),),
+           (Change(EDITS, "        if (ours) parts_.rooms.step(room, Event::uncovered);",
+                   "        if (ours && state.own.has(entry.change.sequence)) parts_.rooms.step(room, Event::uncovered);"),),
            Test("tests/worlds/rooms.test.cpp",
                 "Rooms of several servers lose no shown edit under kills, pauses and slow links", 500),
            'require "a snapshot covers all edits"'),
@@ -869,8 +869,8 @@ WORLD_MUTANTS = (
            'require "calls end, no acknowledged edit is lost, and all are in step"'),
     # another server with the next history shows the clients of the ended one until they are outdated
     Mutant("rooms_leave_the_awareness_of_an_ended_history",
-           (Change("belay/room/detail/room_registry.hpp", "        replication_.on_evicted(room, joined);",
-                   "        if (!ended) replication_.on_evicted(room, joined);"),),
+           (Change("belay/room/detail/room_registry.hpp", "        parts_.replication.on_evicted(room, joined);",
+                   "        if (!ended) parts_.replication.on_evicted(room, joined);"),),
            Test("tests/room/several_servers.test.cpp",
                 "servers: the clients of an ended history are removed from the next one")),
     # a client whose last change fails just when its history ends dials again with the ended history

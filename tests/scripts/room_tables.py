@@ -194,28 +194,21 @@ LIST = re.compile(r"This part calls\n(.*?)\n///\n", re.S)
 
 
 def part_differences(root):
-    """A comment "This part calls" lists, after the name of each other part, the members that the code uses of it."""
+    """A comment "This part calls" lists, after the name of each other part in `parts_`, the members that the code uses of it."""
     for header in sorted((root / DETAIL).glob("*.hpp")):
         text = header.read_text(encoding="utf-8")
         if not (comment := LIST.search(text)):
             continue
         code = re.sub(r"//.*", "", text[comment.end():])
-        listed, part = {}, None
-        for word in re.findall(r"`(\w+)`", comment[1]):
-            if word[0].isupper():
-                part = word
-                listed[part] = set()
-            elif part:
-                listed[part].add(word)
-        for part in sorted(set(re.findall(r"using (\w+) = typename Parts::\1;", code)) | listed.keys()):
-            member = re.search(rf"^    {part}& (\w+);", code, re.M)
-            used = set(re.findall(rf"\b{part}::(\w+)\(", code))
-            if member:
-                used |= set(re.findall(rf"\b{member[1]}\.(?:template )?(\w+)", code))
-            elif not used:
-                continue
-            for name in sorted(used ^ listed.get(part, set())):
-                yield f"{DETAIL}/{header.name}: 'This part calls' {'lacks' if name in used else 'has, and the code has not,'} `{name}` of `{part}`"
+        listed = {}
+        for part, names in re.findall(r"- `(\w+)`:(.*?)(?=\n/// - |\Z)", comment[1], re.S):
+            listed[part] = set(re.findall(r"`(\w+)`", names))
+        used = {part: set() for part in listed}
+        for part, name in re.findall(r"\bparts_\.(\w+)\.(?:template )?(\w+)", code):
+            used.setdefault(part, set()).add(name)
+        for part in sorted(used.keys() - {"answers"}):
+            for name in sorted(used[part] ^ listed.get(part, set())):
+                yield f"{DETAIL}/{header.name}: 'This part calls' {'lacks' if name in used[part] else 'has, and the code has not,'} `{name}` of `{part}`"
 
 
 def main():

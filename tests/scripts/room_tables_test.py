@@ -123,21 +123,22 @@ class RoomTablesTest(unittest.TestCase):
         self.assertRegex(self.in_arrays(states="State::open")[0], "some_states must have all of State of .*: open, gone")
         self.assertRegex(self.in_arrays(model="Event::tick")[0], "ClientModel::step must have Event::begun")
 
-    def parts(self, listed="/// - `Rooms`: `step` and `find`, for a room,\n/// - `Edits`.\n"):
-        header = ("/// `Parts` names the parts. This part calls\n" + listed + "///\n/// Thread safety: none.\n"
-                  "template <class Parts>\nclass Some {\n    using Rooms = typename Parts::Rooms;\n    using Edits = typename Parts::Edits;\n"
-                  "    void f() {\n        rooms_.step();  // rooms_.other\n        Rooms::find(1);\n    }\n    Rooms& rooms_;\n};\n")
+    def parts(self, listed="/// - `rooms`: `step` and `find`, for a room.\n"):
+        header = ("/// This part calls\n" + listed + "///\n/// Thread safety: none.\n"
+                  "template <class Document>\nclass Some {\n"
+                  "    void f() {\n        parts_.rooms.step();  // parts_.rooms.other\n        parts_.rooms.find(1);\n"
+                  "        parts_.answers.accept();\n    }\n    RoomModule<Document>& parts_;\n};\n")
         with tempfile.TemporaryDirectory() as directory:
             path = pathlib.Path(directory) / room_tables.DETAIL / "some.hpp"
             path.parent.mkdir(parents=True)
-            path.write_text("rooms_.earlier();\n" + header, encoding="utf-8")
+            path.write_text("parts_.rooms.earlier();\n" + header, encoding="utf-8")
             return list(room_tables.part_differences(pathlib.Path(directory)))
 
     def test_finds_calls_of_parts_that_the_comment_lacks(self):
         self.assertEqual(self.parts(), [])
-        self.assertRegex(self.parts("/// - `Rooms`: `step`.\n")[0], "'This part calls' lacks `find` of `Rooms`")
-        self.assertRegex(self.parts("/// - `Rooms`: `step`, `find` and `end`.\n")[0], "has, and the code has not, `end` of `Rooms`")
-        self.assertEqual(len(self.parts("/// - `Edits`.\n")), 2)
+        self.assertRegex(self.parts("/// - `rooms`: `step`.\n")[0], "'This part calls' lacks `find` of `rooms`")
+        self.assertRegex(self.parts("/// - `rooms`: `step`, `find` and `end`.\n")[0], "has, and the code has not, `end` of `rooms`")
+        self.assertEqual(len(self.parts("/// - `edits`: `update`.\n")), 3)
 
     def reasons(self, header=REASONS, page=REASONS_PAGE):
         files = {room_tables.REASONS: header, room_tables.CLIENTS_PAGE: page,

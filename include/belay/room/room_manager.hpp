@@ -15,10 +15,87 @@
 #include <vector>        // std::vector
 
 #include <belay/core/detail/expect_options.hpp>
-#include <belay/room/detail/client_module.hpp>
+#include <belay/room/detail/client_closer.hpp>
+#include <belay/room/detail/client_sessions.hpp>
+#include <belay/room/detail/connection_sessions.hpp>
+#include <belay/room/detail/persistence_scheduler.hpp>
+#include <belay/room/detail/room_admin.hpp>
+#include <belay/room/detail/room_admission.hpp>
+#include <belay/room/detail/room_delivery.hpp>
+#include <belay/room/detail/room_edits.hpp>
+#include <belay/room/detail/room_imports.hpp>
+#include <belay/room/detail/room_registry.hpp>
+#include <belay/room/detail/room_replication.hpp>
 #include <belay/yjs/yjs_document.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+namespace detail {
+
+/// The rooms. Their parts call one another, and the modules below: storage, delivery and peers.
+/// They call nothing of the clients. RoomManager::run_turn closes those in
+/// TurnContext::ended_clients, and lets those of a room that was loaded join it.
+///
+/// Thread safety: the manager's home thread.
+template <class Persistence, class Document>
+struct RoomModule {
+    RoomModule(TurnContext& context, PersistenceScheduler<Persistence>& storage,
+               RoomDelivery<Document>& sends, RoomReplication<Persistence, Document>& peers,
+               const Document& empty)
+        : scheduler{storage},
+          delivery{sends},
+          replication{peers},
+          answers{context},
+          rooms{context, *this, empty},
+          edits{context, *this},
+          imports{context, *this},
+          admin{context, *this} {}
+    RoomModule(const RoomModule&) = delete;
+    RoomModule& operator=(const RoomModule&) = delete;
+
+    PersistenceScheduler<Persistence>& scheduler;         ///< the storage
+    RoomDelivery<Document>& delivery;                     ///< what is sent to clients
+    RoomReplication<Persistence, Document>& replication;  ///< the peers: other servers
+    AdminAnswers answers;                        ///< accepts and answers the calls on whole rooms
+    RoomRegistry<Persistence, Document> rooms;   ///< from the load to the eviction
+    RoomEdits<Persistence, Document> edits;      ///< the path of an edit
+    RoomImports<Persistence, Document> imports;  ///< adds stored rooms to rooms
+    RoomAdmin<Persistence, Document> admin;      ///< the other calls on whole rooms
+};
+
+/// The clients: the highest module, which calls all others.
+///
+/// Thread safety: the manager's home thread.
+template <class Persistence, class Authorizer, class Document>
+struct ClientModule {
+    ClientModule(TurnContext& context, ClientTable& table, Authorizer authorizer,
+                 RoomModule<Persistence, Document>& below)
+        : rooms{below.rooms},
+          edits{below.edits},
+          delivery{below.delivery},
+          replication{below.replication},
+          closer{context, *this, table},
+          sessions{context, *this},
+          admission{context, *this, std::move(authorizer)},
+          connections{context, *this} {}
+    ClientModule(const ClientModule&) = delete;
+    ClientModule& operator=(const ClientModule&) = delete;
+
+    RoomRegistry<Persistence, Document>& rooms;
+    RoomEdits<Persistence, Document>& edits;
+    RoomDelivery<Document>& delivery;
+    RoomReplication<Persistence, Document>& replication;
+    /// Closes clients, and ends them.
+    ClientCloser<Persistence, Authorizer, Document> closer;
+    /// The messages and timers of clients.
+    ClientSessions<Persistence, Authorizer, Document> sessions;
+    /// Admits and rejects clients.
+    RoomAdmission<Persistence, Authorizer, Document> admission;
+    /// The frames and timers of connections.
+    ConnectionSessions<Persistence, Authorizer, Document> connections;
+};
+
+}  // namespace detail
 
 /// Serves documents that several clients edit at the same time.
 ///
@@ -87,7 +164,6 @@ class RoomManager {
     static_assert(explain::persistence_like<Persistence>());
     static_assert(explain::authorizer_like<Authorizer>());
     static_assert(explain::document_like<Document>());
-    using Types = detail::ClientTypes<Persistence, Authorizer, Document>;
     using Phase = detail::RunState::Phase;
 
 public:
@@ -106,7 +182,7 @@ public:
           delivery_{context_, table_},
           peers_{context_, storage_},
           room_{context_, storage_, delivery_, peers_, empty},
-          clients_{context_, table_, std::move(authorizer), room_, delivery_, peers_} {
+          clients_{context_, table_, std::move(authorizer), room_} {
         static_assert(!std::is_lvalue_reference_v<P>,
                       "RoomManager: the persistence must be moved in: std::move(persistence)");
         static_assert(detail::explain_observer<Hooks, Observer>());
@@ -514,11 +590,11 @@ private:
 
     // The modules, the lowest first. A module refers to lower ones only.
     detail::ClientTable table_{};  // the connections and the clients
-    typename Types::Scheduler storage_;
-    typename Types::Delivery delivery_;
-    typename Types::Replication peers_;
-    detail::RoomModule<Types> room_;
-    detail::ClientModule<Types> clients_;
+    detail::PersistenceScheduler<Persistence> storage_;
+    detail::RoomDelivery<Document> delivery_;
+    detail::RoomReplication<Persistence, Document> peers_;
+    detail::RoomModule<Persistence, Document> room_;
+    detail::ClientModule<Persistence, Authorizer, Document> clients_;
 };
 
 template <class P, class A>

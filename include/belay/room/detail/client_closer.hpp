@@ -21,20 +21,19 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Carries out the decisions of the cores of clients. It closes a client with a reason, removes it
 /// from its room, and destroys it at the end of the turn.
 ///
-/// `Parts` names the parts of the manager. This part calls
-/// - `Rooms`: `leave`, for the room of a client.
+/// This part calls
+/// - `rooms`: `leave`, for the room of a client.
 ///
 /// Thread safety: home thread only.
-template <class Parts>
+template <class Persistence, class Authorizer, class Document>
 class ClientCloser {
-    using Rooms = typename Parts::Rooms;
-
 public:
-    ClientCloser(TurnContext& context, ClientTable& table, Rooms& rooms) noexcept
+    ClientCloser(TurnContext& context, ClientModule<Persistence, Authorizer, Document>& parts,
+                 ClientTable& table) noexcept
         : limits{context.options, context.accounts},
           clients{table},
           context_{context},
-          rooms_{rooms} {}
+          parts_{parts} {}
     ClientCloser(const ClientCloser&) = delete;
     ClientCloser& operator=(const ClientCloser&) = delete;
 
@@ -224,11 +223,11 @@ private:
         if (had_joined)
             static_cast<void>(
                 client.connection->core.step(ConnectionCore::Event::left, context_.now));
-        if (client.room != nullptr) rooms_.leave(client, had_joined);
+        if (client.room != nullptr) parts_.rooms.leave(client, had_joined);
     }
 
     TurnContext& context_;
-    Rooms& rooms_;
+    ClientModule<Persistence, Authorizer, Document>& parts_;
 };
 
 }}}  // namespace belay::detail

@@ -17,44 +17,24 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The sessions of the clients that are in a room: processes their messages and their timers.
 ///
-/// `Parts` names the parts of the manager. This part calls
-/// - `Admission`: `open`, for a client whose room is loaded,
-/// - `Closer`: `advance` and `close_and_report`, to close clients,
-/// - `Delivery`: `acknowledge`, `answer`, `catch_up`, `queue_awareness`, `request_state`,
+/// This part calls
+/// - `admission`: `open`, for a client whose room is loaded,
+/// - `closer`: `advance` and `close_and_report`, to close clients,
+/// - `delivery`: `acknowledge`, `answer`, `catch_up`, `queue_awareness`, `request_state`,
 ///   `send_all_awareness`, `send_control` and `send_message`, to send,
-/// - `Edits`: `update`, for an edit,
-/// - `Replication`: `publish_state`, for the awareness on other servers, and `on_held_back`.
+/// - `edits`: `update`, for an edit,
+/// - `replication`: `publish_state`, for the awareness on other servers, and `on_held_back`.
 ///
 /// Thread safety: home thread only.
-template <class Parts>
+template <class Persistence, class Authorizer, class Document>
 class ClientSessions {
-    using Document = typename Parts::Document;
-    using Admission = typename Parts::Admission;
-    using Closer = typename Parts::Closer;
-    using Delivery = typename Parts::Delivery;
-    using Edits = typename Parts::Edits;
-    using Replication = typename Parts::Replication;
-
 public:
     using Kind = part::RoomMessage::Kind;
     using Room = RoomState<Document>;
 
-    /// The parts that this one calls.
-    struct Dependencies {
-        Admission& admission;
-        Closer& closer;
-        Delivery& delivery;
-        Edits& edits;
-        Replication& replication;
-    };
-
-    ClientSessions(TurnContext& context, const Dependencies& parts) noexcept
-        : context_{context},
-          admission_{parts.admission},
-          closer_{parts.closer},
-          delivery_{parts.delivery},
-          edits_{parts.edits},
-          replication_{parts.replication} {}
+    ClientSessions(TurnContext& context,
+                   ClientModule<Persistence, Authorizer, Document>& parts) noexcept
+        : context_{context}, parts_{parts} {}
     ClientSessions(const ClientSessions&) = delete;
     ClientSessions& operator=(const ClientSessions&) = delete;
 
@@ -71,11 +51,11 @@ public:
             client->waker.touch();
             send_initial_state(*client);
             // A state vector that came due during the load was not answered.
-            delivery_.catch_up(*client->connection);
+            parts_.delivery.catch_up(*client->connection);
         }
         // They stay in the list until they have joined. One that is closed leaves it.
         for (RoomClient* const client : std::vector<RoomClient*>{room.after_load.clients}) {
-            if (client->core.state() == ClientCore::State::loading) admission_.open(*client);
+            if (client->core.state() == ClientCore::State::loading) parts_.admission.open(*client);
         }
     }
 
@@ -95,7 +75,7 @@ public:
         ++context_.counters.joined;
         context_.report(RoomEvent::Kind::joined, *client.room, &client);
         client.room->awareness.set_user(client.id, client.rights.grant.user);
-        replication_.publish_state(*client.room, client);
+        parts_.replication.publish_state(*client.room, client);
     }
     /// The access of a client that has joined was granted again.
     void refresh(RoomClient& client, bool could_edit) {
@@ -132,7 +112,7 @@ public:
                 pay_answer(client, room);
                 // A client with an address counts the answer to our request, and nothing earlier.
                 client.backlog.statuses_owed = 1;
-                error = delivery_.answer(client, message.payload);
+                error = parts_.delivery.answer(client, message.payload);
                 break;
             case Kind::state:
             case Kind::update:
@@ -145,7 +125,7 @@ public:
                 break;
             case Kind::query_awareness:
                 pay(*client.connection, room.awareness.size() * ReadCost::recipient);
-                delivery_.send_all_awareness(client, true);
+                parts_.delivery.send_all_awareness(client, true);
                 break;
             case Kind::stateless:
                 on_stateless(client, room, message.payload);
@@ -153,7 +133,7 @@ public:
             default:
                 break;
         }
-        if (error) closer_.close_and_report(client, error.code, error.limit);
+        if (error) parts_.closer.close_and_report(client, error.code, error.limit);
     }
     /// Charges bytes to the connection's rate. A connection without credit is read later.
     void pay(ClientConnection& connection, std::size_t bytes) {
@@ -173,7 +153,7 @@ public:
     /// Processes the timers of a client.
     void watch(RoomClient& client) {
         if (client.core.deadline() <= context_.now) on_tick(client);
-        if (client.backlog.take_retry(context_.now)) delivery_.catch_up(*client.connection);
+        if (client.backlog.take_retry(context_.now)) parts_.delivery.catch_up(*client.connection);
     }
 
 private:
@@ -182,14 +162,14 @@ private:
         if (!client.connection->has_addresses()) return;
         const part::RoomMessage message{
             Kind::granted, as_bytes(to_string(client.rights.grant.access)), {}};
-        delivery_.send_control(*client.connection, client.address, client.write(message));
+        parts_.delivery.send_control(*client.connection, client.address, client.write(message));
     }
     void send_initial_state(RoomClient& client) {
         // A client with an address requests the state first, and counts the requests.
         const bool requests_state = std::exchange(client.backlog.requests_state, false);
         if (client.rights.may_edit() && (!client.connection->has_addresses() || requests_state))
             request_state(client);
-        delivery_.send_all_awareness(client, false);
+        parts_.delivery.send_all_awareness(client, false);
         client.backlog.awareness.returned = true;
         if (client.room->awareness.size() != 0)
             client.room->awareness.lifts().on_joined(context_.now);
@@ -199,7 +179,7 @@ private:
     void request_state(RoomClient& client) {
         const Room& room = static_cast<Room&>(*client.room);
         if (room.core.live()) pay(*client.connection, request_cost(room.document));
-        delivery_.request_state(client);
+        parts_.delivery.request_state(client);
     }
 
     // ---- messages -------------------------------------------------------------------------------
@@ -231,8 +211,8 @@ private:
     void hide_awareness(RoomClient& client) {
         RoomBase& room = *client.room;
         if (!room.awareness.hide(client.id, context_.now)) return;
-        replication_.publish_state(room, client);
-        delivery_.queue_awareness(room);
+        parts_.replication.publish_state(room, client);
+        parts_.delivery.queue_awareness(room);
         room.waker.touch();
     }
     [[nodiscard]] std::error_code on_awareness(RoomClient& client, Room& room, BytesView message) {
@@ -240,12 +220,12 @@ private:
         const LimitedError error = room.awareness.receive(
             {client.id, client.rights.grant.user, !client.backlog.awareness.introduced}, message,
             context_.now);
-        if (room.awareness.version() != before) replication_.publish_state(room, client);
+        if (room.awareness.version() != before) parts_.replication.publish_state(room, client);
         // An empty message is the answer to a query.
         if (!error && message.size() > 1 &&
             !std::exchange(client.backlog.awareness.introduced, true))
             client.backlog.awareness.returned = room.awareness.lifts().returned;
-        delivery_.queue_awareness(room);
+        parts_.delivery.queue_awareness(room);
         room.waker.touch();
         if (error.code != RoomErrc::frame_too_large) return error;
         // A cursor must not end the document of its client.
@@ -268,7 +248,7 @@ private:
         const std::size_t before = room.pending.size();
         const std::uint64_t merges = merges_of(room.document);
         const LimitedError error =
-            edits_.update(room, message.payload, client.id, client.rights.account);
+            parts_.edits.update(room, message.payload, client.id, client.rights.account);
         pay_merges(client, room, merges_of(room.document) - merges);
         if (!error) {
             if (!client.connection->has_addresses()) return error;
@@ -321,31 +301,28 @@ private:
     /// the client waits until the two are compared, and the changes are stored again.
     void acknowledge_known(RoomClient& client, Room& room, std::uint32_t changes) {
         if (!room.replication || !room.replication->loss.is_possible())
-            return delivery_.acknowledge(client, changes);
+            return parts_.delivery.acknowledge(client, changes);
         client.backlog.statuses_held += changes;
         room.replication->loss.holds_statuses = true;
-        replication_.on_held_back(room);
+        parts_.replication.on_held_back(room);
     }
     void send_denied(RoomClient& client, std::string_view why) {
-        delivery_.send_message(client, {Kind::denied, as_bytes(why)});
+        parts_.delivery.send_message(client, {Kind::denied, as_bytes(why)});
     }
     void on_tick(RoomClient& client) {
-        const ClientCore::Actions todo = closer_.advance(client, ClientCore::Event::tick);
+        const ClientCore::Actions todo = parts_.closer.advance(client, ClientCore::Event::tick);
         if (todo.drop_check) client.rights.check.drop();
         // The other failure is the end of the grant.
         if (todo.fail)
-            return closer_.close_and_report(client, make_error_code(*todo.fail),
-                                            todo.fail == RoomErrc::no_answer ? "check_within" : "");
+            return parts_.closer.close_and_report(
+                client, make_error_code(*todo.fail),
+                todo.fail == RoomErrc::no_answer ? "check_within" : "");
         if (!todo.request_token) return;
-        delivery_.send_control(*client.connection, client.address,
-                               client.write({Kind::token, {}, {}}));
+        parts_.delivery.send_control(*client.connection, client.address,
+                                     client.write({Kind::token, {}, {}}));
     }
     TurnContext& context_;
-    Admission& admission_;
-    Closer& closer_;
-    Delivery& delivery_;
-    Edits& edits_;
-    Replication& replication_;
+    ClientModule<Persistence, Authorizer, Document>& parts_;
 };
 
 }}}  // namespace belay::detail

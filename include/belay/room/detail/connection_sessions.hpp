@@ -235,32 +235,23 @@ constinit const ConnectionOps RoomConnection<Handler, Transport, Protocol>::tabl
 /// If the frames of a protocol have addresses, each document of a connection is a client, which
 /// begins with a token.
 ///
-/// `Parts` names the parts of the manager. This part calls
-/// - `Admission`: `admit_channel`, `ask_authorizer`, `begin`, `drop_if_full`,
+/// This part calls
+/// - `admission`: `admit_channel`, `ask_authorizer`, `begin`, `drop_if_full`,
 ///   `make_space_for_another` and `on_grant`, to check the access of a client,
-/// - `Closer`: `abort`, `advance`, `clients`, `close_and_report`, `close_connection_and_report`,
+/// - `closer`: `abort`, `advance`, `clients`, `close_and_report`, `close_connection_and_report`,
 ///   `close_ended`, `note_silent`, `release` and `release_all`, to find and close clients,
-/// - `Sessions`: `join`, `on_message`, `pay` and `watch`, to process the messages of a client,
-/// - `Delivery`: `catch_up`, `limits`, `send_control` and `send_message`, to send.
+/// - `sessions`: `join`, `on_message`, `pay` and `watch`, to process the messages of a client,
+/// - `delivery`: `catch_up`, `limits`, `send_control` and `send_message`, to send.
 ///
 /// Thread safety: home thread only.
-template <class Parts>
+template <class Persistence, class Authorizer, class Document>
 class ConnectionSessions {
-    using Admission = typename Parts::Admission;
-    using Closer = typename Parts::Closer;
-    using Sessions = typename Parts::Sessions;
-    using Delivery = typename Parts::Delivery;
-
 public:
     using Kind = part::RoomMessage::Kind;
 
-    ConnectionSessions(TurnContext& context, Admission& admission, Closer& closer,
-                       Sessions& sessions, Delivery& delivery) noexcept
-        : context_{context},
-          admission_{admission},
-          closer_{closer},
-          sessions_{sessions},
-          delivery_{delivery} {}
+    ConnectionSessions(TurnContext& context,
+                       ClientModule<Persistence, Authorizer, Document>& parts) noexcept
+        : context_{context}, parts_{parts} {}
     ConnectionSessions(const ConnectionSessions&) = delete;
     ConnectionSessions& operator=(const ConnectionSessions&) = delete;
 
@@ -274,11 +265,11 @@ public:
             request.token.clear();
             request.epoch.clear();
         }
-        if (admission_.drop_if_full(request)) return 0;
-        auto& connection = closer_.clients.template make_connection<Connection>(
+        if (parts_.admission.drop_if_full(request)) return 0;
+        auto& connection = parts_.closer.clients.template make_connection<Connection>(
             *this, std::move(transport), std::move(protocol), std::move(request),
-            delivery_.limits());
-        admission_.begin(connection);
+            parts_.delivery.limits());
+        parts_.admission.begin(connection);
         return connection.id;
     }
 
@@ -288,14 +279,15 @@ public:
     void serve(C& connection) {
         context_.errors.contain(
             [&] { serve_connection(connection); },
-            [&] { closer_.close_connection_and_report(connection, RoomErrc::not_loaded); });
-        closer_.close_ended();
+            [&] { parts_.closer.close_connection_and_report(connection, RoomErrc::not_loaded); });
+        parts_.closer.close_ended();
     }
     template <class C>
     void serve(C& connection, RoomChannel& channel) {
-        context_.errors.contain([&] { serve_channel(connection, channel); },
-                                [&] { closer_.close_and_report(channel, RoomErrc::not_loaded); });
-        closer_.close_ended();
+        context_.errors.contain(
+            [&] { serve_channel(connection, channel); },
+            [&] { parts_.closer.close_and_report(channel, RoomErrc::not_loaded); });
+        parts_.closer.close_ended();
     }
     /// Runs `f`, which opens the transport of a connection. If it throws, the connection ends
     /// without a close code.   Returns: whether it did not throw.
@@ -305,7 +297,7 @@ public:
         if (!connection.core.ending())
             context_.report_rejection(connection.request, user_of(connection),
                                       make_error_code(LinkErrc::open_threw));
-        closer_.abort(connection);
+        parts_.closer.abort(connection);
         return false;
     }
 
@@ -317,11 +309,11 @@ private:
     template <class C>
     void serve_connection(C& connection) {
         if constexpr (!C::several)
-            if (connection.own.rights.check.answered()) admission_.on_grant(connection.own);
+            if (connection.own.rights.check.answered()) parts_.admission.on_grant(connection.own);
         if (connection.link() != nullptr) read(connection);
-        if (connection.is_output_stalled()) delivery_.catch_up(connection);
+        if (connection.is_output_stalled()) parts_.delivery.catch_up(connection);
         watch(connection);
-        if constexpr (!C::several) sessions_.watch(connection.own);
+        if constexpr (!C::several) parts_.sessions.watch(connection.own);
         if (connection.gone()) on_gone(connection);
     }
     template <class C>
@@ -338,9 +330,9 @@ private:
             connection.link()->advance(context_.now, 1, [&](const Bytes& frame, Lane) {
                 on_opened(connection);
                 if (connection.core.ending()) return;
-                sessions_.pay(connection, ReadCost::message + frame.size());
+                parts_.sessions.pay(connection, ReadCost::message + frame.size());
                 receive(connection, frame);
-                closer_.close_ended();
+                parts_.closer.close_ended();
             });
             if (!connection.link()->has_arrived() || !connection.may_read(context_.now)) break;
         }
@@ -350,7 +342,7 @@ private:
             connection.alive.pulse.sign_of_life(context_.now);
         if (connection.link()->take_writable() && !connection.core.ending()) {
             connection.output.pace.accept();
-            delivery_.catch_up(connection);
+            parts_.delivery.catch_up(connection);
         }
     }
     /// Notes arrivals on a connection that is not read for a while.
@@ -368,16 +360,16 @@ private:
         if (connection.has_held_frames()) return;
         if (connection.core.has_ever_joined() && connection.link() != nullptr) {
             const std::error_code why = rejected_by_transport(connection.link()->failure());
-            if (why) closer_.close_connection_and_report(connection, why);
+            if (why) parts_.closer.close_connection_and_report(connection, why);
         }
         // Not an error: the page was closed, or the network failed.
         if (connection.core.awaits_upgrade() && !connection.core.has_ever_joined())
             ++context_.counters.upgrades_aborted;
         if (connection.core.step(ConnectionCore::Event::ended, context_.now).release)
-            closer_.release_all(connection);
+            parts_.closer.release_all(connection);
         // Its channels are destroyed first.
         const bool waits = C::several && !connection.clients.empty();
-        if (!waits && !connection.end.reaped) closer_.clients.note_ended(connection);
+        if (!waits && !connection.end.reaped) parts_.closer.clients.note_ended(connection);
     }
     /// Why the transport has ended a connection: because of a message beyond its limit, or against
     /// its protocol. No error if it has not; a close code of the peer has another cause.
@@ -404,8 +396,9 @@ private:
             connection.core.step(ConnectionCore::Event::joined, context_.now).raise_limit;
         if (raises && C::several)
             connection.link()->limit_messages(context_.options.frame_bytes_max);
-        if (closer_.advance(client, ClientCore::Event::opened).join) sessions_.join(client);
-        closer_.close_ended();
+        if (parts_.closer.advance(client, ClientCore::Event::opened).join)
+            parts_.sessions.join(client);
+        parts_.closer.close_ended();
     }
 
     // ---- timers ---------------------------------------------------------------------------------
@@ -418,21 +411,21 @@ private:
         if (todo.abort && upgrades)
             context_.report_rejection(connection.request, user_of(connection),
                                       RoomErrc::client_silent, "check_within");
-        if (todo.release) closer_.release_all(connection);
-        if (todo.abort) return closer_.abort(connection);
+        if (todo.release) parts_.closer.release_all(connection);
+        if (todo.abort) return parts_.closer.abort(connection);
         if (todo.fail)
-            return closer_.close_connection_and_report(connection, make_error_code(*todo.fail),
-                                                       "check_within");
+            return parts_.closer.close_connection_and_report(
+                connection, make_error_code(*todo.fail), "check_within");
         if (connection.core.ending()) return;
         if (connection.output.pace.check_too_slow(context_.now, OutputPace::bytes_per_second_min,
                                                   context_.options.heartbeat.dead_after))
-            return closer_.close_connection_and_report(connection,
-                                                       make_error_code(RoomErrc::too_slow));
+            return parts_.closer.close_connection_and_report(connection,
+                                                             make_error_code(RoomErrc::too_slow));
         const Pulse::Due due = connection.alive.pulse.check(context_.now);
         // A frozen connection accepts no close code.
         if (due == Pulse::Due::lost) {
-            for (RoomClient* const client : connection.clients) closer_.note_silent(*client);
-            return closer_.abort(connection);
+            for (RoomClient* const client : connection.clients) parts_.closer.note_silent(*client);
+            return parts_.closer.abort(connection);
         }
         if (due == Pulse::Due::ping || connection.alive.keepalive_at <= context_.now)
             send_probe(connection);
@@ -446,13 +439,13 @@ private:
         // Older clients answer a query for any document.
         for (RoomClient* const client : connection.clients) {
             if (client->core.joined())
-                return delivery_.send_message(*client, {Kind::query_awareness, {}, {}});
+                return parts_.delivery.send_message(*client, {Kind::query_awareness, {}, {}});
         }
     }
     /// Sends a frame of the connection's own.
     template <class C>
     void send_own(C& connection, Kind kind) {
-        delivery_.send_control(connection, {}, connection.protocol.write({kind}));
+        parts_.delivery.send_control(connection, {}, connection.protocol.write({kind}));
     }
 
     // ---- frames ---------------------------------------------------------------------------------
@@ -463,7 +456,7 @@ private:
     template <class C>
     void receive(C& connection, const Bytes& frame) {
         const auto bad = [&](const std::error_code& why, std::string_view limit = {}) {
-            closer_.close_connection_and_report(connection, why, limit);
+            parts_.closer.close_connection_and_report(connection, why, limit);
         };
         if constexpr (C::several) {
             receive_addressed(connection, frame, bad);
@@ -472,7 +465,7 @@ private:
             if (frame.size() > context_.options.frame_bytes_max)
                 return bad(RoomErrc::frame_too_large, "frame_bytes_max");
             if (!read.has_value()) return bad(static_cast<std::error_code>(read.error()));
-            sessions_.on_message(connection.own, *read);
+            parts_.sessions.on_message(connection.own, *read);
         }
     }
     template <class C, class Bad>
@@ -503,8 +496,8 @@ private:
         RoomChannel* channel = connection.own.find(name);
         // An answer of the authorizer that has arrived counts before this frame.
         if (channel != nullptr && channel->rights.check.answered()) {
-            admission_.on_grant(*channel);
-            closer_.close_ended();
+            parts_.admission.on_grant(*channel);
+            parts_.closer.close_ended();
             if (connection.core.ending()) return;
             channel = connection.own.find(name);
         }
@@ -530,7 +523,7 @@ private:
     /// Closes a channel. Its check stays under way, and counts for its connection.
     template <class C>
     void withdraw_channel(C& connection, RoomChannel& channel) {
-        closer_.release(channel, closer_.advance(channel, ClientCore::Event::withdraw));
+        parts_.closer.release(channel, parts_.closer.advance(channel, ClientCore::Event::withdraw));
         connection.own.remove(channel);
         channel.waker.touch();
     }
@@ -538,7 +531,7 @@ private:
     void on_token(C& connection, BytesView name, const part::RoomMessage& message) {
         connection.core.note_token();
         connection.own.pings = connection.own.pings || !message.version.empty();
-        sessions_.pay(connection, ReadCost::token);
+        parts_.sessions.pay(connection, ReadCost::token);
         RoomRequest request = connection.request;
         request.room_id = connection.protocol.room_id(name);
         // A name comes from the client, as one in a URL does: an invalid one is never shown.
@@ -559,10 +552,11 @@ private:
         }
         // A client dials again after its connection closes, but not after a rejected document. This
         // is asked last, because it may end others for this document.
-        if (const std::error_code error = admission_.make_space_for_another(connection))
-            return closer_.close_connection_and_report(connection, error);
-        RoomChannel& channel = closer_.clients.make_channel(connection, name, std::move(request));
-        admission_.admit_channel(channel);
+        if (const std::error_code error = parts_.admission.make_space_for_another(connection))
+            return parts_.closer.close_connection_and_report(connection, error);
+        RoomChannel& channel =
+            parts_.closer.clients.make_channel(connection, name, std::move(request));
+        parts_.admission.admit_channel(channel);
     }
     /// Whether a client has access, although it has not joined yet.
     [[nodiscard]] static bool is_admitted(const RoomClient* client) noexcept {
@@ -572,8 +566,8 @@ private:
     template <class C>
     void send_rejection(C& connection, const Ref<RoomFrame>& address, const std::error_code& why) {
         const std::string reason = reason_of(why);
-        delivery_.send_control(connection, address,
-                               connection.protocol.write({Kind::rejected, as_bytes(reason), {}}));
+        parts_.delivery.send_control(
+            connection, address, connection.protocol.write({Kind::rejected, as_bytes(reason), {}}));
     }
     template <class C>
     void send_close(C& connection, RoomChannel& channel) {
@@ -581,8 +575,9 @@ private:
         send_rejection(connection, channel.address, channel.end_reason);
         if (!channel.was_joined || connection.core.ending()) return;
         const std::string reason = reason_of(channel.end_reason);
-        delivery_.send_control(connection, channel.address,
-                               connection.protocol.write({Kind::close, as_bytes(reason), {}}));
+        parts_.delivery.send_control(
+            connection, channel.address,
+            connection.protocol.write({Kind::close, as_bytes(reason), {}}));
     }
     /// The reason as text, which does not distinguish an unknown room from a missing right.
     [[nodiscard]] static std::string reason_of(const std::error_code& why) {
@@ -595,7 +590,7 @@ private:
 
     template <class C>
     void serve_channel(C& connection, RoomChannel& channel) {
-        if (channel.rights.check.answered()) admission_.on_grant(channel);
+        if (channel.rights.check.answered()) parts_.admission.on_grant(channel);
         if (channel.core.opening()) {
             connection.waker.touch();
             channel.was_joined = true;
@@ -615,40 +610,39 @@ private:
             const part::RoomMessage& message = *read;
             if (message.kind == Kind::token) channel.core.release_token();
             on_channel_message(channel, message);
-            closer_.close_ended();
+            parts_.closer.close_ended();
             channel.update_checking();
         }
         if (channel.core.draining() && channel.held_frames.empty() && channel.core.joined())
             withdraw_channel(connection, channel);
-        sessions_.watch(channel);
+        parts_.sessions.watch(channel);
         if (!channel.core.ending()) return;
         // A client that is not notified would type into a document that ignores it.
         if (channel.end_waits && !connection.core.ending())
-            context_.errors.contain(
-                [&] { send_close(connection, channel); },
-                [&] { closer_.close_connection_and_report(connection, RoomErrc::not_loaded); });
+            context_.errors.contain([&] { send_close(connection, channel); },
+                                    [&] {
+                                        parts_.closer.close_connection_and_report(
+                                            connection, RoomErrc::not_loaded);
+                                    });
         connection.own.remove(channel);
         if (channel.rights.check.waits() || channel.reaped) return;
-        closer_.clients.note_ended(channel);
+        parts_.closer.clients.note_ended(channel);
     }
     [[nodiscard]] static bool is_live(const RoomClient& client) noexcept {
         return client.room != nullptr && client.room->core.live();
     }
     void on_channel_message(RoomChannel& channel, const part::RoomMessage& message) {
-        if (message.kind != Kind::token) return sessions_.on_message(channel, message);
+        if (message.kind != Kind::token) return parts_.sessions.on_message(channel, message);
         // A fresh token: the client stays in its room while its access is checked again.
         channel.request.token = as_text(message.payload);
-        sessions_.pay(*channel.connection, ReadCost::token);
+        parts_.sessions.pay(*channel.connection, ReadCost::token);
         if (channel.connection->end.arrived && !channel.rights.check.waits()) return;
-        if (closer_.advance(channel, ClientCore::Event::token).check)
-            admission_.ask_authorizer(channel);
+        if (parts_.closer.advance(channel, ClientCore::Event::token).check)
+            parts_.admission.ask_authorizer(channel);
     }
 
     TurnContext& context_;
-    Admission& admission_;
-    Closer& closer_;
-    Sessions& sessions_;
-    Delivery& delivery_;
+    ClientModule<Persistence, Authorizer, Document>& parts_;
 };
 
 }}}  // namespace belay::detail

@@ -67,24 +67,19 @@ struct HistoryChanges {
 
 /// Erases, resets, lists and exports rooms.
 ///
-/// `Parts` names the parts of the manager. This part calls
-/// - `Rooms`: `find`, `process`, `step`, `end_history` and `empty_document`,
-/// - `Scheduler`: `await`, `begin_load`, `begins_without_change`, `each_awaited`, `erase`,
+/// This part calls
+/// - `rooms`: `find`, `process`, `step`, `end_history` and `empty_document`,
+/// - `scheduler`: `await`, `begin_load`, `begins_without_change`, `each_awaited`, `erase`,
 ///   `persistence` and `reset`, for the calls of the storage,
-/// - `Imports`: `fail_all`, for imports that wait for a load,
-/// - `Replication`: `take_parts`, to fill a document.
+/// - `imports`: `fail_all`, for imports that wait for a load,
+/// - `replication`: `take_parts`, to fill a document.
 ///
 /// An erase or a reset is not durable at once. Until it is, new clients wait in a room whose load
 /// has not begun, because a load would find the previous history. Exports wait, too.
 ///
 /// Thread safety: the manager's home thread.
-template <class Parts>
+template <class Persistence, class Document>
 class RoomAdmin {
-    using Document = typename Parts::Document;
-    using Rooms = typename Parts::Rooms;
-    using Scheduler = typename Parts::Scheduler;
-    using Imports = typename Parts::Imports;
-    using Replication = typename Parts::Replication;
     template <class V>
     using Call = AdminCall<RoomAdmin, V>;
     template <class V>
@@ -94,21 +89,8 @@ class RoomAdmin {
 public:
     static constexpr std::size_t listed_max = 1000;
 
-    /// The parts that this one calls.
-    struct Dependencies {
-        Rooms& rooms;
-        Scheduler& scheduler;
-        Imports& imports;
-        Replication& replication;
-    };
-
-    RoomAdmin(TurnContext& context, AdminAnswers& answers, const Dependencies& parts) noexcept
-        : context_{context},
-          answers_{answers},
-          rooms_{parts.rooms},
-          scheduler_{parts.scheduler},
-          imports_{parts.imports},
-          replication_{parts.replication} {}
+    RoomAdmin(TurnContext& context, RoomModule<Persistence, Document>& parts) noexcept
+        : context_{context}, parts_{parts} {}
     RoomAdmin(const RoomAdmin&) = delete;
     RoomAdmin& operator=(const RoomAdmin&) = delete;
 
@@ -121,7 +103,7 @@ public:
     [[nodiscard]] bool wait_for_history_change(const std::string& room_id) {
         if (awaits(room_id)) return true;
         const bool unsettled = changes_.unsettled.contains(room_id);
-        if (!unsettled && !scheduler_.begins_without_change(room_id)) return false;
+        if (!unsettled && !parts_.scheduler.begins_without_change(room_id)) return false;
         await({.room_id = room_id});
         return true;
     }
@@ -129,15 +111,16 @@ public:
     // ---- histories ------------------------------------------------------------------------------
 
     void erase(std::string room_id, Completion<PersistenceError> done) {
-        if (!answers_.accept(room_id, done)) return;
+        if (!parts_.answers.accept(room_id, done)) return;
         change_history(std::move(room_id), std::move(done), make_error_code(RoomErrc::room_erased),
-                       [this](const std::string& id) { return scheduler_.erase(id); });
+                       [this](const std::string& id) { return parts_.scheduler.erase(id); });
     }
     void reset(std::string room_id, Completion<PersistenceError> done) {
-        if (!answers_.accept(room_id, done)) return;
-        change_history(
-            std::move(room_id), std::move(done), make_error_code(RoomErrc::history_reset),
-            [this](const std::string& id) { return scheduler_.reset(id, make_id(context_.bits)); });
+        if (!parts_.answers.accept(room_id, done)) return;
+        change_history(std::move(room_id), std::move(done),
+                       make_error_code(RoomErrc::history_reset), [this](const std::string& id) {
+                           return parts_.scheduler.reset(id, make_id(context_.bits));
+                       });
     }
     /// Ends the erases and resets of a flush.
     void take(EndedFlush& flush) {
@@ -157,27 +140,28 @@ public:
 
     void list(std::string_view after, std::size_t count,
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
-        if (!answers_.accept(done)) return;
+        if (!parts_.answers.accept(done)) return;
         if (count == 0 || count > listed_max)
-            return answers_.answer_error(done, std::make_error_code(std::errc::invalid_argument));
-        const AdminAnswers::Beginning beginning{answers_};
+            return parts_.answers.answer_error(done,
+                                               std::make_error_code(std::errc::invalid_argument));
+        const AdminAnswers::Beginning beginning{parts_.answers};
         Call<Result<std::vector<std::string>, PersistenceError>>& call =
             begin(lists_, {}, std::move(done));
-        scheduler_.persistence().list(after, count, call.question.ask());
-        call.what = scheduler_.persistence().take_exception_text();
+        parts_.scheduler.persistence().list(after, count, call.question.ask());
+        call.what = parts_.scheduler.persistence().take_exception_text();
     }
     void export_room(std::string room_id,
                      Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
-        if (!answers_.accept(room_id, done)) return;
-        const AdminAnswers::Beginning beginning{answers_};
-        auto* const room = rooms_.find(room_id);
+        if (!parts_.answers.accept(room_id, done)) return;
+        const AdminAnswers::Beginning beginning{parts_.answers};
+        auto* const room = parts_.rooms.find(room_id);
         if (room != nullptr && room->core.live()) {
             Result<std::optional<StoredRoom>, PersistenceError> found{std::optional<StoredRoom>{}};
             // A shared room has read up to `position`, and may have more.
             const bool more = room->replication && room->document.bytes() != 0;
             if (room->history.position != 0 || more)
                 found = document_of(room->history, room->document);
-            return answers_.answer(done, std::move(found));
+            return parts_.answers.answer(done, std::move(found));
         }
         Export& call = begin(exports_, std::move(room_id), std::move(done));
         if (!wait_for_history_change(call.room_id)) load(call);
@@ -189,13 +173,13 @@ public:
         std::optional<V> found;
         if (call.question.answered()) found = call.question.take();
         if (!found)
-            return answers_.answer(call.done,
-                                   PersistenceError{RoomErrc::no_answer, {}, std::move(call.what)});
+            return parts_.answers.answer(
+                call.done, PersistenceError{RoomErrc::no_answer, {}, std::move(call.what)});
         if constexpr (std::is_same_v<V, Result<std::optional<StoredRoom>, PersistenceError>>) {
             if (!context_.errors.attempt([&] { merge(*found); }))
                 found.emplace(PersistenceError{RoomErrc::not_loaded, {}, {}});
         }
-        answers_.answer(call.done, std::move(*found));
+        parts_.answers.answer(call.done, std::move(*found));
     }
 
     /// Answers all calls with no_answer. The storage has taken the erases and resets, so they still
@@ -204,8 +188,8 @@ public:
         const auto why = make_error_code(RoomErrc::no_answer);
         end_all(lists_, why);
         end_all(exports_, why);
-        scheduler_.each_awaited([&](PendingAdmin& pending) {
-            if (pending.done) answers_.answer_error(*pending.done, why);
+        parts_.scheduler.each_awaited([&](PendingAdmin& pending) {
+            if (pending.done) parts_.answers.answer_error(*pending.done, why);
             pending.done.reset();
         });
     }
@@ -214,7 +198,7 @@ private:
     /// A change is stored, or its result is unknown.
     void end(PendingAdmin& pending, const PersistenceError& error) {
         changes_.settling = false;
-        if (pending.done) answers_.answer_error(*pending.done, error);
+        if (pending.done) parts_.answers.answer_error(*pending.done, error);
         if (error)
             changes_.unsettled.insert(pending.room_id);
         else  // what an earlier flush left uncertain is certain now
@@ -223,31 +207,32 @@ private:
         if (--found->second != 0) return;
         changes_.awaited.erase(found);
         begin_exports(pending.room_id, error);
-        auto* const room = rooms_.find(pending.room_id);
+        auto* const room = parts_.rooms.find(pending.room_id);
         if (room == nullptr) return;
-        if (!error) return scheduler_.begin_load(*room);
+        if (!error) return parts_.scheduler.begin_load(*room);
         // A load would find a history that the next flush may end.
-        imports_.fail_all(*room, error);
-        rooms_.process(*room, [&] { rooms_.step(*room, timeline::RoomCore::Event::load_failed); });
+        parts_.imports.fail_all(*room, error);
+        parts_.rooms.process(
+            *room, [&] { parts_.rooms.step(*room, timeline::RoomCore::Event::load_failed); });
     }
     /// Ends the room's history in memory, and closes its clients with `why`.
     template <class Change>
     void change_history(std::string room_id, Completion<PersistenceError> done,
                         const std::error_code& why, Change&& change) {
-        const AdminAnswers::Beginning beginning{answers_};
+        const AdminAnswers::Beginning beginning{parts_.answers};
         if (changes_.too_many(room_id)) {
             settle_all();
-            return answers_.answer(done, too_many_unsettled());
+            return parts_.answers.answer(done, too_many_unsettled());
         }
         const std::error_code error = change(room_id);
-        if (error) return answers_.answer_error(done, error);
+        if (error) return parts_.answers.answer_error(done, error);
         await({.room_id = room_id, .done = std::move(done)});
-        if (auto* const room = rooms_.find(room_id)) rooms_.end_history(*room, why);
+        if (auto* const room = parts_.rooms.find(room_id)) parts_.rooms.end_history(*room, why);
     }
     /// Waits for the next flush.
     void await(PendingAdmin pending) {
         ++changes_.awaited[pending.room_id];
-        scheduler_.await(std::move(pending));
+        parts_.scheduler.await(std::move(pending));
     }
     /// Requests a flush for all failed erases and resets that do not wait for one.
     void settle_all() {
@@ -277,8 +262,8 @@ private:
     void load(Export& call) {
         call.ends = after(context_.now, context_.options.answer_within);
         call.waker.touch();
-        scheduler_.persistence().load(call.room_id, call.question.ask());
-        call.what = scheduler_.persistence().take_exception_text();
+        parts_.scheduler.persistence().load(call.room_id, call.question.ask());
+        call.what = parts_.scheduler.persistence().take_exception_text();
     }
     /// Begins the exports that waited until an erase or a reset was stored, or answers its error.
     void begin_exports(const std::string& room_id, const PersistenceError& error) {
@@ -291,7 +276,7 @@ private:
     template <class V>
     void fail(Call<V>& call, const PersistenceError& error) {
         const driver::GroupedMachine<Call<V>> self = end(call);
-        answers_.answer_error(call.done, error);
+        parts_.answers.answer_error(call.done, error);
     }
     /// Removes a call. It lives as long as the returned handle.
     template <class V>
@@ -312,15 +297,15 @@ private:
     }
     template <class V>
     void end_all(Calls<V>& calls, const std::error_code& why) {
-        for (auto& [number, call] : calls) answers_.answer_error(call->done, why);
+        for (auto& [number, call] : calls) parts_.answers.answer_error(call->done, why);
         calls.clear();
     }
 
     /// Merges what was loaded into one document.
     void merge(Result<std::optional<StoredRoom>, PersistenceError>& found) {
         if (!found || !*found) return;
-        Document document{rooms_.empty_document()};
-        if (replication_.take_parts({}, document, **found)) {
+        Document document{parts_.rooms.empty_document()};
+        if (parts_.replication.take_parts({}, document, **found)) {
             found = PersistenceError{
                 RoomErrc::malformed_update, {}, "the stored data is not a document"};
             return;
@@ -336,11 +321,7 @@ private:
             StoredRoom{history.epoch, {parts.begin(), parts.end()}, {}, history.position}};
     }
     TurnContext& context_;
-    AdminAnswers& answers_;
-    Rooms& rooms_;
-    Scheduler& scheduler_;
-    Imports& imports_;
-    Replication& replication_;
+    RoomModule<Persistence, Document>& parts_;
     driver::MachineGroup machines_;
     Calls<Result<std::vector<std::string>, PersistenceError>> lists_;
     Calls<Result<std::optional<StoredRoom>, PersistenceError>> exports_;

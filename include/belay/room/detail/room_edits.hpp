@@ -22,45 +22,25 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The edits of rooms. An edit is checked and appended to the storage (`update`). When the storage
 /// has flushed it (`take`), it is sent to the clients and applied, or its author is closed.
 ///
-/// `Parts` names the parts of the manager. This part calls
-/// - `Scheduler`: `append` and `unqueue`, to store an edit,
-/// - `Rooms`: `empty_document`, `end_history`, `process` and `step`,
-/// - `Delivery`: `acknowledge` and `send_update`, to send edits,
-/// - `Replication`: `on_durable`, `on_lost`, `on_reloaded`, `run` and `subscribe`, for the edits of
+/// This part calls
+/// - `scheduler`: `append` and `unqueue`, to store an edit,
+/// - `rooms`: `empty_document`, `end_history`, `process` and `step`,
+/// - `delivery`: `acknowledge` and `send_update`, to send edits,
+/// - `replication`: `on_durable`, `on_lost`, `on_reloaded`, `run` and `subscribe`, for the edits of
 ///   other servers,
-/// - `Imports`: `answer_known`, `answer_or_hold`, `fail_change` and `hold`, for the edits of an
+/// - `imports`: `answer_known`, `answer_or_hold`, `fail_change` and `hold`, for the edits of an
 ///   import.
 ///
 /// Thread safety: home thread only.
-template <class Parts>
+template <class Persistence, class Document>
 class RoomEdits {
-    using Document = typename Parts::Document;
-    using Delivery = typename Parts::Delivery;
-    using Scheduler = typename Parts::Scheduler;
-    using Replication = typename Parts::Replication;
-    using Imports = typename Parts::Imports;
-    using Rooms = typename Parts::Rooms;
+    using Replication = RoomReplication<Persistence, Document>;
     using Room = RoomState<Document>;
     using Event = timeline::RoomCore::Event;
-    using Phase = RunState::Phase;
 
 public:
-    /// The parts that this one calls.
-    struct Dependencies {
-        Rooms& rooms;
-        Delivery& delivery;
-        Scheduler& scheduler;
-        Replication& replication;
-        Imports& imports;
-    };
-
-    RoomEdits(TurnContext& context, const Dependencies& parts) noexcept
-        : context_{context},
-          rooms_{parts.rooms},
-          delivery_{parts.delivery},
-          scheduler_{parts.scheduler},
-          replication_{parts.replication},
-          imports_{parts.imports} {}
+    RoomEdits(TurnContext& context, RoomModule<Persistence, Document>& parts) noexcept
+        : context_{context}, parts_{parts} {}
     RoomEdits(const RoomEdits&) = delete;
     RoomEdits& operator=(const RoomEdits&) = delete;
 
@@ -75,10 +55,10 @@ public:
             ++context_.counters.unchanged;
             return {};
         }
-        if (const LimitedError e =
-                scheduler_.append(room, {.update = bytes, .author = author, .account = account}))
+        if (const LimitedError e = parts_.scheduler.append(
+                room, {.update = bytes, .author = author, .account = account}))
             return e;
-        rooms_.step(room, Event::appended);
+        parts_.rooms.step(room, Event::appended);
         return {};
     }
 
@@ -87,44 +67,44 @@ public:
     /// Sends and applies what a flush has made durable, and drops what it has not.
     void take(const EndedFlush& flush) {
         for (RoomBase* const room : flush.of.rooms)
-            rooms_.process(*room, [&] { take(static_cast<Room&>(*room), flush); });
+            parts_.rooms.process(*room, [&] { take(static_cast<Room&>(*room), flush); });
         // The changes of those that were flushed are dropped already.
         for (RoomBase* const room : flush.later)
             if (room->pending.size() != 0)
-                rooms_.process(*room, [&] { take(static_cast<Room&>(*room), flush); });
+                parts_.rooms.process(*room, [&] { take(static_cast<Room&>(*room), flush); });
     }
 
     // ---- changes of other servers ---------------------------------------------------------------
 
     /// A room's turn: applies the changes that have arrived from other servers.
     void receive(Room& room) {
-        std::optional<ReceivedChanges> changes = replication_.run(room);
+        std::optional<ReceivedChanges> changes = parts_.replication.run(room);
         if (!changes) return;
-        if (changes->saved) rooms_.step(room, Event::saved_elsewhere);
+        if (changes->saved) parts_.rooms.step(room, Event::saved_elsewhere);
         if (room.evicted) return;
         if (changes->ended)
-            return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
+            return parts_.rooms.end_history(room, make_error_code(RoomErrc::history_reset));
         for (const part::FanoutBatch::Entry& entry : changes->entries) take(room, entry);
-        if (changes->go_on) replication_.subscribe(room);
+        if (changes->go_on) parts_.replication.subscribe(room);
     }
     /// A room was loaded again after a loss, and was in use meanwhile: merges the document and the
     /// stored room.
     void merge(Room& room, const PersistenceError& error, std::optional<StoredRoom>& stored) {
         std::optional<LoadDifference> difference =
-            replication_.on_reloaded(room, error, stored, rooms_.empty_document());
+            parts_.replication.on_reloaded(room, error, stored, parts_.rooms.empty_document());
         if (!difference) return;
         ReplicationState& state = *room.replication;
         for (const Bytes& update : difference->theirs) enter(room, update);
         room.history.position = state.covers_entries() ? state.progress.read : 0;
-        if (difference->uncovered) rooms_.step(room, Event::uncovered);
+        if (difference->uncovered) parts_.rooms.step(room, Event::uncovered);
         for (const Bytes& update : difference->ours) {
-            if (scheduler_.append(room, {.update = update, .known = true})) {
-                replication_.on_lost(room, true);
+            if (parts_.scheduler.append(room, {.update = update, .known = true})) {
+                parts_.replication.on_lost(room, true);
                 break;
             }
-            rooms_.step(room, Event::appended);
+            parts_.rooms.step(room, Event::appended);
         }
-        if (state.restore != Restore::waiting) replication_.subscribe(room);
+        if (state.restore != Restore::waiting) parts_.replication.subscribe(room);
     }
 
 private:
@@ -133,7 +113,7 @@ private:
     void take(Room& room, const EndedFlush& flush) {
         if (!flush.has_succeeded()) {
             if (const PersistenceError why = flush.error_of(room.id)) {
-                scheduler_.unqueue(room);
+                parts_.scheduler.unqueue(room);
                 // An ended history is not a failure.
                 if (!flush.has_failed() && why.code != RoomErrc::history_reset)
                     context_.report_failure(room.id, why);
@@ -142,7 +122,7 @@ private:
         }
         const RoomHistory flushed = flush.history_of(room.id);
         // The storage has lost the room's history, or that one was ended: the next load decides.
-        if (!take_epoch(room, flushed.epoch)) replication_.on_lost(room, true);
+        if (!take_epoch(room, flushed.epoch)) parts_.replication.on_lost(room, true);
         while (room.pending.flushing() != 0) first_is_durable(room, flushed.position);
     }
     /// None of the pending changes of a room is durable.
@@ -150,7 +130,7 @@ private:
         if (room.evicted) return;
         context_.counters.lost_updates += room.pending.size();
         if (why.code == RoomErrc::history_reset) {
-            return rooms_.end_history(room, why.code);
+            return parts_.rooms.end_history(room, why.code);
         }
         // In a shared room, stored changes arrive by themselves. The storage may be unreachable, so
         // clients read the document as it is.
@@ -161,39 +141,39 @@ private:
         bool known = false;
         bool edited = false;
         std::list<PendingUpdate> lost = room.pending.take_all();
-        for (PendingUpdate& change : lost) imports_.fail_change(change, why);
-        imports_.answer_known(room, why);
+        for (PendingUpdate& change : lost) parts_.imports.fail_change(change, why);
+        parts_.imports.answer_known(room, why);
         for (const PendingUpdate& change : lost) {
             known = known || change.in_document;
             edited = edited || !change.in_document;
             context_.end_author(change.author, RoomErrc::not_durable);
         }
         // Changes of the document are tried again, and the room is held until they are stored.
-        if (context_.run.phase == Phase::stopping && edited)
+        if (context_.run.phase == RunState::Phase::stopping && edited)
             context_.run.stop_error = make_error_code(RoomErrc::not_durable);
-        replication_.on_lost(room, known);
-        rooms_.step(room, Replication::is_single_server ? Event::lost : Event::dropped);
+        parts_.replication.on_lost(room, known);
+        parts_.rooms.step(room, Replication::is_single_server ? Event::lost : Event::dropped);
     }
     /// The first pending change of a room is durable.
     void first_is_durable(Room& room, std::uint64_t position) {
         PendingUpdate change = room.pending.take_first();
-        replication_.on_durable(room, change, position);
+        parts_.replication.on_durable(room, change, position);
         apply_durable(room, change);
     }
     /// Applies a change that is durable, and acknowledges it to its author.
     void apply_durable(Room& room, PendingUpdate& change) {
-        const bool is_import = imports_.hold(room, change);
+        const bool is_import = parts_.imports.hold(room, change);
         context_.counters.durable.add(elapsed(change.since, context_.now));
         if (!change.in_document)
             broadcast_and_apply(room, change.update, {change.author, change.since});
-        if (is_import) imports_.answer_or_hold(room);
-        delivery_.acknowledge(change);
-        rooms_.step(room, Event::applied);
+        if (is_import) parts_.imports.answer_or_hold(room);
+        parts_.delivery.acknowledge(change);
+        parts_.rooms.step(room, Event::applied);
     }
 
     /// Sends an update to all clients except its author, and applies it to the document.
     void broadcast_and_apply(Room& room, BytesView update, const UpdateOrigin& origin) {
-        delivery_.send_update(room, update, origin);
+        parts_.delivery.send_update(room, update, origin);
         const std::error_code error{room.document.apply(update)};
         BELAY_INVARIANT(!error,
                         "RoomManager: the document must apply a change that it has checked");
@@ -216,7 +196,7 @@ private:
         room.history.position = entry.position;
         // A save that began before the entry arrived has not covered the change. A change whose
         // flush was not answered is this server's, too: no other one saves for it.
-        if (ours) rooms_.step(room, Event::uncovered);
+        if (ours) parts_.rooms.step(room, Event::uncovered);
     }
     /// Applies a stored change, also if it exceeds a limit here: the server that stored it has
     /// decided. A malformed one is skipped. One that this server cannot read stays stored: no
@@ -226,7 +206,7 @@ private:
         if (adds.has_value() && !*adds) return;
         if (!adds.has_value()) {
             const auto exceeded = static_cast<std::error_code>(adds.error());
-            Document trial{rooms_.empty_document()};
+            Document trial{parts_.rooms.empty_document()};
             const auto error = static_cast<std::error_code>(trial.apply(update));
             if (error && !is_malformed_update(error)) room.replication->frozen = true;
             // When another server compacted its document is no failure.
@@ -239,11 +219,7 @@ private:
     }
 
     TurnContext& context_;
-    Rooms& rooms_;
-    Delivery& delivery_;
-    Scheduler& scheduler_;
-    Replication& replication_;
-    Imports& imports_;
+    RoomModule<Persistence, Document>& parts_;
 };
 
 }}}  // namespace belay::detail

@@ -18,47 +18,38 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The imports of rooms. An import waits until its room is loaded, is checked on a copy of the
 /// document, and is answered when its last update is durable.
 ///
-/// `Parts` names the parts of the manager. This part calls
-/// - `Rooms`: `find_or_make`, `step` and `end_history`,
-/// - `Scheduler`: `append`, to store the updates,
-/// - `Replication`: `on_held_back`, to compare the document with a storage that may have lost it.
+/// This part calls
+/// - `rooms`: `find_or_make`, `step` and `end_history`,
+/// - `scheduler`: `append`, to store the updates,
+/// - `replication`: `on_held_back`, to compare the document with a storage that may have lost it.
 ///
 /// Thread safety: the manager's home thread.
-template <class Parts>
+template <class Persistence, class Document>
 class RoomImports {
-    using Document = typename Parts::Document;
-    using Rooms = typename Parts::Rooms;
-    using Scheduler = typename Parts::Scheduler;
-    using Replication = typename Parts::Replication;
     using Room = RoomState<Document>;
 
 public:
-    RoomImports(TurnContext& context, AdminAnswers& answers, Rooms& rooms, Scheduler& scheduler,
-                Replication& replication) noexcept
-        : context_{context},
-          answers_{answers},
-          rooms_{rooms},
-          scheduler_{scheduler},
-          replication_{replication} {}
+    RoomImports(TurnContext& context, RoomModule<Persistence, Document>& parts) noexcept
+        : context_{context}, parts_{parts} {}
     RoomImports(const RoomImports&) = delete;
     RoomImports& operator=(const RoomImports&) = delete;
 
     void import_room(const std::string& room_id, StoredRoom content,
                      Completion<PersistenceError> done) {
-        if (!answers_.accept(room_id, done)) return;
-        const AdminAnswers::Beginning beginning{answers_};
+        if (!parts_.answers.accept(room_id, done)) return;
+        const AdminAnswers::Beginning beginning{parts_.answers};
         if (content.loss) {
             content.loss.cure =
                 "import another copy, or clear StoredRoom::loss to import what is left";
-            return answers_.answer(done, std::move(content.loss));
+            return parts_.answers.answer(done, std::move(content.loss));
         }
         std::error_code error;
-        auto* const room = rooms_.find_or_make(room_id, error);
-        if (room == nullptr) return answers_.answer_error(done, error);
+        auto* const room = parts_.rooms.find_or_make(room_id, error);
+        if (room == nullptr) return parts_.answers.answer_error(done, error);
         const std::size_t size = bytes_of(content);
         if (size > context_.options.unflushed_bytes_max - room->after_load.import_bytes)
-            return answers_.answer_error(done, make_error_code(RoomErrc::update_too_large));
-        rooms_.step(*room, timeline::RoomCore::Event::used);
+            return parts_.answers.answer_error(done, make_error_code(RoomErrc::update_too_large));
+        parts_.rooms.step(*room, timeline::RoomCore::Event::used);
         RoomImport import{std::move(content), std::move(done)};
         if (room->core.live()) return apply(*room, import);
         room->after_load.imports.push_back(std::move(import));
@@ -70,22 +61,23 @@ public:
         bool goes_on = true;
         for (RoomImport& import : std::exchange(room.after_load.imports, {})) {
             goes_on = goes_on && context_.errors.attempt([&] { apply(room, import); });
-            if (!goes_on) answers_.answer_error(import.done, make_error_code(RoomErrc::not_loaded));
+            if (!goes_on)
+                parts_.answers.answer_error(import.done, make_error_code(RoomErrc::not_loaded));
         }
-        if (!goes_on && !room.evicted) rooms_.end_history(room, RoomErrc::not_loaded);
+        if (!goes_on && !room.evicted) parts_.rooms.end_history(room, RoomErrc::not_loaded);
     }
     /// Answers imports with an error: the room ended, or its pending changes are lost.
     void fail_all(RoomBase& room, const PersistenceError& why) {
         room.after_load.import_bytes = 0;
         for (RoomImport& import : std::exchange(room.after_load.imports, {}))
-            answers_.answer_error(import.done, why);
+            parts_.answers.answer_error(import.done, why);
         for (PendingUpdate& change : room.pending.all()) fail_change(change, why);
         answer_known(room, why);
     }
     /// Answers the imports that the document has: without an error if the storage has all of it.
     void answer_known(RoomBase& room, const PersistenceError& error) {
         for (auto& done : std::exchange(room.after_load.known_imports, {}))
-            answers_.answer_error(done, error);
+            parts_.answers.answer_error(done, error);
     }
     /// A load to compare the document with the storage has ended. If no changes are being stored
     /// again, it has failed, and so has each import that waits for it.
@@ -96,7 +88,7 @@ public:
     /// Answers the import whose last change this is, if it is one.
     void fail_change(PendingUpdate& change, const PersistenceError& why) {
         if (!change.done) return;
-        answers_.answer_error(*change.done, why);
+        parts_.answers.answer_error(*change.done, why);
         change.done.reset();
     }
     /// A change is durable. If it is the last one of an import, holds the answer, which is an error
@@ -112,7 +104,7 @@ public:
     void answer_or_hold(RoomBase& room) {
         if (!may_be_lost(room)) return answer_known(room, {});
         room.replication->loss.holds_statuses = true;
-        replication_.on_held_back(room);
+        parts_.replication.on_held_back(room);
     }
 
 private:
@@ -130,12 +122,12 @@ private:
     void apply(Room& room, RoomImport& import) {
         std::vector<BytesView> adding;
         if (PersistenceError error = check_import(room, import.content, adding))
-            return answers_.answer(import.done, std::move(error));
+            return parts_.answers.answer(import.done, std::move(error));
         for (const BytesView update : adding) {
-            if (const std::error_code e =
-                    scheduler_.append(room, {.update = update, .first = import.content.epoch}))
-                return answers_.answer_error(import.done, e);
-            rooms_.step(room, timeline::RoomCore::Event::appended);
+            if (const std::error_code e = parts_.scheduler.append(
+                    room, {.update = update, .first = import.content.epoch}))
+                return parts_.answers.answer_error(import.done, e);
+            parts_.rooms.step(room, timeline::RoomCore::Event::appended);
         }
         if (adding.empty()) {
             room.after_load.known_imports.push_back(std::move(import.done));
@@ -172,10 +164,7 @@ private:
     }
 
     TurnContext& context_;
-    AdminAnswers& answers_;
-    Rooms& rooms_;
-    Scheduler& scheduler_;
-    Replication& replication_;
+    RoomModule<Persistence, Document>& parts_;
 };
 
 }}}  // namespace belay::detail

@@ -19,6 +19,7 @@
 
 #include <belay/core/assert.hpp>
 #include <belay/core/machine_group.hpp>
+#include <belay/room/detail/room_replication.hpp>
 #include <belay/room/detail/turn_context.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -26,55 +27,32 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The rooms of a manager, by their ids: from the load to the eviction. Their cores (RoomCore)
 /// decide; this part does what they return.
 ///
-/// `Parts` names the parts of the manager. This part calls
-/// - `Delivery`: `acknowledge`, `forget`, `queue_awareness` and `send_lifts`, to send,
-/// - `Scheduler`: `begin_load`, `begin_loads`, `begin_requested_save`, `begin_save`,
+/// This part calls
+/// - `delivery`: `acknowledge`, `forget`, `queue_awareness` and `send_lifts`, to send,
+/// - `scheduler`: `begin_load`, `begin_loads`, `begin_requested_save`, `begin_save`,
 ///   `end_requested_save`, `forget`, `queue_save`, `repeat_requests`, `take_load`,
 ///   `take_next_save`, `take_requests`, `take_save` and `takes_request`, to load and save,
-/// - `Edits`: `merge` and `receive`, for the edits of other servers,
-/// - `Replication`: `on_created`, `on_evicted`, `on_held_back`, `on_loaded`, `on_saved`,
+/// - `edits`: `merge` and `receive`, for the edits of other servers,
+/// - `replication`: `on_created`, `on_evicted`, `on_held_back`, `on_loaded`, `on_saved`,
 ///   `publish_left`, `publish_state` and `take_parts`, for other servers,
-/// - `Admin`: `awaits` and `wait_for_history_change`, for erases and resets,
-/// - `Imports`: `answer_known`, `fail_all`, `on_compared` and `on_loaded`, for the imports of a
+/// - `admin`: `awaits` and `wait_for_history_change`, for erases and resets,
+/// - `imports`: `answer_known`, `fail_all`, `on_compared` and `on_loaded`, for the imports of a
 ///   room.
 ///
 /// Thread safety: home thread only.
-template <class Parts>
+template <class Persistence, class Document>
 class RoomRegistry {
-    using Document = typename Parts::Document;
-    using Delivery = typename Parts::Delivery;
-    using Edits = typename Parts::Edits;
-    using Scheduler = typename Parts::Scheduler;
-    using Replication = typename Parts::Replication;
-    using Admin = typename Parts::Admin;
-    using Imports = typename Parts::Imports;
+    using Replication = RoomReplication<Persistence, Document>;
     using Event = timeline::RoomCore::Event;
     using Evictable = timeline::RoomCore::Evictable;
-    using Phase = RunState::Phase;
     using Machine = RoomMachine<RoomRegistry, Document>;
 
 public:
     using Room = RoomState<Document>;
 
-    /// The parts that this one calls.
-    struct Dependencies {
-        Delivery& delivery;
-        Edits& edits;
-        Scheduler& scheduler;
-        Replication& replication;
-        Admin& admin;
-        Imports& imports;
-    };
-
-    RoomRegistry(TurnContext& context, const Dependencies& parts, const Document& empty)
-        : context_{context},
-          delivery_{parts.delivery},
-          edits_{parts.edits},
-          scheduler_{parts.scheduler},
-          replication_{parts.replication},
-          admin_{parts.admin},
-          imports_{parts.imports},
-          empty_{empty} {}
+    RoomRegistry(TurnContext& context, RoomModule<Persistence, Document>& parts,
+                 const Document& empty)
+        : context_{context}, parts_{parts}, empty_{empty} {}
     RoomRegistry(const RoomRegistry&) = delete;
     RoomRegistry& operator=(const RoomRegistry&) = delete;
 
@@ -92,17 +70,17 @@ public:
     /// Begins the loads and saves that are queued, and those that the storage requests.
     void begin_loads_and_saves() {
         // It copies the empty document, which may throw. The next turn tries it again.
-        if (!context_.errors.attempt([&] { save_requested(); })) scheduler_.repeat_requests();
-        scheduler_.begin_loads();
-        while (RoomBase* const room = scheduler_.take_next_save())
+        if (!context_.errors.attempt([&] { save_requested(); })) parts_.scheduler.repeat_requests();
+        parts_.scheduler.begin_loads();
+        while (RoomBase* const room = parts_.scheduler.take_next_save())
             process(*room, [&] {
-                scheduler_.begin_save(*room, static_cast<Room&>(*room).document.snapshot());
+                parts_.scheduler.begin_save(*room, static_cast<Room&>(*room).document.snapshot());
             });
     }
     /// Destroys the rooms that were evicted in this turn.
     void destroy_evicted() {
         if (lists_.evicted.empty()) return;
-        delivery_.forget();
+        parts_.delivery.forget();
         lists_.evicted.clear();
     }
     /// Saves and evicts all rooms. With `unsaved`, evicts them at once, for that reason.
@@ -142,7 +120,7 @@ public:
         if (todo.save) {
             if (std::exchange(room.notifications.change_waits, false))
                 context_.report(RoomEvent::Kind::changed, room);
-            scheduler_.queue_save(room);
+            parts_.scheduler.queue_save(room);
         }
         // Only a room that ends closes its clients.
         if (todo.evict) {
@@ -163,8 +141,8 @@ public:
         std::erase(room.after_load.clients, &client);
         if (room.evicted) return;
         room.awareness.close(client.id, context_.now);
-        if (was_joined) replication_.publish_left(room, client);
-        delivery_.queue_awareness(room);
+        if (was_joined) parts_.replication.publish_left(room, client);
+        parts_.delivery.queue_awareness(room);
         step(room, Event::left);
     }
     /// Ends a history: closes the clients that have seen it, later in the turn, and drops changes
@@ -224,7 +202,7 @@ private:
     };
     Room* find_or_make(std::string_view room_id, std::error_code& error, const Opener& by) {
         if (Room* const room = find(room_id)) {
-            if (room->calls.load_waits()) scheduler_.begin_load(*room, by.turns);
+            if (room->calls.load_waits()) parts_.scheduler.begin_load(*room, by.turns);
             // The user's edits may cause later loads of a room that the server opened.
             Ref<Account>& later = room->calls.loads_for;
             if (!later || (by.user && later.get() == context_.accounts.server().get()))
@@ -248,20 +226,21 @@ private:
         Room& room = made->room;
         room.opened = Holding{by.user, &Holdings::rooms, 1};
         room.calls.loads_for = by.turns;
-        replication_.on_created(room);
+        parts_.replication.on_created(room);
         rooms_.emplace(room.id, std::move(made));
-        if (!admin_.wait_for_history_change(room.id)) scheduler_.begin_load(room, by.turns);
+        if (!parts_.admin.wait_for_history_change(room.id))
+            parts_.scheduler.begin_load(room, by.turns);
         return &room;
     }
     void save_requested() {
-        for (const std::string& id : scheduler_.take_requests()) {
-            if (!scheduler_.takes_request()) return;
-            if (admin_.awaits(id) || !save_requested(id)) continue;
-            scheduler_.begin_requested_save(id);
+        for (const std::string& id : parts_.scheduler.take_requests()) {
+            if (!parts_.scheduler.takes_request()) return;
+            if (parts_.admin.awaits(id) || !save_requested(id)) continue;
+            parts_.scheduler.begin_requested_save(id);
             // A save that has failed waits for its retry, which the request does not hasten.
             const Room* const room = find(id);
             if (room == nullptr || (room->core.live() && !room->core.saving()))
-                scheduler_.end_requested_save(id);
+                parts_.scheduler.end_requested_save(id);
         }
     }
     /// Saves a room at once, because the storage needs the space of its changes.
@@ -287,18 +266,18 @@ private:
                         "RoomRegistry::run: the core must count the pending changes of the room");
         PersistenceError error;
         std::optional<StoredRoom> found;
-        if (room.reload.take_due(context_.now) && !admin_.wait_for_history_change(room.id))
-            scheduler_.begin_load(room);
-        if (scheduler_.take_load(room, error, found)) on_load(room, error, found);
-        if (!room.evicted && scheduler_.take_save(room, error)) {
+        if (room.reload.take_due(context_.now) && !parts_.admin.wait_for_history_change(room.id))
+            parts_.scheduler.begin_load(room);
+        if (parts_.scheduler.take_load(room, error, found)) on_load(room, error, found);
+        if (!room.evicted && parts_.scheduler.take_save(room, error)) {
             // The stored snapshot has more: the save has succeeded.
             const bool stale = error.code == RoomErrc::stale_snapshot;
             if (stale) error = {};
-            if (!error) replication_.on_saved(room, stale);
+            if (!error) parts_.replication.on_saved(room, stale);
             if (!error) context_.report(RoomEvent::Kind::saved, room);
             on_save(room, error);
         }
-        if (!room.evicted) edits_.receive(room);
+        if (!room.evicted) parts_.edits.receive(room);
         if (room.evicted) return;
         if (room.replication && room.replication->loss.take_held_statuses()) acknowledge(room);
         room.awareness.expire(context_.now);
@@ -309,30 +288,31 @@ private:
                 [](const RoomClient* client) { return client->backlog.awareness.returned; });
         };
         if (const Lift lifted = room.awareness.lift(context_.now, returned); lifted != Lift::none) {
-            if (lifted == Lift::all) delivery_.send_lifts(room);
-            for (RoomClient* const client : room.clients) replication_.publish_state(room, *client);
+            if (lifted == Lift::all) parts_.delivery.send_lifts(room);
+            for (RoomClient* const client : room.clients)
+                parts_.replication.publish_state(room, *client);
         }
-        delivery_.queue_awareness(room);
+        parts_.delivery.queue_awareness(room);
         step(room, Event::tick);
     }
     /// A shared storage has all changes of a room: answers those who wait for that.
     void acknowledge(Room& room) {
-        imports_.answer_known(room, {});
+        parts_.imports.answer_known(room, {});
         for (RoomClient* const client : room.clients) {
             const std::uint32_t held = std::exchange(client->backlog.statuses_held, 0);
-            if (held != 0) delivery_.acknowledge(*client, held);
+            if (held != 0) parts_.delivery.acknowledge(*client, held);
         }
     }
     /// Fills the document of a room from what is stored.   Returns: whether it is a document.
     [[nodiscard]] bool take_stored(Room& room, std::optional<StoredRoom>& found) {
-        delivery_.forget(room);
+        parts_.delivery.forget(room);
         room.document = Document{empty_};
         room.history.epoch = no_id;
         room.history.position = 0;
         if (!found) return true;
         room.history.epoch = found->epoch;
         room.history.position = found->position;
-        return !replication_.take_parts(room.id, room.document, found);
+        return !parts_.replication.take_parts(room.id, room.document, found);
     }
     /// Returns the event of a load with changes that no snapshot covers, if it must cause a save.
     /// In a shared storage, they are mostly of a server that saves them, and each server that opens
@@ -349,8 +329,8 @@ private:
     }
     void on_load(Room& room, PersistenceError& error, std::optional<StoredRoom>& found) {
         if (room.core.live()) {
-            edits_.merge(room, error, found);
-            return imports_.on_compared(room, error);
+            parts_.edits.merge(room, error, found);
+            return parts_.imports.on_compared(room, error);
         }
         const std::optional<Event> uncovered = uncovered_of(found);
         if (!error && !take_stored(room, found)) {
@@ -358,7 +338,7 @@ private:
             context_.report_failure(room.id, error);
         }
         if (error) {
-            imports_.fail_all(room, error);
+            parts_.imports.fail_all(room, error);
             return step(room, Event::load_failed);
         }
         if (!std::exchange(room.notifications.loaded, true))
@@ -370,10 +350,10 @@ private:
         if (std::exchange(room.after_load.save, false) && room.history.epoch != no_id)
             step(room, Event::save_requested);
         // A save that has failed waits for its retry.
-        if (!room.evicted && !room.core.saving()) scheduler_.end_requested_save(room.id);
-        replication_.on_loaded(room, uncovered == Event::loaded_uncovered);
+        if (!room.evicted && !room.core.saving()) parts_.scheduler.end_requested_save(room.id);
+        parts_.replication.on_loaded(room, uncovered == Event::loaded_uncovered);
         lists_.loaded.push_back(&room);
-        imports_.on_loaded(room);
+        parts_.imports.on_loaded(room);
     }
     /// A save has ended, with or without an error.
     void on_save(Room& room, const PersistenceError& error) {
@@ -382,7 +362,7 @@ private:
         if (may_pass(error)) return step(room, Event::save_failed);
         step(room, Event::save_rejected);
         // The storage has the changes of a room that is not dirty, so the stop has not failed.
-        if (context_.run.phase == Phase::stopping && room.core.dirty())
+        if (context_.run.phase == RunState::Phase::stopping && room.core.dirty())
             context_.run.stop_error = error.code;
     }
     /// Whether the storage may accept later what it has rejected with this error: it is busy, was
@@ -396,7 +376,7 @@ private:
         if (!room.replication || is == std::exchange(room.replication->loss.keeps_room, is)) return;
         if (!is) return static_cast<void>(std::erase(lists_.held, &room));
         lists_.held.push_back(&room);
-        replication_.on_held_back(room);
+        parts_.replication.on_held_back(room);
     }
     void note_idle(Room& room) {
         const Evictable evictable = room.calls.save ? Evictable::no : room.core.evictable();
@@ -474,7 +454,7 @@ private:
         const std::error_code why =
             reason && reason != RoomErrc::not_durable ? reason : RoomErrc::not_loaded;
         room.evicted = true;
-        imports_.fail_all(room, {why, {}, {}});
+        parts_.imports.fail_all(room, {why, {}, {}});
         std::vector<RoomClient*> joined = std::exchange(room.clients, {});
         for (std::size_t left = joined.size(); left-- != 0;) {
             joined[left]->end_reason = why;
@@ -485,7 +465,7 @@ private:
         // it may lack some.
         const bool ended = reason == RoomErrc::room_erased || reason == RoomErrc::history_reset;
         // Also if it has ended: a server with the next history may have their awareness.
-        replication_.on_evicted(room, joined);
+        parts_.replication.on_evicted(room, joined);
         if (!ended && room.core.dirty() && std::exchange(room.notifications.change_waits, false))
             context_.report(RoomEvent::Kind::changed, room);
         if (room.notifications.loaded)
@@ -493,8 +473,8 @@ private:
         std::erase(lists_.held, &room);
         forget_idle(room);
         room.opened.release();
-        scheduler_.forget(room);
-        delivery_.forget(room);
+        parts_.scheduler.forget(room);
+        parts_.delivery.forget(room);
         lists_.evicted.insert(rooms_.extract(rooms_.find(room.id)));
         return joined;
     }
@@ -502,7 +482,7 @@ private:
     void stop(Room& room, const std::error_code& unsaved) {
         if (!unsaved) {
             step(room, Event::stop);
-            if (!room.evicted && room.core.held_back()) replication_.on_held_back(room);
+            if (!room.evicted && room.core.held_back()) parts_.replication.on_held_back(room);
             return;
         }
         std::error_code& error = context_.run.stop_error;
@@ -516,12 +496,7 @@ private:
     }
 
     TurnContext& context_;
-    Delivery& delivery_;
-    Edits& edits_;
-    Scheduler& scheduler_;
-    Replication& replication_;
-    Admin& admin_;
-    Imports& imports_;
+    RoomModule<Persistence, Document>& parts_;
     const Document empty_;  // of each new room
     driver::MachineGroup machines_;
     std::map<std::string, driver::GroupedMachine<Machine>, std::less<>> rooms_;

@@ -117,6 +117,12 @@ struct WantedHooks {
     bool stateless = false;  ///< stateless messages
 };
 
+/// The rooms, and the clients, of a RoomManager. Each of their parts calls others by its module.
+template <class Persistence, class Document>
+struct RoomModule;
+template <class Persistence, class Authorizer, class Document>
+struct ClientModule;
+
 /// The state that all parts of a RoomManager share: the manager owns it, and its parts refer to it.
 ///
 /// The observer is notified at the end of a turn, when all parts are consistent. Until then the
