@@ -50,7 +50,6 @@ class FanoutInPrivate {
 };
 
 static_assert(FanoutLike<MinimalFanout> && explain::fanout_like<MinimalFanout>());
-static_assert(FanoutLike<NoFanout> && explain::fanout_like<NoFanout>());
 static_assert(!FanoutLike<FanoutWithoutBegin> && !FanoutLike<FanoutPublishesText>);
 static_assert(!FanoutLike<FanoutSubscribesForGood> && !FanoutLike<MemoryRooms>);
 

@@ -195,12 +195,16 @@ void use() { belay::RoomManager rooms{Rooms{}, belay::EveryoneEdits{}}; }
 
 // expect-error: FanoutLike: F needs 'void subscribe
 namespace fanout_without_from {
-struct Fanout : belay::NoFanout {
-#if !defined(BELAY_CONTROL)
+struct Fanout {
+    std::error_code begin(std::string_view, const belay::Id&, bool);
+    std::error_code append(std::string_view, belay::BytesView, const belay::part::ChangeId&);
+    void publish(std::string_view, belay::BytesView);
     void subscribe(
-        std::string_view,
-        belay::Completion<belay::Result<belay::part::FanoutBatch, belay::PersistenceError>>) {}
+        std::string_view, const belay::Id&,
+#if defined(BELAY_CONTROL)
+        std::uint64_t,
 #endif
+        belay::Completion<belay::Result<belay::part::FanoutBatch, belay::PersistenceError>>);
 };
 static_assert(belay::explain::fanout_like<Fanout>());
 }  // namespace fanout_without_from

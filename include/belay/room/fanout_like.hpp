@@ -180,7 +180,7 @@ concept HasSubscription = requires(F& f) {
 /// a flush does not, because other servers append, too. A RoomManager passes only the former to
 /// `save`. Otherwise a snapshot would replace entries that it lacks.
 ///
-/// Models: OnThread over a BlockingFanoutLike, NoFanout.
+/// Models: OnThread over a BlockingFanoutLike.
 template <class F>
 concept FanoutLike = detail::HasFanout<F>;
 
@@ -208,24 +208,6 @@ concept FanoutLike = detail::HasFanout<F>;
 template <class F>
 concept BlockingFanoutLike =
     detail::BeginsRooms<F> && detail::AppendsChanges<F> && detail::HasSubscription<F>;
-
-/// A fan-out for a single server, which has no other servers to notify.
-///
-/// A RoomManager uses it if its persistence is no FanoutLike.
-///
-/// Models: FanoutLike. `subscribe` drops its Completion. `begin` and `append` return unknown_room.
-struct NoFanout {
-    [[nodiscard]] std::error_code begin(std::string_view, const Id&, bool) const noexcept {
-        return RoomErrc::unknown_room;
-    }
-    [[nodiscard]] std::error_code append(std::string_view, BytesView,
-                                         const part::ChangeId&) const noexcept {
-        return RoomErrc::unknown_room;
-    }
-    void publish(std::string_view, BytesView) const noexcept {}
-    void subscribe(std::string_view, const Id&, std::uint64_t,
-                   Completion<Result<part::FanoutBatch, PersistenceError>>) const noexcept {}
-};
 
 namespace explain {
 

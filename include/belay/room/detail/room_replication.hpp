@@ -9,7 +9,6 @@
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
-#include <type_traits>   // std::conditional_t
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
@@ -21,9 +20,6 @@
 #include <belay/room/fanout_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
-
-template <class Persistence>
-using FanoutOf = std::conditional_t<FanoutLike<Persistence>, Persistence, NoFanout>;
 
 /// Returns the updates of `document` that `other` lacks.
 template <DocumentLike D, DocumentLike Other>
@@ -81,13 +77,12 @@ struct LoadDifference {
 /// Thread safety: the manager's home thread.
 template <PersistenceLike Persistence, DocumentLike Document>
 class RoomReplication {
-    using Fanout = FanoutOf<Persistence>;
     using Scheduler = PersistenceScheduler<Persistence>;
 
 public:
     using Room = RoomState<Document>;
     using Kind = PeerMessage::Kind;
-    static constexpr bool is_single_server = std::is_same_v<Fanout, NoFanout>;
+    static constexpr bool is_single_server = !FanoutLike<Persistence>;
 
     RoomReplication(TurnContext& context, Scheduler& scheduler) noexcept
         : context_{context}, scheduler_{scheduler} {}
