@@ -116,49 +116,6 @@ TEST_CASE("RoomDelivery::send_update fails a client whose connection refuses the
     CHECK(one.connections[2]->sent == std::vector<Bytes>{to_bytes(as_bytes("edit"))});
 }
 
-TEST_CASE("AwareRooms returns the rooms in their order, without those that were evicted",
-          "[room][room_delivery][unit]") {
-    const RoomOptions options;
-    std::vector<std::unique_ptr<detail::RoomBase>> all;
-    for (const char* id : {"a", "b", "c", "d"})
-        all.push_back(std::make_unique<detail::RoomBase>(id, always, options, always));
-    detail::AwareRooms rooms;
-    const auto take = [&] {
-        std::string ids;
-        for (const detail::RoomBase* room = rooms.take_all(); room; room = room->next_aware)
-            ids += room->id;
-        return ids;
-    };
-    const auto evict = [&](std::initializer_list<std::size_t> places) {
-        for (const std::size_t at : places) all[at]->evicted = true;
-        rooms.remove_evicted();
-        for (const std::size_t at : places) all[at]->evicted = false;
-    };
-    rooms.remove_evicted();
-    CHECK((rooms.empty() && take().empty()));
-    for (const auto& room : all) rooms.push(*room);
-    CHECK_FALSE(rooms.empty());
-    SECTION("all") { CHECK(take() == "abcd"); }
-    SECTION("the first and one between") {
-        evict({0, 2});
-        CHECK(take() == "bd");
-    }
-    SECTION("the last") {
-        evict({3, 2});
-        rooms.push(*all[3]);
-        CHECK(take() == "abd");
-    }
-    SECTION("all at once") {
-        evict({0, 1, 2, 3});
-        CHECK(rooms.empty());
-        rooms.push(*all[2]);
-        CHECK(take() == "c");
-    }
-    CHECK(rooms.empty());
-    rooms.push(*all[1]);
-    CHECK(take() == "b");
-}
-
 TEST_CASE("RoomDelivery forgets the evicted rooms in one pass, before they are destroyed",
           "[room][room_delivery][unit]") {
     const RoomOptions options;

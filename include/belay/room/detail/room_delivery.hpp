@@ -302,46 +302,6 @@ private:
     std::vector<Written> written_;
 };
 
-/// The rooms whose awareness has changed, in their order.
-///
-/// Thread safety: the manager's home thread.
-class AwareRooms {
-public:
-    AwareRooms() = default;
-    AwareRooms(const AwareRooms&) = delete;
-    AwareRooms& operator=(const AwareRooms&) = delete;
-
-    [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
-    /// Pre: the room is not in the list.
-    void push(RoomBase& room) noexcept {
-        room.next_aware = nullptr;
-        *end_ = &room;
-        end_ = &room.next_aware;
-    }
-    /// Returns the first room, which leads to the others. The list is empty then.
-    [[nodiscard]] RoomBase* take_all() noexcept {
-        end_ = &first_;
-        return std::exchange(first_, nullptr);
-    }
-    /// Removes the rooms that were evicted, in one pass: a stop evicts all of them.
-    /// Complexity: O(n).
-    void remove_evicted() noexcept {
-        RoomBase** at = &first_;
-        while (*at != nullptr) {
-            RoomBase& room = **at;
-            if (room.evicted)
-                *at = room.next_aware;
-            else
-                at = &room.next_aware;
-        }
-        end_ = at;
-    }
-
-private:
-    RoomBase* first_ = nullptr;
-    RoomBase** end_ = &first_;  ///< where the next room is added
-};
-
 /// Sends to clients; no client waits for another one. A slow client has a budget of updates, half
 /// of it in its transport. Above it, the client lags: the room notes the client's state vector, and
 /// sends the difference in parts, each one when the outbox is empty. Awareness never waits in an
@@ -397,24 +357,25 @@ public:
         frames_.measure(context_, origin.since);
     }
     /// Queues a room whose awareness may have changed. The room sends it at the end of the turn.
-    void queue_awareness(RoomBase& room) noexcept {
-        if (!room.evicted && room.awareness.queue()) aware_.push(room);
+    void queue_awareness(RoomBase& room) {
+        if (!room.evicted && room.awareness.queue()) aware_.push_back(&room);
     }
     [[nodiscard]] bool has_awareness() const noexcept { return !aware_.empty(); }
     /// Sends the changed awareness states of all queued rooms to their clients.
     void send_awareness() {
-        for (RoomBase* next = aware_.take_all(); next != nullptr;) {
-            RoomBase& base = *std::exchange(next, next->next_aware);
-            if (base.evicted) continue;
+        for (RoomBase* const room : std::exchange(aware_, {})) {
+            if (room->evicted) continue;
             // If a room throws, its clients miss that change: a state until its author repeats it,
             // a removal until they drop the state themselves.
-            context_.errors.attempt([&] { send_awareness(static_cast<Room&>(base)); });
+            context_.errors.attempt([&] { send_awareness(static_cast<Room&>(*room)); });
         }
     }
     /// The document of a room is replaced, or the room is evicted.
     void forget(const RoomBase& room) { difference_.forget(&room); }
     /// All rooms that were evicted are destroyed now.   Complexity: O(queued rooms).
-    void forget() noexcept { aware_.remove_evicted(); }
+    void forget() {
+        std::erase_if(aware_, [](const RoomBase* room) { return room->evicted; });
+    }
 
     /// Sends a message to one client.
     void send_message(RoomClient& client, const part::RoomMessage& message) {
@@ -889,7 +850,7 @@ private:
     std::size_t done_ = 0;  ///< bytes that were compared and cut in this turn
     MessageFrames frames_{};
     std::vector<std::uint64_t> behind_;  ///< of one piece of awareness
-    AwareRooms aware_{};
+    std::vector<RoomBase*> aware_{};     ///< the rooms whose awareness has changed
 };
 
 }}}  // namespace belay::detail

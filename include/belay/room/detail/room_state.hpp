@@ -278,8 +278,7 @@ struct RoomBase {
     std::unique_ptr<ReplicationState> replication{};  ///< null if the storage is not shared
     RoomNotifications notifications{};
     RoomReload reload{};
-    Holding opened{};                ///< of the user that opened it
-    RoomBase* next_aware = nullptr;  ///< in AwareRooms
+    Holding opened{};  ///< of the user that opened it
     /// Its last activity when it was listed for evictions, and how it is listed.
     Instant idle_since = never;
     timeline::RoomCore::Evictable evictable = timeline::RoomCore::Evictable::no;
