@@ -61,13 +61,12 @@ public:
     }
     /// Whether the connection was too slow. If a window has ended, begins the next one, now or when
     /// something waits.
-    [[nodiscard]] constexpr bool check_too_slow(Instant now, std::size_t bytes_per_second,
-                                                Duration window) noexcept {
+    [[nodiscard]] constexpr bool check_too_slow(Instant now, Duration window) noexcept {
         if (stall_ends_ <= now) return true;
         if (ends_ > now) return false;
         // After a pause of this server, what the connection could accept meanwhile is not known.
         const bool paused = elapsed(ends_, now) >= std::chrono::seconds{1};
-        const bool slow = !paused && accepted_ < least(bytes_per_second, window);
+        const bool slow = !paused && accepted_ < least(window);
         clear();
         const bool waits = since_ != never;
         if (waits) since_ = now;
@@ -86,11 +85,9 @@ private:
         waited_ = Duration{};
         accepted_ = 0;
     }
-    [[nodiscard]] static constexpr std::uint64_t least(std::uint64_t bytes_per_second,
-                                                       Duration window) noexcept {
-        const auto ms = static_cast<std::uint64_t>(window / std::chrono::milliseconds{1});
-        const std::uint64_t most = ~std::uint64_t{0};
-        return ms != 0 && bytes_per_second > most / ms ? most : bytes_per_second * ms / 1000;
+    [[nodiscard]] static constexpr std::uint64_t least(Duration window) noexcept {
+        return static_cast<std::uint64_t>(window / std::chrono::milliseconds{1}) *
+               bytes_per_second_min / 1000;
     }
 
     Instant since_ = never;        ///< since when something waits

@@ -417,7 +417,7 @@ private:
             return parts_.closer.close_connection_and_report(
                 connection, make_error_code(*todo.fail), "check_within");
         if (connection.core.ending()) return;
-        if (connection.output.pace.check_too_slow(context_.now, OutputPace::bytes_per_second_min,
+        if (connection.output.pace.check_too_slow(context_.now,
                                                   context_.options.heartbeat.dead_after))
             return parts_.closer.close_connection_and_report(connection,
                                                              make_error_code(RoomErrc::too_slow));
