@@ -209,7 +209,8 @@ public:
 
     /// Returns the first part of what a client with the state vector `had` lacks. A part has at
     /// most `bytes_max` bytes, or one value that cannot be cut. Returns no part if no state vector
-    /// could show how far the client is: only deletions are left, or content after a gap.
+    /// could show how far the client is: only deletions are left, or content after a gap. A
+    /// document that is not one of Yjs has no parts, only whole differences.
     ///
     /// Pre:    `bytes_max` is the same for all clients of a room.
     /// Errors: those of the document.
@@ -224,10 +225,12 @@ public:
         work_ = document.bytes();
         auto diff = document.diff(had);
         if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
-        if (diff->size() <= bytes_max) {
-            kept_ = Part{std::move(*diff), std::nullopt};
-        } else if (auto first = yjs::detail::Splitter{*diff, bytes_max}.next()) {
-            auto vector = advanced_vector(had, *first);
+        Bytes missing = *std::move(diff);
+        if (missing.size() <= bytes_max) {
+            kept_ = Part{std::move(missing), std::nullopt};
+        } else if constexpr (std::derived_from<Document, YjsDocument>) {
+            auto first = yjs::detail::Splitter{missing, bytes_max}.next();
+            auto vector = first ? advanced_vector(had, *first) : std::nullopt;
             if (vector) kept_ = Part{std::move(*first), std::move(vector)};
         }
         from_ = to_bytes(had);
@@ -500,21 +503,6 @@ private:
         if (std::exchange(client.backlog.diverges, true)) return;
         context_.pending_events.push_back(RoomDivergence{room.id, client.rights.grant.user});
     }
-    /// Sends the updates that clients with the state vector `theirs` lack. With a `most`, they
-    /// count as updates of the room. The comparison is made once, and costs the size of the
-    /// document.
-    /// Errors: the document's; too_slow if they are longer than `most`.
-    std::error_code send_state(std::span<RoomClient* const> to, Room& room, BytesView theirs,
-                               Kind last, std::size_t most = no_limit) {
-        const bool counts = most != no_limit;
-        auto diff = room.document.diff(theirs);
-        if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
-        const Bytes missing = *std::move(diff);
-        // Cutting it would delay all clients, for nothing.
-        if (missing.size() > most) return RoomErrc::too_slow;
-        for (RoomClient* const client : to) send_pieces(*client, missing, last, counts);
-        return {};
-    }
     /// Whether the answer to a client's state vector may begin now. If not, it is tried again at
     /// `retry_at`.
     [[nodiscard]] bool may_answer(RoomClient& client) {
@@ -546,23 +534,22 @@ private:
         if (is_new || !client.backlog.diverges) note_divergence(client, room, theirs);
         // The comparison costs time, even if little is sent.
         done_ += room.document.bytes();
+        auto diff = room.document.diff(theirs);
+        Bytes missing;
+        if (diff.has_value()) missing = *std::move(diff);
+        charge_user(client, cuts_answers ? larger(merge, pieces_cost(missing.size()))
+                                         : answer_cost(room.document));
+        if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
         if constexpr (cuts_answers) {
-            auto diff = room.document.diff(theirs);
-            charge_user(client, larger(merge, pieces_cost(diff.has_value() ? diff->size() : 0)));
-            if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
-            if (diff->size() > ReplyChunker::part_bytes) {
+            if (missing.size() > ReplyChunker::part_bytes) {
                 connection.output.answer.chunks = std::make_unique<ReplyChunker>(
-                    std::move(*diff), reply_budget_.uncut, client.rights.account);
+                    std::move(missing), reply_budget_.uncut, client.rights.account);
                 connection.output.answer.client = &client;
                 continue_answer(connection);
                 return {};
             }
-            send_pieces(client, *diff, Kind::state, false);
-        } else {
-            charge_user(client, answer_cost(room.document));
-            RoomClient* const one = &client;
-            if (const auto error = send_state({&one, 1}, room, theirs, Kind::state)) return error;
         }
+        send_pieces(client, missing, Kind::state, false);
         if (connection.has_addresses()) request_state(client);
         note_taken(connection);
         return {};
@@ -805,22 +792,15 @@ private:
     /// Sends one part of a difference. A difference that cannot be continued by a state vector
     /// becomes an answer, within the budget of all answers.
     [[nodiscard]] std::error_code send_difference(RoomClient& client, Room& room, Bytes had) {
-        if constexpr (cuts_answers) {
-            constexpr std::size_t least = 1024;
-            const std::size_t most = smaller(waiting_max(), ReplyChunker::part_bytes);
-            auto part = difference_.next(&room, room.document, had, larger(most, least));
-            done_ += difference_.work();
-            if (!part.has_value()) return part.error();
-            if (*part) {
-                client.backlog.lag_from = std::move((*part)->vector);
-                send_pieces(client, (*part)->update, Kind::update, true);
-                return {};
-            }
-        } else {
-            done_ += room.document.bytes();
-            RoomClient* const one = &client;
-            const auto error = send_state({&one, 1}, room, had, Kind::update, waiting_max());
-            if (error != RoomErrc::too_slow) return error;
+        constexpr std::size_t least = 1024;
+        const std::size_t most = smaller(waiting_max(), ReplyChunker::part_bytes);
+        auto part = difference_.next(&room, room.document, had, larger(most, least));
+        done_ += difference_.work();
+        if (!part.has_value()) return part.error();
+        if (*part) {
+            client.backlog.lag_from = std::move((*part)->vector);
+            send_pieces(client, (*part)->update, Kind::update, true);
+            return {};
         }
         client.hold_state_vector(std::move(had));
         return {};
