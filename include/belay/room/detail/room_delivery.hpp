@@ -263,20 +263,6 @@ private:
 /// Thread safety: the manager's home thread.
 class MessageFrames {
 public:
-    /// One message at a time. No other message finds its frames, also if this one throws.
-    class Scope {
-    public:
-        explicit Scope(MessageFrames& frames) noexcept : frames_{frames} {
-            frames_.written_.clear();
-        }
-        Scope(const Scope&) = delete;
-        Scope& operator=(const Scope&) = delete;
-        ~Scope() { frames_.written_.clear(); }
-
-    private:
-        MessageFrames& frames_;
-    };
-
     [[nodiscard]] Ref<RoomFrame> of(RoomClient& client, const part::RoomMessage& message) {
         for (const Written& w : written_) {
             if (w.ops == client.connection->ops) return w.frame;
@@ -333,11 +319,11 @@ public:
     /// Sends an update to all clients except one, before the document has it. A client that does
     /// not accept it lags, from the state of the document.
     void send_update(Room& room, BytesView update, const UpdateOrigin& origin) {
-        const MessageFrames::Scope frames{frames_};
+        MessageFrames frames;
         difference_.forget(&room);
         const part::RoomMessage message{Kind::update, update};
         const std::size_t most = waiting_max();
-        if (update.size() > most) return send_long_update(room, update, origin);
+        if (update.size() > most) return send_long_update(room, update, origin, frames);
         std::optional<Bytes> before;
         Ref<RoomFrame> frame;
         const ConnectionOps* frame_of = nullptr;
@@ -346,7 +332,7 @@ public:
             RoomClient& client = *clients[left];
             if (!takes_updates(client, origin)) continue;
             if (std::exchange(frame_of, client.connection->ops) != client.connection->ops)
-                frame = frames_.of(client, message);
+                frame = frames.of(client, message);
             if (try_send(client, frame->bytes)) continue;
             ConnectionOutbox& output = client.connection->output;
             if (output.counted() + frame->bytes.size() <= most) {
@@ -357,7 +343,7 @@ public:
             if (!before) before = room.document.state_vector();
             client.backlog.lag_from = *before;
         }
-        frames_.measure(context_, origin.since);
+        frames.measure(context_, origin.since);
     }
     /// Queues a room whose awareness may have changed. The room sends it at the end of the turn.
     void queue_awareness(RoomBase& room) {
@@ -415,10 +401,10 @@ public:
     }
     /// Sends a message to all clients of a room except one, if their frames have addresses.
     void broadcast(const RoomBase& room, const part::RoomMessage& message, std::uint64_t except) {
-        const MessageFrames::Scope frames{frames_};
+        MessageFrames frames;
         for (RoomClient* const client : room.clients) {
             if (!client->connection->has_addresses() || client->is(except)) continue;
-            if (client->core.joined()) send_raw(*client, frames_.of(*client, message));
+            if (client->core.joined()) send_raw(*client, frames.of(*client, message));
         }
     }
     /// Sends all awareness states, when the connection accepts them.
@@ -585,7 +571,8 @@ private:
     /// Sends an update that is longer than what may wait. A client for which nothing waits receives
     /// it in pieces, which all clients of its protocol share until their connections accept them.
     /// Others lag.
-    void send_long_update(Room& room, BytesView update, const UpdateOrigin& origin) {
+    void send_long_update(Room& room, BytesView update, const UpdateOrigin& origin,
+                          MessageFrames& frames) {
         std::optional<Bytes> before;
         std::vector<PiecesOf> written;
         for (std::size_t left = room.clients.size(); left-- != 0;) {
@@ -600,22 +587,24 @@ private:
                 return one.ops == client.connection->ops;
             });
             if (own == written.end())
-                own = written.insert(own, {client.connection->ops, write_pieces(client, update)});
+                own = written.insert(
+                    own, {client.connection->ops, write_pieces(client, update, frames)});
             for (const Ref<RoomFrame>& piece : own->pieces) give(client, piece, true);
         }
-        frames_.measure(context_, origin.since);
+        frames.measure(context_, origin.since);
     }
     [[nodiscard]] std::vector<Bytes> pieces_of(const RoomClient& client, BytesView update) const {
         return client.connection->ops->split(*client.connection, update,
                                              piece_bytes(context_.options));
     }
-    [[nodiscard]] std::vector<Ref<RoomFrame>> write_pieces(RoomClient& client, BytesView update) {
-        std::vector<Ref<RoomFrame>> frames;
+    [[nodiscard]] std::vector<Ref<RoomFrame>> write_pieces(RoomClient& client, BytesView update,
+                                                           MessageFrames& of_message) {
+        std::vector<Ref<RoomFrame>> pieces;
         for (const Bytes& piece : pieces_of(client, update))
-            frames.push_back(Ref<RoomFrame>::make(client.write({Kind::update, piece})));
+            pieces.push_back(Ref<RoomFrame>::make(client.write({Kind::update, piece})));
         // The last piece ends the time of the edit.
-        if (!frames.empty()) frames_.add(client, frames.back());
-        return frames;
+        if (!pieces.empty()) of_message.add(client, pieces.back());
+        return pieces;
     }
     /// Sends a frame as it is. A client whose budget it exceeds is closed. A frame that is longer
     /// than the budget is accepted if the outbox is empty.
@@ -633,12 +622,12 @@ private:
             const Bytes piece = room.awareness.take_changes(piece_bytes(context_.options), behind_);
             if (piece.empty()) break;
             const part::RoomMessage message{Kind::awareness, piece};
-            const MessageFrames::Scope frames{frames_};
+            MessageFrames frames;
             for (std::size_t left = room.clients.size(); left-- != 0;) {
                 RoomClient& client = *room.clients[left];
                 if (client.core.draining()) continue;
                 if (std::find(behind_.begin(), behind_.end(), client.id) == behind_.end())
-                    give_awareness(client, frames_.of(client, message), before);
+                    give_awareness(client, frames.of(client, message), before);
                 else
                     continue_awareness_from(client, before);
             }
@@ -827,8 +816,7 @@ private:
     ReplyBudget reply_budget_;
     LagDifference difference_{};
     Instant turn_ = always;
-    std::size_t done_ = 0;  ///< bytes that were compared and cut in this turn
-    MessageFrames frames_{};
+    std::size_t done_ = 0;               ///< bytes that were compared and cut in this turn
     std::vector<std::uint64_t> behind_;  ///< of one piece of awareness
     std::vector<RoomBase*> aware_{};     ///< the rooms whose awareness has changed
 };
