@@ -3,7 +3,7 @@
 // values, and the ones beyond; the rules by which the codes were chosen.
 #include <belay/room/room_errc.hpp>
 
-#include <belay/room/detail/room_close.hpp>
+#include <belay/room/detail/connection_core.hpp>
 #include <belay/yjs/yjs_error.hpp>
 
 #include <algorithm>

@@ -162,7 +162,7 @@ def reason_differences(root):
     options = (root / OPTIONS).read_text(encoding="utf-8")
     page = (root / CLIENTS_PAGE).read_text(encoding="utf-8")
     errors = re.findall(r"^    (\w+) = \d+,?", header, re.M)
-    codes = dict(re.findall(r"^        (\w+),? +///< (\d{4})", header, re.M))
+    codes = dict(re.findall(r"^        (\w+) = (\d{4})", header, re.M))
     reasons = [row for row in REASON.findall(header) if row[0]]
     if [row[0] for row in reasons] != errors:
         yield f"{REASONS}: RoomReasons must have a row for each error of RoomErrc, in their order"

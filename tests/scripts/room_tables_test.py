@@ -37,9 +37,9 @@ REASONS = """enum class RoomErrc {
     full = 6        ///< too many
 };
         none,       ///< none is sent
-        invalid,    ///< 1007
-        forbidden,  ///< 4003: RoomCloseCodes::forbidden
-        try_later   ///< 1013
+        invalid = 1007,
+        forbidden = 4003,
+        try_later = 1013
         {E::malformed, Cause::protocol, C::invalid, W::connection, S::own, "malformed", "malformed"},
         {E{2}, Cause::protocol, C::invalid, W::connection, S::own, "of_yjs", "unknown error"},
         {E::forbidden, Cause::forbidden, C::forbidden, W::client, S::own, "forbidden",

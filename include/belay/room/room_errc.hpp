@@ -4,7 +4,7 @@
 #pragma once
 
 #include <cstddef>       // std::size_t
-#include <cstdint>       // std::uint8_t
+#include <cstdint>       // std::uint8_t, std::uint16_t
 #include <string>        // std::string
 #include <system_error>  // std::error_code, std::is_error_code_enum
 
@@ -57,19 +57,19 @@ namespace detail {
 
 /// A reason to reject or close a client, to evict a room, or to fail a call of the storage.
 struct RoomReason {
-    /// The WebSocket code for a client.
-    enum class Close : std::uint8_t {
-        none,           ///< none is sent; if a user's type reports the error: by its cause
-        normal,         ///< 1000
-        going_away,     ///< 1001
-        unsupported,    ///< 1003
-        invalid,        ///< 1007
-        try_later,      ///< 1013
-        history_reset,  ///< 4409
-        room_erased,    ///< 4410
-        unauthorized,   ///< 4001: RoomCloseCodes::unauthorized
-        forbidden,      ///< 4003: RoomCloseCodes::forbidden
-        too_large       ///< 4413: RoomCloseCodes::too_large
+    /// The WebSocket code for a client. RoomCloseCodes may replace the last three.
+    enum class Close : std::uint16_t {
+        none = 0,  ///< none is sent; if a user's type reports the error: by its cause
+        normal = 1000,
+        going_away = 1001,
+        unsupported = 1003,
+        invalid = 1007,
+        try_later = 1013,
+        history_reset = 4409,
+        room_erased = 4410,
+        unauthorized = 4001,
+        forbidden = 4003,
+        too_large = 4413
     };
     /// Whether a connection with several documents ends, or only the client. See ClientCloser
     /// for a client that has not joined yet.

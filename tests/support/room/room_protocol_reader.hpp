@@ -12,7 +12,7 @@
 #include <system_error>  // std::error_code
 
 #include <belay/core/random.hpp>
-#include <belay/room/detail/room_close.hpp>
+#include <belay/room/detail/connection_core.hpp>
 #include <belay/room/room_protocol_like.hpp>
 #include "support/room/room_protocol_rule.hpp"
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/connection_core.hpp
-/// ConnectionCore: decides when a connection opens, closes and ends.
+/// ConnectionCore: decides when a connection opens, closes and ends. room_close_code: with which
+/// WebSocket code it is closed.
 #pragma once
 
-#include <cstddef>   // std::size_t
-#include <cstdint>   // std::uint8_t
-#include <optional>  // std::optional
-#include <utility>   // std::exchange
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint8_t
+#include <optional>      // std::optional
+#include <system_error>  // std::error_code
+#include <utility>       // std::exchange
 
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
@@ -14,6 +16,24 @@
 #include <belay/room/room_options.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Returns the WebSocket code for an error; 1000 for none. An error without a code of its own has
+/// that of its cause.
+[[nodiscard]] inline int room_close_code(const std::error_code& why,
+                                         const RoomCloseCodes& codes) noexcept {
+    using Close = RoomReason::Close;
+    if (!why) return 1000;
+    const RoomReason* const reason = RoomReasons::find(why);
+    const Close close = reason != nullptr ? reason->close : Close::none;
+    const Cause cause = cause_of(why);
+    const bool by_cause = close == Close::none;
+    if (close == Close::unauthorized) return codes.unauthorized;
+    if (close == Close::forbidden) return codes.forbidden;
+    if (close == Close::too_large || (by_cause && cause == Cause::permanent))
+        return codes.too_large;
+    if (!by_cause) return static_cast<int>(close);
+    return cause == Cause::protocol ? 1007 : 1013;
+}
 
 /// Decides about the life of one connection, as a value without a transport or clients.
 ///

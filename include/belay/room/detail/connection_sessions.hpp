@@ -20,7 +20,6 @@
 #include <belay/link/link_errc.hpp>
 #include <belay/link/served_link.hpp>
 #include <belay/room/detail/client_table.hpp>
-#include <belay/room/detail/room_close.hpp>
 #include <belay/room/detail/turn_context.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -196,7 +195,8 @@ private:
                     [](ClientConnection& base, const std::error_code& why) noexcept {
                         const RoomOptions& o = base.core.options();
                         if (Link* const link = of(base).link())
-                            link->close(room_close(why, o.close_codes), close_linger_max);
+                            link->close(websocket_failure(room_close_code(why, o.close_codes)),
+                                        close_linger_max);
                     },
                 .abort =
                     [](ClientConnection& base) noexcept {
