@@ -935,7 +935,7 @@ WORLD_MUTANTS = (
            Test("tests/room/room_administration.test.cpp", "RoomManager: at most 10,000 failed erases and resets wait for a flush")),
     # a call whose document throws takes a place of calls_max for ever
     Mutant("rooms_keeps_the_place_of_a_call_that_throws",
-           (Change("belay/room/detail/admin_answers.hpp", "if (std::uncaught_exceptions() > before_) --answers_.waiting_;", ""),),
+           (Change("belay/room/detail/turn_context.hpp", "if (std::uncaught_exceptions() > before_) --answers_.waiting_;", ""),),
            Test("tests/room/room_exceptions.test.cpp", "RoomManager: a document that throws in a call on a whole room, keeps no place of a call")),
     restored("restores_nothing", 'require "all are in step 120 s after the faults"',
              (REPLICATION, "        difference.ours = lacking(room.document, theirs);\n", "")),

@@ -17,7 +17,7 @@
 
 #include <belay/core/machine_group.hpp>
 #include <belay/core/order.hpp>
-#include <belay/room/detail/admin_answers.hpp>
+#include <belay/room/detail/turn_context.hpp>
 #include <belay/room/detail/persistence_scheduler.hpp>
 #include <belay/room/document_like.hpp>
 

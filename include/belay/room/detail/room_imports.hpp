@@ -9,7 +9,7 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
-#include <belay/room/detail/admin_answers.hpp>
+#include <belay/room/detail/turn_context.hpp>
 #include <belay/room/detail/limited_error.hpp>
 #include <belay/room/document_like.hpp>
 
