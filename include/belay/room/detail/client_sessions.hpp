@@ -8,7 +8,7 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
-#include <belay/room/detail/limited_error.hpp>
+#include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/detail/read_rate.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/document_like.hpp>

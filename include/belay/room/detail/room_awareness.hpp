@@ -1,29 +1,56 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/room_awareness.hpp
 /// RoomAwareness: the awareness states of a room's clients, and their owners.
+/// LimitedError, is_document_full: why a message of a client is rejected.
 #pragma once
 
-#include <algorithm>    // std::lower_bound, std::sort
-#include <chrono>       // std::chrono::milliseconds
-#include <cstddef>      // std::size_t
-#include <cstdint>      // std::uint8_t, std::uint64_t
-#include <iterator>     // std::next
-#include <map>          // std::map
-#include <string>       // std::string
-#include <string_view>  // std::string_view
-#include <utility>      // std::exchange
-#include <vector>       // std::vector
+#include <algorithm>     // std::lower_bound, std::sort
+#include <chrono>        // std::chrono::milliseconds
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint8_t, std::uint64_t
+#include <iterator>      // std::next
+#include <map>           // std::map
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <utility>       // std::exchange
+#include <vector>        // std::vector
 
 #include <belay/core/detail/json_text.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 #include <belay/queue/storage_like.hpp>
-#include <belay/room/detail/limited_error.hpp>
 #include <belay/room/room_errc.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/yjs/lib0.hpp>
+#include <belay/yjs/yjs_error.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Why a message of a client is rejected.
+struct LimitedError {
+    LimitedError() = default;
+    LimitedError(std::error_code error, std::string_view option = {}) noexcept
+        : code{error}, limit{option} {}
+    LimitedError(RoomErrc error, std::string_view option = {}) noexcept
+        : code{error}, limit{option} {}
+
+    operator std::error_code() const noexcept { return code; }
+    explicit operator bool() const noexcept { return static_cast<bool>(code); }
+
+    std::error_code code{};
+    std::string_view limit{};  ///< a member of RoomOptions, as a text that stays valid; or empty
+};
+
+/// Whether the bytes of an update are damaged.
+[[nodiscard]] inline bool is_malformed_update(const std::error_code& error) noexcept {
+    return error == RoomErrc::malformed_update || error == YjsErrc::malformed_update;
+}
+
+/// Whether the document would exceed its limit.
+[[nodiscard]] inline bool is_document_full(const std::error_code& error) noexcept {
+    return error == RoomErrc::document_full || error == YjsErrc::document_full;
+}
 
 /// The client and the user of an awareness message.
 struct AwarenessSource {

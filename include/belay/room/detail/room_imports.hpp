@@ -10,7 +10,7 @@
 #include <vector>        // std::vector
 
 #include <belay/room/detail/turn_context.hpp>
-#include <belay/room/detail/limited_error.hpp>
+#include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/document_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
