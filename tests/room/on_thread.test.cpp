@@ -278,7 +278,7 @@ TEST_CASE("OnThread counts what a room has waiting until each call is done",
           "[drive][on_thread][unit]") {
     const OnThreadOptions options{
         .calls_max = 9, .bytes_max = 30, .calls_per_room_max = 5, .bytes_per_room_max = 10};
-    detail::CallQueue<int, OnThreadOptions> queue{options};
+    detail::CallQueue<int> queue{options};
     const detail::CallBytes update{.updates = 4};
     const detail::CallBytes snapshot{.snapshots = 6};
     // At every moment one call of the room waits.
@@ -308,7 +308,7 @@ TEST_CASE("OnThread counts what a room has waiting until each call is done",
 
 TEST_CASE("OnThread wakes its thread for a change only if many changes wait, or long ones",
           "[drive][on_thread][unit]") {
-    using Queue = detail::CallQueue<int, OnThreadOptions>;
+    using Queue = detail::CallQueue<int>;
     constexpr auto change = detail::CallKind::change;
     const OnThreadOptions options;
     Queue queue{options};
@@ -360,7 +360,7 @@ TEST_CASE("OnThread makes changes without a flush before they fill the memory",
     SECTION("many changes") {
         std::latch begun{1};
         OnThread rooms{NotifyingRooms{begun}};
-        for (std::size_t i = 0; i < detail::CallQueue<int, OnThreadOptions>::waiting_max; ++i)
+        for (std::size_t i = 0; i < detail::CallQueue<int>::waiting_max; ++i)
             REQUIRE(!rooms.reset("a", epoch_of_a));
         begun.wait();
     }
