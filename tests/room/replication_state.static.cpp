@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: every state of a restore of lost changes and every event, proven at compile time.
 // Method: a table with a row for each pair that changes something.
-#include <belay/room/detail/replication_state.hpp>
+#include <belay/room/detail/room_state.hpp>
 
 using namespace belay;
 

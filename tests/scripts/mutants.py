@@ -60,7 +60,7 @@ REQUESTS = "belay/link/requests.hpp"
 BREAKER_CORE = "belay/breaker/detail/breaker_core.hpp"
 DELIVERY = "belay/room/detail/room_delivery.hpp"
 REPLICATION = "belay/room/detail/room_replication.hpp"
-REPLICATION_STATE = "belay/room/detail/replication_state.hpp"
+ROOM_STATE = "belay/room/detail/room_state.hpp"
 ROOM_SCHEDULER = "belay/room/detail/persistence_scheduler.hpp"
 
 EXPLORATION = Test("tests/link/exploration.test.cpp",
@@ -793,7 +793,7 @@ WORLD_MUTANTS = (
     rooms("covers_no_own_edits", 'require "a snapshot covers all edits"', COVERS_NO_OWN_EDITS),
     # the last copy of a room is evicted while the storage lacks changes
     Mutant("rooms_evicts_the_last_copy",
-           (Change(REPLICATION_STATE, "return unstored || needs_load || gap || uncertain;", "return false;"),),
+           (Change(ROOM_STATE, "return unstored || needs_load || gap || uncertain;", "return false;"),),
            Test("tests/room/held_rooms.test.cpp", "*")),
     # a save began before the entry of an edit arrived, and no later one covers the edit
     Mutant("rooms_ignores_what_a_save_lacks",
