@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include <belay/room/detail/connection_outbox.hpp>
+#include <belay/room/detail/client_connection.hpp>
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/hocuspocus_protocol.hpp>

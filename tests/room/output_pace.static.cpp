@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: OutputPace finds connections that accept too little, and no other one. Method: timelines,
 // as static asserts.
-#include <belay/room/detail/connection_outbox.hpp>
+#include <belay/room/detail/client_connection.hpp>
 
 using namespace belay;
 using namespace std::chrono_literals;
