@@ -62,7 +62,7 @@ EXCUSED = {
     "core/random.hpp: real clock": "entropy(), which no seeded generator calls",
     "core/clocks.hpp: real clock": "SteadyClock and SystemClock themselves; a world passes sim::Clock and sim::WallClock",
     "metrics/metric.hpp: floating point": "a number for people; no decision depends on it",
-    "room/detail/read_rate.hpp: floating point": "a product and a quotient, which IEEE 754 defines to the last bit",
+    "room/detail/account.hpp: floating point": "a product and a quotient, which IEEE 754 defines to the last bit",
     "sim/detail/child.hpp: real clock": "how long an exploration waits for its processes, outside of its worlds",
     "sim/detail/explorer.hpp: real clock": "the budget of an exploration, outside of its worlds",
     "sync/detail/replica_edits.hpp: hashed iteration": "Replica::for_each promises no order; order() puts each element alone in order",

@@ -24,7 +24,6 @@
 #include <belay/link/status.hpp>
 #include <belay/room/detail/account.hpp>
 #include <belay/room/detail/connection_core.hpp>
-#include <belay/room/detail/read_rate.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/room/room_protocol_like.hpp>
 #include <belay/room/room_request.hpp>

@@ -9,7 +9,7 @@
 #include <vector>        // std::vector
 
 #include <belay/room/detail/room_awareness.hpp>
-#include <belay/room/detail/read_rate.hpp>
+#include <belay/room/detail/account.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/document_like.hpp>
 
