@@ -17,7 +17,7 @@
 
 #include <belay/core/order.hpp>
 #include <belay/core/result.hpp>
-#include <belay/room/audit_like.hpp>
+#include <belay/room/audited.hpp>
 #include <belay/room/persistence_like.hpp>
 #include <belay/sqlite/detail/database.hpp>
 #include <belay/sqlite/error.hpp>

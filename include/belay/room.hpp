@@ -5,7 +5,6 @@
 #pragma once
 
 #include <belay/room/access.hpp>
-#include <belay/room/audit_like.hpp>
 #include <belay/room/audited.hpp>
 #include <belay/room/authorizer_like.hpp>
 #include <belay/room/document_like.hpp>

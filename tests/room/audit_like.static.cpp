@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: AuditLike accepts its minimal model, and rejects types that lack one requirement each.
-#include <belay/room/audit_like.hpp>
+#include <belay/room/audited.hpp>
 
 using namespace belay;
 

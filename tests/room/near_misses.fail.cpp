@@ -2,7 +2,6 @@
 // Goal: misuse of this component does not compile, and the error states the reason. Method: each
 // case, from one expect-error to the next, has an error of that text; with BELAY_CONTROL all of
 // them compile.
-#include <belay/room/audit_like.hpp>
 #include <belay/room/audited.hpp>
 #include <belay/room/memory_rooms.hpp>
 #include <belay/room/persistence_check.hpp>

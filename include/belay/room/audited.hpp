@@ -1,23 +1,75 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/audited.hpp
 /// Audited: an authorizer that admits a client only after the access was recorded.
+/// AuditLike and AuditRow: what records which user accessed which room.
 #pragma once
 
-#include <algorithm>  // std::min
-#include <chrono>     // std::chrono::minutes
-#include <cstdint>    // std::uint64_t
-#include <memory>     // std::shared_ptr
-#include <optional>   // std::optional
-#include <string>     // std::string, std::string_view
-#include <utility>    // std::move
+#include <algorithm>     // std::min
+#include <chrono>        // std::chrono::minutes
+#include <concepts>      // std::same_as
+#include <cstdint>       // std::uint64_t
+#include <memory>        // std::shared_ptr
+#include <optional>      // std::optional
+#include <string>        // std::string, std::string_view
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <utility>       // std::move
 
 #include <belay/core/assert.hpp>
 #include <belay/core/clocks.hpp>
+#include <belay/core/completion.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
-#include <belay/room/audit_like.hpp>
+#include <belay/room/access.hpp>
 #include <belay/room/authorizer_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+/// An access to a room, or a rejection, as an audit records it.
+///
+/// Thread safety: a plain value.
+struct AuditRow {
+    std::string user{};                  ///< empty if the user is not known by name
+    std::string room_id{};               ///< for a listener's rejection, the path
+    std::string_view action = "access";  ///< `rejected` for a rejection
+    Access level = Access::none;         ///< what was granted
+    std::string ip{};                    ///< the address of the peer
+    std::string user_agent{};            ///< as the peer sent it: do not trust it
+    WallTime time{};                     ///< when the authorizer or the listener decided
+};
+
+namespace detail {
+template <class A>
+concept RecordsRow = requires(A& audit, AuditRow row, Completion<std::error_code> answer) {
+    {
+        audit.record(static_cast<AuditRow&&>(row),
+                     static_cast<Completion<std::error_code>&&>(answer))
+    } -> std::same_as<void>;
+};
+}  // namespace detail
+
+/// Records which user accessed which room.
+///
+/// - `record(AuditRow, Completion<std::error_code>)`: answers without an error when the row is
+///   durable. It may answer at once, later, or on another thread. If it answers an error, or does
+///   not answer, or throws, the client is not admitted. It is called where the authorizer answers.
+///
+/// Audited combines an audit with an authorizer.
+template <class A>
+concept AuditLike = std::is_nothrow_destructible_v<A> && detail::RecordsRow<A>;
+
+namespace explain {
+
+/// Names every requirement of AuditLike that A lacks.
+template <class A>
+consteval bool audit_like() {
+    static_assert(std::is_nothrow_destructible_v<A>, "AuditLike: A's destructor must be noexcept");
+    static_assert(detail::RecordsRow<A>,
+                  "AuditLike: A needs 'void record(belay::AuditRow, "
+                  "belay::Completion<std::error_code>)'");
+    return AuditLike<A>;
+}
+
+}  // namespace explain
 
 /// Limits the rejections that an Audited records.
 struct AuditedOptions {
