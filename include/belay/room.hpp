@@ -4,7 +4,6 @@
 /// storages, and the server.
 #pragma once
 
-#include <belay/room/access.hpp>
 #include <belay/room/audited.hpp>
 #include <belay/room/authorizer_like.hpp>
 #include <belay/room/document_like.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: rights are ordered, and have names. Method: static asserts.
-#include <belay/room/access.hpp>
+#include <belay/room/authorizer_like.hpp>
 
 #include <type_traits>
 

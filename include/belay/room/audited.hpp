@@ -19,7 +19,6 @@
 #include <belay/core/clocks.hpp>
 #include <belay/core/completion.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
-#include <belay/room/access.hpp>
 #include <belay/room/authorizer_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

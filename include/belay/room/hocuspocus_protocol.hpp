@@ -8,7 +8,7 @@
 #include <string_view>       // std::string_view
 #include <vector>            // std::vector
 
-#include <belay/room/access.hpp>
+#include <belay/room/authorizer_like.hpp>
 #include <belay/room/yjs_protocol.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

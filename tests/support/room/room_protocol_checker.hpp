@@ -14,7 +14,7 @@
 #include <utility>      // std::declval, std::move
 #include <vector>       // std::vector
 
-#include <belay/room/access.hpp>
+#include <belay/room/authorizer_like.hpp>
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/document_check.hpp>
 #include <belay/room/room_request.hpp>

@@ -15,7 +15,7 @@
 #include <belay/core/detail/memory.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
-#include <belay/room/access.hpp>
+#include <belay/room/authorizer_like.hpp>
 #include <belay/room/detail/account.hpp>
 #include <belay/room/detail/client_connection.hpp>
 #include <belay/room/detail/client_core.hpp>
