@@ -11,86 +11,6 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace metrics {
 
-namespace detail {
-
-/// Passes what is counted both for all rooms and for a single one.
-template <class Visitor>
-void visit_rooms(const char* part, const RoomCounters& counters, Visitor& visitor) {
-    using C = RoomCounters;
-    constexpr Row<C> rows[] = {
-        {"joined", &C::joined, "Clients that joined a room."},
-        {"rejected", &C::rejected, "Clients that were rejected, or closed because of an error."},
-        {"closed", &C::closed, "Clients that were closed without an error of theirs."},
-        {"throttled", &C::throttled, "Times that a client exceeded its rate of messages."},
-        {"updates", &C::updates, "Changes that became durable, and were sent to clients."},
-        {"unchanged", &C::unchanged, "Updates that added nothing, and were not stored."},
-        {"denied", &C::denied, "Edits and states that were rejected although their client stays."},
-        {"lost_updates", &C::lost_updates, "Changes that a failed flush lost."},
-        {"awareness_dropped", &C::awareness_dropped,
-         "Awareness messages that a slow client missed."},
-        {"resyncs", &C::resyncs, "Clients that lagged, and received the difference."},
-        {"loads", &C::loads, "Loads of rooms."},
-        {"loads_rejected", &C::loads_rejected, "Loads that waited too long for loads_max."},
-        {"saves", &C::saves, "Snapshots of rooms."},
-        {"storage_failures", &C::storage_failures, "Failed calls of the storage."},
-        {"divergences", &C::divergences, "Clients whose history began apart from the room's."},
-        {"stateless", &C::stateless, "Stateless messages of clients."}};
-    visit_rows({.part = part}, counters, rows, visitor);
-    const auto reasons = [&](const char* name, const char* help, const C::Reasons& all) {
-        for (std::size_t i = 0; i < C::Reasons::count; ++i) {
-            visitor(Metric{.part = part,
-                           .name = name,
-                           .help = help,
-                           .value = all.at(i),
-                           .key = "reason",
-                           .label = C::Reasons::word(i)});
-        }
-    };
-    reasons("reasons", "Rejections and closes of clients, by their reason.", counters.reasons);
-    reasons("failures", "Failed calls of the storage, by their reason.", counters.failures);
-    for (const RoomErrc why : {RoomErrc::forbidden, RoomErrc::document_full})
-        visitor(Metric{.part = part,
-                       .name = "denials",
-                       .help = "Edits that were rejected although their client stays, by reason.",
-                       .value = counters.denials.of(why),
-                       .key = "reason",
-                       .label = C::Reasons::word(static_cast<std::size_t>(why))});
-    const auto eviction = [&](std::string_view label, const std::error_code& why) {
-        visitor(Metric{.part = part,
-                       .name = "evictions",
-                       .help = "Rooms that left the memory, by their reason.",
-                       .value = counters.evictions.of(why),
-                       .key = "reason",
-                       .label = label});
-    };
-    eviction("idle", {});
-    eviction("too_many", RoomErrc::too_many);
-    eviction("too_many_of_user", RoomErrc::too_many_of_user);
-    eviction("not_loaded", RoomErrc::not_loaded);
-    eviction("not_durable", RoomErrc::not_durable);
-    eviction("no_answer", RoomErrc::no_answer);
-    eviction("manager_stopped", RoomErrc::manager_stopped);
-    eviction("history_reset", RoomErrc::history_reset);
-    eviction("room_erased", RoomErrc::room_erased);
-}
-
-template <class Visitor>
-void visit_room_times(const char* part, const RoomCounters& counters, Visitor& visitor) {
-    const auto times = [&](const char* name, const char* help,
-                           const RoomCounters::Histogram& durations) {
-        visit_times({.part = part, .name = name, .help = help}, durations, visitor);
-    };
-    times("join_seconds", "From the accept of a client to its join.", counters.joins);
-    times("durable_seconds", "From the arrival of an edit to its flush.", counters.durable);
-    times("delivered_seconds",
-          "From the arrival of an edit to its acceptance by the last connection.",
-          counters.delivered);
-    times("load_seconds", "From a load to the answer of the storage.", counters.loading);
-    times("save_seconds", "From a save to the answer of the storage.", counters.saving);
-}
-
-}  // namespace detail
-
 /// Passes the counters of a RoomManager to `visitor(const Metric&)`; the part is "rooms".
 ///
 /// The counter `reasons` has one sample for each reason of a rejection or a close, and `evictions`
@@ -100,15 +20,63 @@ template <class Visitor>
 void visit_metrics(const RoomCounters& counters, Visitor&& visitor) {
     using C = RoomCounters;
     constexpr detail::Row<C> rows[] = {
+        {"joined", &C::joined, "Clients that joined a room."},
+        {"rejected", &C::rejected, "Clients that were rejected, or closed because of an error."},
+        {"closed", &C::closed, "Clients that were closed without an error of theirs."},
+        {"throttled", &C::throttled, "Times that a client exceeded its rate of messages."},
         {"upgrades_aborted", &C::upgrades_aborted, "Connections that ended during the upgrade."},
-        {"flushes", &C::flushes, "Flushes of the storage, each for all rooms with changes."}};
-    detail::visit_rooms("rooms", counters, visitor);
+        {"updates", &C::updates, "Changes that became durable, and were sent to clients."},
+        {"unchanged", &C::unchanged, "Updates that added nothing, and were not stored."},
+        {"denied", &C::denied, "Edits and states that were rejected although their client stays."},
+        {"lost_updates", &C::lost_updates, "Changes that a failed flush lost."},
+        {"awareness_dropped", &C::awareness_dropped,
+         "Awareness messages that a slow client missed."},
+        {"resyncs", &C::resyncs, "Clients that lagged, and received the difference."},
+        {"loads", &C::loads, "Loads of rooms."},
+        {"loads_rejected", &C::loads_rejected, "Loads that waited too long for loads_max."},
+        {"flushes", &C::flushes, "Flushes of the storage, each for all rooms with changes."},
+        {"saves", &C::saves, "Snapshots of rooms."},
+        {"storage_failures", &C::storage_failures, "Failed calls of the storage."},
+        {"divergences", &C::divergences, "Clients whose history began apart from the room's."},
+        {"stateless", &C::stateless, "Stateless messages of clients."}};
     detail::visit_rows({.part = "rooms"}, counters, rows, visitor);
-    detail::visit_room_times("rooms", counters, visitor);
-    detail::visit_times({.part = "rooms",
-                         .name = "flush_seconds",
-                         .help = "From a flush to the answer of the storage."},
-                        counters.flushing, visitor);
+    const auto by_reason = [&](const char* name, const char* help, std::uint64_t value,
+                               std::string_view reason) {
+        visitor(Metric{.part = "rooms",
+                       .name = name,
+                       .help = help,
+                       .value = value,
+                       .key = "reason",
+                       .label = reason});
+    };
+    const auto all_reasons = [&](const char* name, const char* help, const C::Reasons& all) {
+        for (std::size_t i = 0; i < C::Reasons::count; ++i)
+            by_reason(name, help, all.at(i), C::Reasons::word(i));
+    };
+    all_reasons("reasons", "Rejections and closes of clients, by their reason.", counters.reasons);
+    all_reasons("failures", "Failed calls of the storage, by their reason.", counters.failures);
+    const auto word = [](RoomErrc why) { return C::Reasons::word(static_cast<std::size_t>(why)); };
+    for (const RoomErrc why : {RoomErrc::forbidden, RoomErrc::document_full})
+        by_reason("denials", "Edits that were rejected although their client stays, by reason.",
+                  counters.denials.of(why), word(why));
+    constexpr const char* left = "Rooms that left the memory, by their reason.";
+    by_reason("evictions", left, counters.evictions.of({}), "idle");
+    for (const RoomErrc why :
+         {RoomErrc::too_many, RoomErrc::too_many_of_user, RoomErrc::not_loaded,
+          RoomErrc::not_durable, RoomErrc::no_answer, RoomErrc::manager_stopped,
+          RoomErrc::history_reset, RoomErrc::room_erased})
+        by_reason("evictions", left, counters.evictions.of(why), word(why));
+    const auto times = [&](const char* name, const char* help, const C::Histogram& durations) {
+        detail::visit_times({.part = "rooms", .name = name, .help = help}, durations, visitor);
+    };
+    times("join_seconds", "From the accept of a client to its join.", counters.joins);
+    times("durable_seconds", "From the arrival of an edit to its flush.", counters.durable);
+    times("delivered_seconds",
+          "From the arrival of an edit to its acceptance by the last connection.",
+          counters.delivered);
+    times("load_seconds", "From a load to the answer of the storage.", counters.loading);
+    times("flush_seconds", "From a flush to the answer of the storage.", counters.flushing);
+    times("save_seconds", "From a save to the answer of the storage.", counters.saving);
 }
 
 /// Passes the counters of a RoomManager, and its numbers of rooms and clients; the part is "rooms".
