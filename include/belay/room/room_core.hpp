@@ -100,6 +100,14 @@ public:
     /// that is down for long is not called more often than once a minute for each room.
     static constexpr Duration retry_min = std::chrono::seconds{1};
     static constexpr Duration retry_max = std::chrono::minutes{1};  ///< see retry_min
+    /// Returns the wait after the last of so many failures.   Pre: failures is from 1 to 32.
+    [[nodiscard]] static constexpr Duration retry_wait(unsigned failures, Random& bits) noexcept {
+        const std::uint64_t factor = std::uint64_t{1} << (failures - 1);
+        const Duration nominal =
+            detail::smaller(part::saturating_multiply(retry_min, factor), retry_max);
+        const auto half = static_cast<std::uint64_t>(nominal.count() / 2);
+        return nominal - Duration{static_cast<std::int64_t>(uniform_upto(bits, half))};
+    }
 
     /// Whether a room is loaded, and whether its document has changes that no snapshot covers.
     enum class State : std::uint8_t {
@@ -233,7 +241,7 @@ public:
         // A room that is stopped waits for its owner, except for the retry of a save.
         if (stopping_) return retries_to_stop() ? save_.at : never;
         const Instant save = save_.waits() && !saving() ? save_.at : never;
-        return smaller(save, evict_at());
+        return detail::smaller(save, evict_at());
     }
 
     /// Returns `loading` or `over`; while the room is live, the state of its saves.
@@ -315,11 +323,6 @@ private:
             return state == State::due_optional || state == State::saving_optional;
         }
     };
-    template <class T>
-    [[nodiscard]] static constexpr T smaller(T a, T b) noexcept {
-        return detail::smaller(a, b);
-    }
-
     constexpr Actions on_loaded(Instant now) noexcept {
         BELAY_PRECONDITION(phase_ == Phase::loading, "RoomCore::step: the room must be loading");
         phase_ = Phase::live;
@@ -335,8 +338,8 @@ private:
         const bool retries = save_.failures != 0 && (save_.waits() || save_.at > now);
         if (!save_.waits()) save_.dirty_since = now;
         save_.state = saving() ? State::saving_changed : State::due;
-        const Instant due =
-            smaller(after(now, options_->save_after), after(save_.dirty_since, save_within()));
+        const Instant due = detail::smaller(after(now, options_->save_after),
+                                            after(save_.dirty_since, save_within()));
         // A save that failed waits for its retry, regardless of how busy the room is. The retry of
         // an optional one may be over, and nothing was saved then.
         save_.at = retries ? detail::larger(save_.at, now) : due;
@@ -366,11 +369,7 @@ private:
         save_.state = save_.state == State::saving_optional ? State::clean : State::due;
         if (save_.failures < 32) ++save_.failures;
         // Growing delays would use up the time of a stop.
-        const std::uint64_t factor = stopping_ ? 1 : std::uint64_t{1} << (save_.failures - 1);
-        const Duration nominal = smaller(part::saturating_multiply(retry_min, factor), retry_max);
-        const auto half = static_cast<std::uint64_t>(nominal.count() / 2);
-        const auto drawn = static_cast<std::int64_t>(uniform_upto(turn.bits, half));
-        save_.at = after(turn.now, nominal - Duration{drawn});
+        save_.at = after(turn.now, retry_wait(stopping_ ? 1 : save_.failures, turn.bits));
     }
     /// The wait for a pause of an author. A room that is edited all day is saved in each such time.
     [[nodiscard]] constexpr Duration save_within() const noexcept {

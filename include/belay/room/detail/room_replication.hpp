@@ -358,7 +358,7 @@ private:
         const bool stays =
             cause == Cause::protocol || cause == Cause::corrupt || cause == Cause::permanent;
         retry_in(room, stays ? room.replication->failed.next(context_.now, context_.bits)
-                             : jittered(timeline::RoomCore::retry_min, context_.bits));
+                             : timeline::RoomCore::retry_wait(1, context_.bits));
     }
     void retry_in(RoomBase& room, Duration wait) {
         room.replication->again_at = after(context_.now, wait);

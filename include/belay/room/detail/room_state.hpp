@@ -30,28 +30,17 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Subtracts up to half of a delay at random: one failure of a storage affects many rooms at once,
-/// which must not all try again at one instant.
-[[nodiscard]] inline Duration jittered(Duration nominal, Random& bits) noexcept {
-    const auto half = static_cast<std::uint64_t>(nominal.count() / 2);
-    return nominal - Duration{static_cast<std::int64_t>(uniform_upto(bits, half))};
-}
-
-/// The delay after a failure. It doubles from RoomCore::retry_min to retry_max, and starts again
-/// after retry_max without a failure. It is jittered.
+/// The delay after a failure, which starts again after RoomCore::retry_max without one.
 struct RoomPause {
     [[nodiscard]] Duration next(Instant now, Random& bits) noexcept {
-        if (after(until, timeline::RoomCore::retry_max) < now) times = 0;
-        const Duration nominal = smaller(
-            part::saturating_multiply(timeline::RoomCore::retry_min, std::uint64_t{1} << times),
-            timeline::RoomCore::retry_max);
-        if (times < 32) ++times;
-        const Duration wait = jittered(nominal, bits);
+        if (after(until, timeline::RoomCore::retry_max) < now) failures = 0;
+        if (failures < 32) ++failures;
+        const Duration wait = timeline::RoomCore::retry_wait(failures, bits);
         until = after(now, wait);
         return wait;
     }
     Instant until = always;
-    unsigned times = 0;
+    unsigned failures = 0;
 };
 
 /// The history of a room, and how much of it the document has.
