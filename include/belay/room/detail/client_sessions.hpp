@@ -8,8 +8,8 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
-#include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/detail/account.hpp>
+#include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/document_like.hpp>
 

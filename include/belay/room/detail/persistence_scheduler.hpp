@@ -442,17 +442,16 @@ public:
         if (epoch == no_id) epoch = change.first != no_id ? change.first : make_id(context_.bits);
         if (begins) {
             const bool again = room.history.epoch != no_id;
-            if (const std::error_code e = persistence_.begin(room.id, epoch, again))
-                return report_not_durable(room, e);
+            if (reported(room.id, persistence_.begin(room.id, epoch, again)))
+                return RoomErrc::not_durable;
         }
         ++context_.last_change.sequence;
         context_.last_change.epoch = epoch;
-        if (const std::error_code e =
-                persistence_.append(room.id, change.update, context_.last_change)) {
+        if (reported(room.id, persistence_.append(room.id, change.update, context_.last_change))) {
             if (room.replication) room.replication->own.forget(context_.last_change.sequence);
             // In a shared storage, the epoch of such a history is checked.
             if (begins && !room.replication) next_.begun.insert(room.id);
-            return report_not_durable(room, e);
+            return RoomErrc::not_durable;
         }
         // Not earlier: a failed flush also drops the reset, and reports that to its caller.
         room.history.epoch = epoch;
@@ -519,16 +518,10 @@ public:
 
     /// Errors: the storage's; nothing has changed then.
     [[nodiscard]] std::error_code erase(const std::string& room_id) {
-        const std::error_code error = persistence_.erase(room_id);
-        if (error)
-            context_.report_failure(room_id, {error, {}, persistence_.take_exception_text()});
-        return error;
+        return reported(room_id, persistence_.erase(room_id));
     }
     [[nodiscard]] std::error_code reset(const std::string& room_id, const Id& epoch) {
-        const std::error_code error = persistence_.reset(room_id, epoch);
-        if (error)
-            context_.report_failure(room_id, {error, {}, persistence_.take_exception_text()});
-        return error;
+        return reported(room_id, persistence_.reset(room_id, epoch));
     }
     /// Registers an erase or a reset for the next flush.
     void await(PendingAdmin&& pending) { next_.admin.push_back(std::move(pending)); }
@@ -664,10 +657,11 @@ private:
     [[nodiscard]] Instant answer_ends() const noexcept {
         return after(context_.now, context_.options.answer_within);
     }
-    [[nodiscard]] std::error_code report_not_durable(const RoomBase& room,
-                                                     const std::error_code& error) {
-        context_.report_failure(room.id, {error, {}, persistence_.take_exception_text()});
-        return RoomErrc::not_durable;
+    /// Returns the error of a change of a room, which it reports.
+    std::error_code reported(const std::string& room_id, const std::error_code& error) {
+        if (error)
+            context_.report_failure(room_id, {error, {}, persistence_.take_exception_text()});
+        return error;
     }
     TurnContext& context_;
     GuardedPersistence<Persistence> persistence_;

@@ -17,8 +17,8 @@
 
 #include <belay/core/machine_group.hpp>
 #include <belay/core/order.hpp>
-#include <belay/room/detail/turn_context.hpp>
 #include <belay/room/detail/persistence_scheduler.hpp>
+#include <belay/room/detail/turn_context.hpp>
 #include <belay/room/document_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -84,7 +84,7 @@ class RoomAdmin {
     using Call = AdminCall<RoomAdmin, V>;
     template <class V>
     using Calls = std::map<std::uint64_t, driver::GroupedMachine<Call<V>>>;  // in their order
-    using Export = Call<Result<std::optional<StoredRoom>, PersistenceError>>;
+    using Export = Call<part::LoadedRoom>;
 
 public:
     static constexpr std::size_t listed_max = 1000;
@@ -138,25 +138,22 @@ public:
 
     // ---- what is stored -------------------------------------------------------------------------
 
-    void list(std::string_view after, std::size_t count,
-              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
+    void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
         if (!parts_.answers.accept(done)) return;
         if (count == 0 || count > listed_max)
             return parts_.answers.answer_error(done,
                                                std::make_error_code(std::errc::invalid_argument));
         const AdminAnswers::Beginning beginning{parts_.answers};
-        Call<Result<std::vector<std::string>, PersistenceError>>& call =
-            begin(lists_, {}, std::move(done));
+        Call<part::ListedRooms>& call = begin(lists_, {}, std::move(done));
         parts_.scheduler.persistence().list(after, count, call.question.ask());
         call.what = parts_.scheduler.persistence().take_exception_text();
     }
-    void export_room(std::string room_id,
-                     Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
+    void export_room(std::string room_id, Completion<part::LoadedRoom> done) {
         if (!parts_.answers.accept(room_id, done)) return;
         const AdminAnswers::Beginning beginning{parts_.answers};
         auto* const room = parts_.rooms.find(room_id);
         if (room != nullptr && room->core.live()) {
-            Result<std::optional<StoredRoom>, PersistenceError> found{std::optional<StoredRoom>{}};
+            part::LoadedRoom found{std::optional<StoredRoom>{}};
             // A shared room has read up to `position`, and may have more.
             const bool more = room->replication && room->document.bytes() != 0;
             if (room->history.position != 0 || more)
@@ -175,7 +172,7 @@ public:
         if (!found)
             return parts_.answers.answer(
                 call.done, PersistenceError{RoomErrc::no_answer, {}, std::move(call.what)});
-        if constexpr (std::is_same_v<V, Result<std::optional<StoredRoom>, PersistenceError>>) {
+        if constexpr (std::is_same_v<V, part::LoadedRoom>) {
             if (!context_.errors.attempt([&] { merge(*found); }))
                 found.emplace(PersistenceError{RoomErrc::not_loaded, {}, {}});
         }
@@ -287,14 +284,10 @@ private:
         calls.erase(found);
         return self;
     }
-    [[nodiscard]] Calls<Result<std::vector<std::string>, PersistenceError>>& calls_of(
-        const Call<Result<std::vector<std::string>, PersistenceError>>&) noexcept {
+    [[nodiscard]] Calls<part::ListedRooms>& calls_of(const Call<part::ListedRooms>&) noexcept {
         return lists_;
     }
-    [[nodiscard]] Calls<Result<std::optional<StoredRoom>, PersistenceError>>& calls_of(
-        const Export&) noexcept {
-        return exports_;
-    }
+    [[nodiscard]] Calls<part::LoadedRoom>& calls_of(const Export&) noexcept { return exports_; }
     template <class V>
     void end_all(Calls<V>& calls, const std::error_code& why) {
         for (auto& [number, call] : calls) parts_.answers.answer_error(call->done, why);
@@ -302,7 +295,7 @@ private:
     }
 
     /// Merges what was loaded into one document.
-    void merge(Result<std::optional<StoredRoom>, PersistenceError>& found) {
+    void merge(part::LoadedRoom& found) {
         if (!found || !*found) return;
         Document document{parts_.rooms.empty_document()};
         if (parts_.replication.take_parts({}, document, **found)) {
@@ -314,8 +307,8 @@ private:
         found = document_of({(*found)->epoch, (*found)->position}, document);
         (*found)->loss = std::move(loss);
     }
-    [[nodiscard]] static Result<std::optional<StoredRoom>, PersistenceError> document_of(
-        const RoomHistory& history, Document& document) {
+    [[nodiscard]] static part::LoadedRoom document_of(const RoomHistory& history,
+                                                      Document& document) {
         const std::span<const Bytes> parts = document.snapshot();
         return std::optional{
             StoredRoom{history.epoch, {parts.begin(), parts.end()}, {}, history.position}};
@@ -323,8 +316,8 @@ private:
     TurnContext& context_;
     RoomModule<Persistence, Document>& parts_;
     driver::MachineGroup machines_;
-    Calls<Result<std::vector<std::string>, PersistenceError>> lists_;
-    Calls<Result<std::optional<StoredRoom>, PersistenceError>> exports_;
+    Calls<part::ListedRooms> lists_;
+    Calls<part::LoadedRoom> exports_;
     HistoryChanges changes_;
 };
 

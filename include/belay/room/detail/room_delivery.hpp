@@ -22,8 +22,8 @@
 #include <belay/core/order.hpp>
 #include <belay/core/result.hpp>
 #include <belay/queue/storage_like.hpp>
-#include <belay/room/detail/client_table.hpp>
 #include <belay/room/detail/account.hpp>
+#include <belay/room/detail/client_table.hpp>
 #include <belay/room/detail/room_client.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/detail/turn_context.hpp>

@@ -9,8 +9,8 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
-#include <belay/room/detail/turn_context.hpp>
 #include <belay/room/detail/room_awareness.hpp>
+#include <belay/room/detail/turn_context.hpp>
 #include <belay/room/document_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

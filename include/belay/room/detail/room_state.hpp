@@ -393,7 +393,7 @@ struct AfterLoad {
     std::optional<Bytes> vector_before{};  ///< the state of the clients before a second load
     bool save = false;                     ///< save it when it is loaded
 };
-using LoadCall = StorageCall<Result<std::optional<StoredRoom>, PersistenceError>>;
+using LoadCall = StorageCall<part::LoadedRoom>;
 /// A save, with the id of its room, because it may end after the room.
 struct SaveCall {
     explicit SaveCall(std::string id) noexcept : room_id{std::move(id)} {}

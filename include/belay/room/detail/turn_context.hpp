@@ -54,9 +54,8 @@ struct PendingAdmin {
 /// An event for the observer, or an answer to a call. An error code means that the manager stopped.
 using PendingEvent =
     std::variant<RoomRejection, RoomDivergence, RoomFailure, RoomEvent, RoomEvent::Stateless,
-                 std::error_code, PendingAnswer<PersistenceError>,
-                 PendingAnswer<Result<std::optional<StoredRoom>, PersistenceError>>,
-                 PendingAnswer<Result<std::vector<std::string>, PersistenceError>>>;
+                 std::error_code, PendingAnswer<PersistenceError>, PendingAnswer<part::LoadedRoom>,
+                 PendingAnswer<part::ListedRooms>>;
 
 /// A client that ClientCloser closes later in the turn. The parts below the clients close none.
 struct EndedClient {
