@@ -420,11 +420,9 @@ template <class Visitor>
 void visit_metrics(const redis::RoomsStatus& status, Visitor&& visitor) {
     using S = redis::RoomsStatus;
     constexpr Metric gauge{.part = "redis_rooms", .kind = Metric::Kind::gauge};
-    Metric connected = gauge;
-    connected.name = "connected";
-    connected.help = "1 if the connection of the calls was made, and has not failed since.";
-    connected.value = status.connected_since ? 1 : 0;
-    visitor(static_cast<const Metric&>(connected));
+    detail::visit_gauge("redis_rooms", "connected",
+                        "1 if the connection of the calls was made, and has not failed since.",
+                        status.connected_since ? 1 : 0, visitor);
     constexpr detail::Row<S, std::size_t> sizes[] = {
         {"subscriptions", &S::subscriptions, "Rooms whose changes this server receives."},
         {"rooms_to_save", &S::rooms_to_save,
