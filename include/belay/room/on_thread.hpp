@@ -20,10 +20,10 @@
 #include <thread>              // std::thread
 #include <type_traits>         // std::conditional_t, std::type_identity
 #include <utility>             // std::declval, std::exchange, std::move
-#include <variant>             // std::variant
 #include <vector>              // std::vector
 
 #include <belay/core/detail/expect_options.hpp>
+#include <belay/core/detail/function.hpp>
 #include <belay/metrics/metric.hpp>
 #include <belay/room/detail/staged_rooms.hpp>
 #include <belay/room/detail/subscription_thread.hpp>
@@ -309,8 +309,8 @@ public:
 
     /// Loads a room.   Errors: storage_busy; those of P.
     void load(std::string_view id, Completion<part::LoadedRoom> done) {
-        if (!work_->takes(id, {})) return done(part::LoadedRoom{busy()});
-        work_->post(Load{std::string{id}, std::move(done)}, id, {}, Kind::answered);
+        ask(id, {}, std::move(done),
+            [](P& p, const std::string& room, auto answer) { p.load(room, std::move(answer)); });
     }
     /// Appends an update to a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code append(std::string_view id, BytesView update,
@@ -334,23 +334,28 @@ public:
     /// Makes all changes before it durable.
     /// Errors: storage_busy; the first error of a change before it; those of P.
     void flush(Completion<part::FlushedRooms> done) {
-        if (!work_->takes({}, {})) return done(part::FlushedRooms{busy()});
-        work_->post(Flush{std::move(done)}, {}, {}, Kind::answered);
+        ask({}, {}, std::move(done),
+            [](P& p, const std::string&, auto answer) { p.flush(std::move(answer)); });
     }
     /// Saves a snapshot of a room.   Errors: storage_busy; those of P.
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
         Size size;
         for (const Bytes& part : snapshot) size.snapshots += part.size();
+        // Before it is copied.
         if (!work_->takes(id, size)) return done(busy());
-        work_->post(
-            Save{std::string{id}, {snapshot.begin(), snapshot.end()}, covers, std::move(done)}, id,
-            size, Kind::answered);
+        ask(id, size, std::move(done),
+            [parts = std::vector<Bytes>(snapshot.begin(), snapshot.end()), covers](
+                P& p, const std::string& room, auto answer) {
+                p.save(room, parts, covers, std::move(answer));
+            });
     }
     /// Lists stored rooms.   Errors: storage_busy; those of P.
     void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
-        if (!work_->takes({}, {})) return done(part::ListedRooms{busy()});
-        work_->post(List{std::string{after}, count, std::move(done)}, {}, {}, Kind::answered);
+        ask({}, {}, std::move(done),
+            [begin = std::string{after}, count](P& p, const std::string&, auto answer) {
+                p.list(begin, count, std::move(answer));
+            });
     }
     /// Returns what P's `rooms_to_save` returned after its last flush or save, or returns now if
     /// servers share P; no room if P has no `rooms_to_save`.
@@ -367,24 +372,6 @@ public:
     [[nodiscard]] OnThreadQueue queue() const { return work_->queue(); }
 
 private:
-    struct Load {
-        std::string id;
-        Completion<part::LoadedRoom> done;
-    };
-    struct Flush {
-        Completion<part::FlushedRooms> done;
-    };
-    struct Save {
-        std::string id;
-        std::vector<Bytes> snapshot;
-        std::uint64_t covers;
-        Completion<PersistenceError> done;
-    };
-    struct List {
-        std::string after;
-        std::size_t count;
-        Completion<part::ListedRooms> done;
-    };
     using Size = detail::CallBytes;
     using Kind = detail::CallKind;
 
@@ -423,8 +410,8 @@ private:
             if (!takes) changed_.notify_one();
             return takes;
         }
-        template <class C>
-        void post(C call, std::string_view id, const Size& size, Kind kind) {
+        void post(detail::Function<void(Work&)> call, std::string_view id, const Size& size,
+                  Kind kind) {
             bool wakes = false;
             {
                 const std::lock_guard lock{mutex_};
@@ -465,7 +452,7 @@ private:
                     // It ends without the lock, because it may drop its Completion.
                     typename Queue::Taken next = calls_.pop();
                     lock.unlock();
-                    std::visit([this](auto& call) { this->make(call); }, next.call);
+                    next.call(*this);
                     place = next.place;
                 }
                 lock.lock();
@@ -473,26 +460,37 @@ private:
             }
         }
 
-        std::thread thread{};
-
-    private:
-        using Status = typename detail::StatusOf<P>::type;
-        using Call = std::variant<Load, detail::StagedChange, Flush, Save, List>;
-        using Queue = detail::CallQueue<Call>;
-
-        void make(Load& call) {
-            // A load whose answer is no longer wanted is skipped.
-            if (!call.done.wanted()) return;
-            auto found = ask<part::LoadedRoom>(
-                [&](auto done) { persistence_.load(call.id, std::move(done)); });
-            if (found) call.done(std::move(*found));
-        }
-        void make(detail::StagedChange& change) {
+        void make(const detail::StagedChange& change) {
             if (const std::error_code error = carry_out(change)) {
                 if (rejected_.empty()) first_rejection_ = error;
                 rejected_.try_emplace(change.id, error);
             }
         }
+        /// Makes a call that P answers inside of it. A call that is not a flush is skipped if its
+        /// answer is not wanted any more. If P drops its Completion, the caller's is dropped, too.
+        template <class V, class F>
+        void make(const std::string& id, Completion<V>& done, F& call) {
+            if (!std::is_same_v<V, part::FlushedRooms> && !done.wanted()) return;
+            driver::Question<V> asked;
+            call(persistence_, id, asked.ask());
+            // No call waits for a later answer: its caller would wait for ever.
+            std::optional<V> answer{
+                PersistenceError{RoomErrc::no_answer,
+                                 {},
+                                 "OnThread: the persistence must answer inside its calls, and has "
+                                 "not answered when the call returned"}};
+            if (asked.answered()) answer = asked.take();
+            if (!answer) return;
+            take(id, *answer);
+            done(std::move(*answer));
+        }
+
+        std::thread thread{};
+
+    private:
+        using Status = typename detail::StatusOf<P>::type;
+        using Queue = detail::CallQueue<detail::Function<void(Work&)>>;
+
         [[nodiscard]] std::error_code carry_out(const detail::StagedChange& change) {
             using What = detail::StagedChange::Kind;
             if (change.kind == What::erase) return persistence_.erase(change.id);
@@ -505,53 +503,24 @@ private:
                 return persistence_.append(change.id, change.update);
             }
         }
-        void make(Flush& call) {
-            auto flushed =
-                ask<part::FlushedRooms>([&](auto done) { persistence_.flush(std::move(done)); });
-            if (!flushed) return;
-            add_rejected(*flushed);
+        void take(const std::string&, part::FlushedRooms& flushed) {
+            add_rejected(flushed);
             if constexpr (is_shared) {
-                for (const auto& [id, code] : flushed->error.rooms) subscriptions.changed(id);
+                for (const auto& [id, code] : flushed.error.rooms) subscriptions.changed(id);
             }
             note_rooms_to_save();
             note_status();
-            call.done(std::move(*flushed));
         }
-        void make(Save& call) {
-            // Its caller has given up, and may have posted another one.
-            if (!call.done.wanted()) return;
-            auto error = ask<PersistenceError>([&](auto done) {
-                persistence_.save(call.id, call.snapshot, call.covers, std::move(done));
-            });
-            if (!error) return;
+        void take(const std::string& id, const PersistenceError& saved) {
             // The entries that the snapshot would cover may be lost.
             if constexpr (is_shared) {
-                if (error->code == RoomErrc::stale_snapshot) subscriptions.changed(call.id);
+                if (saved.code == RoomErrc::stale_snapshot) subscriptions.changed(id);
             }
             note_rooms_to_save();
             note_status();
-            call.done(std::move(*error));
         }
-        void make(List& call) {
-            if (!call.done.wanted()) return;
-            auto found = ask<part::ListedRooms>(
-                [&](auto done) { persistence_.list(call.after, call.count, std::move(done)); });
-            if (found) call.done(std::move(*found));
-        }
-
-        /// Returns what P answers in the call `call(Completion<V>)`. Returns nothing if P drops its
-        /// Completion, so that the caller's Completion is dropped, too. No call waits for a later
-        /// answer: its caller would wait for ever.
-        template <class V, class F>
-        [[nodiscard]] static std::optional<V> ask(F&& call) {
-            driver::Question<V> asked;
-            call(asked.ask());
-            if (asked.answered()) return asked.take();
-            return PersistenceError{RoomErrc::no_answer,
-                                    {},
-                                    "OnThread: the persistence must answer inside its calls, and "
-                                    "has not answered when the call returned"};
-        }
+        static void take(const std::string&, const part::LoadedRoom&) noexcept {}
+        static void take(const std::string&, const part::ListedRooms&) noexcept {}
         /// Adds the rooms of rejected changes, which are not stored, to the error of a flush. An
         /// error that names no rooms concerns all of them, so none is added to it.
         void add_rejected(part::FlushedRooms& flushed) {
@@ -605,8 +574,17 @@ private:
         const Size size{.updates = change.update.size()};
         if (!work_->takes(change.id, size)) return RoomErrc::storage_busy;
         const std::string id = change.id;
-        work_->post(std::move(change), id, size, Kind::change);
+        work_->post([change = std::move(change)](Work& work) { work.make(change); }, id, size,
+                    Kind::change);
         return {};
+    }
+    /// Queues a call that has an answer: `call(P&, id, Completion<V>)`.
+    template <class V, class F>
+    void ask(std::string_view id, const Size& size, Completion<V> done, F call) {
+        if (!work_->takes(id, size)) return done(V{busy()});
+        work_->post([room = std::string{id}, done = std::move(done),
+                     call = std::move(call)](Work& work) mutable { work.make(room, done, call); },
+                    id, size, Kind::answered);
     }
     [[nodiscard]] static const OnThreadOptions& checked(const OnThreadOptions& o) {
         detail::expect_options(o.check(),
