@@ -43,11 +43,11 @@ struct MessageLimits {
 /// after another one has taken its id over, and the state of that one must come first.
 ///
 /// Above the limits of a room, its oldest message is dropped. Above those of all rooms, a new one
-/// is. Messages `left` have these limits for
-/// themselves, so that none is dropped in favour of a state. The rooms take turns.
+/// is. Messages `left` have these limits for themselves, so that none is dropped in favour of a
+/// state. The rooms take turns.
 ///
-/// Complexity:    O(log rooms + log messages of the room).   Throws: std::bad_alloc, in `push` and
-///                `take`; at most the messages that these would add or take are lost.
+/// Complexity:    O(log rooms + log messages of the room).
+/// Throws:        std::bad_alloc, in `push` and `take`; then it can only be destroyed.
 /// Thread safety: none; its owner locks it.
 class UnpublishedMessages {
     struct Total {
@@ -68,14 +68,9 @@ public:
             if (before && !before->left && !left) number = before->number;
         }
         if (!fits(message.size(), left)) return static_cast<void>(++dropped_);
-        // The steps that may throw come first.
-        Queue added;
-        added.try_emplace(number, Message{{message.begin(), message.end()}, client});
-        Places place;
-        if (client) place.try_emplace(client->client, Place{left, number});
         Room& to = room != rooms_.end() ? room->second : add(id);
-        to.queues[left].merge(added);
-        to.places.merge(place);
+        to.queues[left].try_emplace(number, Message{{message.begin(), message.end()}, client});
+        if (client) to.places.try_emplace(client->client, Place{left, number});
         count(to, left, {1, message.size()});
         while (to.queues[left].size() > limits_.of_room || to.bytes[left] > limits_.bytes_of_room) {
             static_cast<void>(pop(to, left));
@@ -153,9 +148,7 @@ private:
     }
     /// Adds a room, with a turn.
     [[nodiscard]] Room& add(std::string_view id) {
-        std::list<Rooms::iterator> turn(1);
-        turn.front() = rooms_.try_emplace(std::string{id}).first;
-        turns_.splice(turns_.end(), turn);
+        turns_.push_back(rooms_.try_emplace(std::string{id}).first);
         return turns_.back()->second;
     }
     /// Erases the message about a client, if one waits.   Returns: where it was.
