@@ -78,7 +78,7 @@ private:
 /// turns (FairQueue). A room has at most three quarters of the places, so checks of one room that
 /// hang do not delay those of other rooms.
 ///
-/// Complexity:    O(log n + rechecks_max).
+/// Complexity:    O(log n), amortized.
 /// Thread safety: the manager's home thread.
 class RecheckQueue {
 public:
@@ -86,17 +86,14 @@ public:
         : queue_{most}, most_of_room_{larger(three_quarters(most), std::size_t{1})} {}
 
     /// Whether `take_next` may find a client.
-    [[nodiscard]] bool has_next() const noexcept { return freed_ || queue_.has_next(); }
+    [[nodiscard]] bool has_next() const noexcept { return queue_.has_next(); }
     /// Adds a client.   Pre: it neither waits nor is checked.
     void push(std::uint64_t id, Ref<RoomAccount> account) {
-        // They have waited for longer than the new client.
-        return_parked();
         Client& client = clients_.emplace(id, Client{std::move(account)}).first->second;
         client.number = client.request = queue_.push(id, client.account->of_user());
     }
     /// Begins the next check.   Returns: the client; nothing if none may be checked until a change.
     [[nodiscard]] std::optional<std::uint64_t> take_next() {
-        return_parked();
         while (queue_.has_next()) {
             const std::uint64_t id = queue_.next();
             Client& client = clients_.find(id)->second;
@@ -113,7 +110,7 @@ public:
         return std::nullopt;
     }
     /// A client waits no longer, or its check has ended.
-    void remove(std::uint64_t id) noexcept {
+    void remove(std::uint64_t id) {
         const auto found = clients_.find(id);
         if (found == clients_.end()) return;
         queue_.remove(found->second.number);
@@ -131,41 +128,34 @@ private:
     };
     /// A room with a check under way, or with parked clients, whose checks must not begin now. If a
     /// client is parked, at least `most_of_room_` others of its room wait in the queue or are
-    /// checked, or `freed_` is set.
+    /// checked.
     struct Room {
         std::size_t under_way = 0;
         std::map<std::uint64_t, std::uint64_t> parked{};  // by the order of the requests
     };
 
-    void leave_room(const Client& client) noexcept {
+    /// Another client of the room takes the place of one that was not parked.
+    void leave_room(const Client& client) {
         const auto room = rooms_.find(client.account->room_id());
         if (room == rooms_.end()) return;
+        auto& parked = room->second.parked;
         if (client.state == State::under_way) --room->second.under_way;
-        room->second.parked.erase(client.request);
-        freed_ = freed_ || !room->second.parked.empty();
-        if (room->second.under_way == 0 && room->second.parked.empty()) rooms_.erase(room);
-    }
-    /// Queues as many clients again as their rooms may begin now.
-    void return_parked() {
-        if (!freed_) return;
-        for (auto& [id, room] : rooms_) {
-            for (std::size_t free = most_of_room_ - room.under_way;
-                 free != 0 && !room.parked.empty(); --free) {
-                const auto first = room.parked.begin();
-                Client& client = clients_.find(first->second)->second;
-                client.number = queue_.push(first->second, client.account->of_user());
-                client.state = State::waits;
-                room.parked.erase(first);
-            }
+        if (client.state == State::parked) {
+            parked.erase(client.request);
+        } else if (!parked.empty()) {
+            const std::uint64_t id = parked.begin()->second;
+            Client& next = clients_.find(id)->second;
+            next.number = queue_.push(id, next.account->of_user());
+            next.state = State::waits;
+            parked.erase(parked.begin());
         }
-        freed_ = false;
+        if (room->second.under_way == 0 && parked.empty()) rooms_.erase(room);
     }
 
     FairQueue<std::uint64_t> queue_;
     const std::size_t most_of_room_;
     std::map<std::string, Room, std::less<>> rooms_{};
     std::map<std::uint64_t, Client> clients_{};  // by their ids
-    bool freed_ = false;                         ///< a client of a room with parked ones has left
 };
 
 /// Counts the clients that wait for their admission, and the connections without clients, within

@@ -44,7 +44,7 @@ public:
 
     /// Processes an event of a client's life, and updates the counts that depend on its state.
     [[nodiscard]] ClientCore::Actions advance(RoomClient& client, ClientCore::Event event,
-                                              Duration valid_for = {}) noexcept {
+                                              Duration valid_for = {}) {
         const bool waited = client.core.waiting();
         const ClientCore::Actions todo = client.core.step(event, context_.now, valid_for);
         if (waited && !client.core.waiting()) limits.waiting.remove(client.id);
