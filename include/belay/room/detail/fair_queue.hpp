@@ -84,10 +84,6 @@ public:
     [[nodiscard]] const Item* oldest() const noexcept {
         return waiting_.empty() ? nullptr : &waiting_.begin()->second.item;
     }
-    /// Whether this work waits.
-    [[nodiscard]] bool waits(std::uint64_t number) const noexcept {
-        return waiting_.find(number) != waiting_.end();
-    }
     /// Work has ended, or does not wait any more.
     void remove(std::uint64_t number) noexcept {
         if (const auto found = under_way_.find(number); found != under_way_.end()) {

@@ -455,10 +455,12 @@ private:
             reason && reason != RoomErrc::not_durable ? reason : RoomErrc::not_loaded;
         room.evicted = true;
         parts_.imports.fail_all(room, {why, {}, {}});
-        std::vector<RoomClient*> joined = std::exchange(room.clients, {});
-        for (std::size_t left = joined.size(); left-- != 0;) {
-            joined[left]->end_reason = why;
-            context_.report_left(room, *joined[left], left);
+        std::vector<RoomClient*> joined = room.clients;
+        while (!room.clients.empty()) {
+            RoomClient& client = *room.clients.back();
+            room.clients.pop_back();
+            client.end_reason = why;
+            context_.report(RoomEvent::Kind::left, room, &client);
         }
         context_.counters.evictions.add(reason);
         // The storage has the changes, except those of a history that has ended. With not_durable,

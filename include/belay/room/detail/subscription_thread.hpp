@@ -104,12 +104,6 @@ public:
         }
         return taken;
     }
-    /// Drops all messages, for a reason other than the limits.
-    void clear() noexcept {
-        turns_.clear();
-        rooms_.clear();
-        all_[0] = all_[1] = {};
-    }
 
     /// The most messages in a round trip; no further one is added from this many bytes on.
     static constexpr std::size_t batch_max = 256;

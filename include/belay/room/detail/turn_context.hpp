@@ -155,13 +155,13 @@ struct TurnContext {
     /// Queues an event for the observer, if it has the hook.
     void report(RoomEvent::Kind kind, const RoomBase& room, const RoomClient* client = nullptr,
                 const std::error_code& why = {}) {
-        if (wanted.events) queue_event(kind, room, client, why);
-    }
-    /// Queues the event that a client has left a room that ends, in which `left` clients are left.
-    void report_left(const RoomBase& room, const RoomClient& client, std::size_t left) {
         if (!wanted.events) return;
-        queue_event(RoomEvent::Kind::left, room, &client, {});
-        std::get<RoomEvent>(pending_events.back()).clients = left;
+        RoomEvent event{.kind = kind, .room_id = room.id, .clients = room.clients.size()};
+        event.reason = why;
+        if (client != nullptr) event.user = client->rights.grant.user;
+        if (client != nullptr) event.client.value = client->connection->id;
+        if (client != nullptr && kind == RoomEvent::Kind::left) event.reason = client->end_reason;
+        pending_events.push_back(std::move(event));
     }
     /// Counts a failed call of the storage, and queues it for the observer; an empty `room_id` is a
     /// failure of all rooms.
@@ -210,17 +210,6 @@ struct TurnContext {
     part::ChangeId last_change{};  ///< the id of this server, and the number of its last change
     TurnErrors errors{};
     WantedHooks wanted{};
-
-private:
-    void queue_event(RoomEvent::Kind kind, const RoomBase& room, const RoomClient* client,
-                     const std::error_code& why) {
-        RoomEvent event{.kind = kind, .room_id = room.id, .clients = room.clients.size()};
-        event.reason = why;
-        if (client != nullptr) event.user = client->rights.grant.user;
-        if (client != nullptr) event.client.value = client->connection->id;
-        if (client != nullptr && kind == RoomEvent::Kind::left) event.reason = client->end_reason;
-        pending_events.push_back(std::move(event));
-    }
 };
 
 /// Counts the calls on whole rooms that wait for an answer, up to `waiting_max`. The manager
