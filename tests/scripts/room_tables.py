@@ -139,8 +139,8 @@ def differences(root):
 REASONS = "include/belay/room/room_errc.hpp"
 OPTIONS = "include/belay/room/room_options.hpp"
 CLIENTS_PAGE = "docs/reference/room-clients.md"
-REASON = re.compile(r'\{E(?:::(\w+)|\{\d\}),\s*Cause::\w+,\s*C::(\w+),\s*W::(\w+),\s*S::\w+,\s*"(\w+)",\s*"[^"]*"(?:\s*"[^"]*")*'
-                    r'(?:,\s*"(\w+)")?\}')
+REASON = re.compile(r'\{E(?:::(\w+)|\{\d\}),\s*Cause::\w+,\s*C::(\w+),\s*"(\w+)",\s*"[^"]*"(?:\s*"[^"]*")*'
+                    r'(?:,\s*(?:"(\w+)"|nullptr))?(?:,\s*W::(\w+))?(?:,\s*S::\w+)?\}')
 
 
 def page_rows(text, head):
@@ -167,12 +167,12 @@ def reason_differences(root):
     if [row[0] for row in reasons] != errors:
         yield f"{REASONS}: RoomReasons must have a row for each error of RoomErrc, in their order"
     shown = {}
-    for error, close, ends, word, limit in reasons:
+    for error, close, word, limit, ends in reasons:
         if word != error:
             yield f"{REASONS}: the word of {error} is '{word}'"
         if limit and not re.search(rf"^    [\w:]+ {limit} = ", options, re.M):
             yield f"{REASONS}: RoomOptions has no member {limit}, the limit of {error}"
-        shown[f"`{error}`"] = (codes.get(close, "none"), ends, f"`{limit}`" if limit else "")
+        shown[f"`{error}`"] = (codes.get(close, "none"), ends or "connection", f"`{limit}`" if limit else "")
     rows = page_rows(page, ["reason", "close code", "ends", "option"])
     expected = [name for name, (code, _, _) in shown.items() if code != "none"]
     if [row[0] for row in rows if row[1] != "none"] != expected:
