@@ -296,7 +296,7 @@ TEST_CASE("RoomDelivery::answer holds a state vector that is valid, and never co
     const std::byte* const held = waits.backlog.state_vector->data();
     for (int i = 1; i < 20; ++i) {
         one.context.at(Instant{i * 50ms});
-        REQUIRE(waits.backlog.take_retry(one.context.now));
+        REQUIRE(detail::take_due(waits.backlog.retry_at, one.context.now));
         one.delivery.catch_up(*one.connections[0]);
         REQUIRE(waits.backlog.state_vector->data() == held);
     }

@@ -441,7 +441,16 @@ public:
     [[nodiscard]] std::optional<RoomStats> stats(std::string_view room_id) const {
         const auto* const room = room_.rooms.find(room_id);
         if (room == nullptr) return std::nullopt;
-        return detail::stats_of(*room);
+        RoomStats stats{.clients = room->core.clients(),
+                        .last_activity = room->core.last_activity(),
+                        .bytes = room->document.bytes(),
+                        .pending = room->core.unflushed(),
+                        .loaded = room->core.live(),
+                        .dirty = room->core.dirty(),
+                        .epoch = detail::epoch_text(room->history.epoch)};
+        if constexpr (requires { room->document.status().gaps; })
+            stats.gaps = room->document.status().gaps;
+        return stats;
     }
     /// Returns what the manager has done since it was made.
     [[nodiscard]] const RoomCounters& counters() const noexcept { return context_.counters; }

@@ -146,7 +146,8 @@ public:
             release(*client, advance(*client, ClientCore::Event::ended));
             client->waker.touch();
         }
-        connection.stop_waiting();
+        connection.alive.rest();
+        connection.output.clear();
         limits.update_count(connection);
     }
     /// Destroys all clients at once, without a close code.

@@ -331,11 +331,6 @@ struct ClientConnection {
         output.pace.accept(bytes);
         alive.note_sent(now);
     }
-    /// Ends all timers, and drops the output.
-    void stop_waiting() noexcept {
-        alive.rest();
-        output.clear();
-    }
     /// Drops everything that waits to be sent to a client.
     void drop_output(RoomClient& client) noexcept;
 

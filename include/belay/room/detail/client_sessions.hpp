@@ -153,7 +153,8 @@ public:
     /// Processes the timers of a client.
     void watch(RoomClient& client) {
         if (client.core.deadline() <= context_.now) on_tick(client);
-        if (client.backlog.take_retry(context_.now)) parts_.delivery.catch_up(*client.connection);
+        if (take_due(client.backlog.retry_at, context_.now))
+            parts_.delivery.catch_up(*client.connection);
     }
 
 private:
@@ -242,7 +243,7 @@ private:
         // Each update gets a status. The answer to a state vector contains all updates that were
         // rejected before, and settles them.
         const bool answers = message.kind == Kind::state;
-        const std::uint32_t due = answers ? client.backlog.take_owed_statuses() : 1;
+        const std::uint32_t due = answers ? std::exchange(client.backlog.statuses_owed, 0) : 1;
         if (!client.rights.may_edit()) return on_viewers(client, room, message, due);
         pay(*client.connection, room.clients.size() * ReadCost::recipient);
         const std::size_t before = room.pending.size();

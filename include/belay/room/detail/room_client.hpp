@@ -26,6 +26,13 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// Whether a time has come. It is `never` then, so that this is returned once.
+[[nodiscard]] inline bool take_due(Instant& at, Instant now) noexcept {
+    if (at > now) return false;
+    at = never;
+    return true;
+}
+
 /// The queue in which a client waits for its share of the reply budget.
 enum class ReplyQueue : std::uint8_t {
     none,
@@ -66,26 +73,10 @@ struct ClientAwareness {
 ///
 /// Thread safety: a plain value.
 struct ClientBacklog {
-    /// Whether the time has come to try the answer again. It is returned once.
-    [[nodiscard]] bool take_retry(Instant now) noexcept {
-        if (retry_at > now) return false;
-        retry_at = never;
-        return true;
-    }
     /// Adds changes that only the answer to a state vector acknowledges.
     void owe_statuses(std::uint32_t changes) noexcept {
         const bool fits = changes <= ~statuses_owed;
         statuses_owed = fits ? statuses_owed + changes : ~std::uint32_t{0};
-    }
-    /// Returns the changes that this answer acknowledges.
-    [[nodiscard]] std::uint32_t take_owed_statuses() noexcept {
-        return std::exchange(statuses_owed, 0);
-    }
-    /// Returns the state vector before the first missed update.   Pre: lag_from.
-    [[nodiscard]] Bytes take_lag() noexcept {
-        Bytes had = std::move(*lag_from);
-        lag_from.reset();
-        return had;
     }
 
     /// The state vector before the first update that it missed, and that it was not sent since.

@@ -768,7 +768,7 @@ private:
         Room& room = static_cast<Room&>(*client.room);
         while (client.backlog.lag_from && client.connection->output.empty()) {
             if (!may_work()) return retry_soon(client);
-            Bytes had = client.backlog.take_lag();
+            Bytes had = *std::exchange(client.backlog.lag_from, std::nullopt);
             // An answer that waits has all that it lacks.
             if (!client.backlog.state_vector) {
                 if (const std::error_code e = send_difference(client, room, std::move(had)))

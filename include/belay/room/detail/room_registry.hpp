@@ -266,7 +266,8 @@ private:
                         "RoomRegistry::run: the core must count the pending changes of the room");
         PersistenceError error;
         std::optional<StoredRoom> found;
-        if (room.reload.take_due(context_.now) && !parts_.admin.wait_for_history_change(room.id))
+        if (take_due(room.reload.at, context_.now) &&
+            !parts_.admin.wait_for_history_change(room.id))
             parts_.scheduler.begin_load(room);
         if (parts_.scheduler.take_load(room, error, found)) on_load(room, error, found);
         if (!room.evicted && parts_.scheduler.take_save(room, error)) {

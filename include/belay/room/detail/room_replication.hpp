@@ -116,10 +116,8 @@ public:
         if constexpr (!is_single_server) {
             ReplicationState& state = *room.replication;
             if (room.notifications.awareness.due <= context_.now) publish_awareness(room);
-            if (state.again_at <= context_.now) {
-                state.again_at = never;
+            if (take_due(state.again_at, context_.now))
                 state.loss.needs_load ? load_again(room) : subscribe(room);
-            }
             if (state.subscription.answered()) return take(room);
         }
         return std::nullopt;

@@ -343,7 +343,9 @@ public:
         PendingUpdate change = std::move(updates_.front());
         updates_.pop_front();
         if (flushing_ != 0) --flushing_;
-        forget(change);
+        change.share.release();
+        bytes_ -= change.update.size();
+        restored_ -= change.in_document ? 1U : 0U;
         return change;
     }
     /// Removes all of them.
@@ -364,12 +366,6 @@ public:
     [[nodiscard]] bool restores() const noexcept { return restored_ != 0; }
 
 private:
-    void forget(PendingUpdate& change) noexcept {
-        change.share.release();
-        bytes_ -= change.update.size();
-        restored_ -= change.in_document ? 1U : 0U;
-    }
-
     std::list<PendingUpdate> updates_;  // without memory while it is empty, as most are
     std::size_t bytes_ = 0;
     std::size_t flushing_ = 0;   ///< the number of changes in the current flush
@@ -437,12 +433,6 @@ struct RoomReload {
         if (times < 3) ++times;
         at = last = after(now, wait);
     }
-    /// Whether the load is due. It is returned once.
-    [[nodiscard]] bool take_due(Instant now) noexcept {
-        if (at > now) return false;
-        at = never;
-        return true;
-    }
 
     Instant at = never;
     Instant last = always;
@@ -500,20 +490,6 @@ struct RoomState : RoomBase {
         : RoomBase{std::move(name), started, options, now}, document{empty} {}
     Document document;
 };
-
-template <class Document>
-[[nodiscard]] RoomStats stats_of(const RoomState<Document>& room) {
-    RoomStats stats{.clients = room.core.clients(),
-                    .last_activity = room.core.last_activity(),
-                    .bytes = room.document.bytes(),
-                    .pending = room.core.unflushed(),
-                    .loaded = room.core.live(),
-                    .dirty = room.core.dirty(),
-                    .epoch = epoch_text(room.history.epoch)};
-    if constexpr (requires { room.document.status().gaps; })
-        stats.gaps = room.document.status().gaps;
-    return stats;
-}
 
 /// A room as a machine of a group: its turn is `rooms.run(room)`.
 template <class Rooms, class Document>
