@@ -6,6 +6,7 @@
 #include <algorithm>     // std::min, std::max
 #include <atomic>        // std::atomic
 #include <cerrno>        // errno, EINTR, EINVAL
+#include <chrono>        // std::chrono::ceil
 #include <concepts>      // std::convertible_to
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t, std::uint32_t
@@ -77,6 +78,20 @@ public:
         }
         // Acquires what threads did before a signal() that wrote nothing.
         static_cast<void>(signalled_.exchange(false, std::memory_order_acq_rel));
+    }
+    /// Resets it if it was notified.   Returns: whether it was.
+    [[nodiscard]] bool take() noexcept {
+        pollfd polled{in_, POLLIN, 0};
+        if (::poll(&polled, 1, 0) <= 0) return false;
+        reset();
+        return true;
+    }
+    /// Waits until it is notified, `other` can be read, or the time is over. An interruption and an
+    /// error end the wait, too.
+    void wait(int other, Duration time) const noexcept {
+        pollfd polled[2] = {{in_, POLLIN, 0}, {other, POLLIN, 0}};
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(time);
+        static_cast<void>(::poll(polled, 2, static_cast<int>(left.count())));
     }
     [[nodiscard]] int descriptor() const noexcept { return in_; }
 

@@ -4,9 +4,7 @@
 #pragma once
 
 #include <libpq-fe.h>
-#include <poll.h>
 
-#include <chrono>       // std::chrono::ceil
 #include <cstddef>      // std::byte, std::size_t
 #include <cstdint>      // std::uint64_t
 #include <map>          // std::map
@@ -111,8 +109,9 @@ public:
                 return connection_.failed(postgres::Errc::connection_lost);
             const Instant now = SteadyClock{}.now();
             if (found.empty() && unreadable_) return std::exchange(unreadable_, {});
-            if (!found.empty() || woken_by_user() || now >= until) return found;
-            if (changed_.empty()) sleep(elapsed(now, smaller(until, polls_at_)));
+            if (!found.empty() || wakeup_.take() || now >= until) return found;
+            if (changed_.empty())
+                wakeup_.wait(PQsocket(connection_.get()), elapsed(now, smaller(until, polls_at_)));
         }
     }
     void publish(const std::vector<part::PublishedMessage>& messages) {
@@ -141,19 +140,6 @@ private:
     using State = part::FanoutBatch::State;
 
     [[nodiscard]] std::string channel() const { return options_.prefix + "_changes"; }
-    [[nodiscard]] bool woken_by_user() {
-        pollfd polled{wakeup_.descriptor(), POLLIN, 0};
-        if (::poll(&polled, 1, 0) <= 0) return false;
-        wakeup_.reset();
-        return true;
-    }
-    void sleep(Duration time) const {
-        pollfd polled[2] = {{wakeup_.descriptor(), POLLIN, 0},
-                            {PQsocket(connection_.get()), POLLIN, 0}};
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(time);
-        // An interruption and an error are handled by the next turn.
-        static_cast<void>(::poll(polled, 2, static_cast<int>(left.count())));
-    }
     /// Reads changed rooms, in turn. A lost connection is an error only if nothing was read.
     [[nodiscard]] PersistenceError read_changed(const part::RoomReaders& readers, Found& found) {
         for (int reads = 0; reads < reads_per_turn && !changed_.empty(); ++reads) {

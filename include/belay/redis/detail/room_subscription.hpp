@@ -3,9 +3,6 @@
 /// RedisRoomSubscription: the connections of a redis::Rooms that wait for changes and messages.
 #pragma once
 
-#include <poll.h>
-
-#include <chrono>       // std::chrono::ceil
 #include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint64_t
 #include <functional>   // std::less
@@ -52,15 +49,14 @@ public:
             if (!error) error = turn(readers, found, more);
             if (!error && found.empty()) error = std::exchange(unreadable_, {});
             const Instant now = SteadyClock{}.now();
-            const bool ends = woken_by_user() || now >= until;
+            const bool ends = wakeup_.take() || now >= until;
             if (error || !found.empty() || ends) {
                 note_answers(readers, found, error);
                 if (error) return error;
                 return found;
             }
-            if (!more)
-                sleep(
-                    elapsed(now, rooms_.subs.empty() ? until : smaller(until, mark_.compares_at)));
+            const Instant next = rooms_.subs.empty() ? until : smaller(until, mark_.compares_at);
+            if (!more) wakeup_.wait(notified_.connection.descriptor(), elapsed(now, next));
         }
     }
     /// Publishes messages in one round trip. A message is delivered soon or not at all. The status
@@ -333,22 +329,6 @@ private:
         // Changes from now on are appended to this history, and to none that follows it.
         shared_->logs.discovered(id, reply_text(reply, 2));
         return batch;
-    }
-
-    // ---- waiting -------------------------------------------------------------------------------
-
-    [[nodiscard]] bool woken_by_user() {
-        pollfd polled{wakeup_.descriptor(), POLLIN, 0};
-        if (::poll(&polled, 1, 0) <= 0) return false;
-        wakeup_.reset();
-        return true;
-    }
-    void sleep(Duration time) const {
-        pollfd polled[2] = {{wakeup_.descriptor(), POLLIN, 0},
-                            {notified_.connection.descriptor(), POLLIN, 0}};
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(time);
-        // An interruption and an error are handled by the next turn.
-        static_cast<void>(::poll(polled, 2, static_cast<int>(left.count())));
     }
 
     static constexpr int messages_per_turn = 1000;
