@@ -197,18 +197,17 @@ def part_differences(root):
     """A comment "This part calls" lists, after the name of each other part in `parts_`, the members that the code uses of it."""
     for header in sorted((root / DETAIL).glob("*.hpp")):
         text = header.read_text(encoding="utf-8")
-        if not (comment := LIST.search(text)):
-            continue
-        code = re.sub(r"//.*", "", text[comment.end():])
-        listed = {}
-        for part, names in re.findall(r"- `(\w+)`:(.*?)(?=\n/// - |\Z)", comment[1], re.S):
-            listed[part] = set(re.findall(r"`(\w+)`", names))
-        used = {part: set() for part in listed}
-        for part, name in re.findall(r"\bparts_\.(\w+)\.(?:template )?(\w+)", code):
-            used.setdefault(part, set()).add(name)
-        for part in sorted(used.keys() - {"answers"}):
-            for name in sorted(used[part] ^ listed.get(part, set())):
-                yield f"{DETAIL}/{header.name}: 'This part calls' {'lacks' if name in used[part] else 'has, and the code has not,'} `{name}` of `{part}`"
+        for comment in LIST.finditer(text):
+            code = re.sub(r"//.*", "", LIST.split(text[comment.end():])[0])
+            listed = {}
+            for part, names in re.findall(r"- `(\w+)`:(.*?)(?=\n/// - |\Z)", comment[1], re.S):
+                listed[part] = set(re.findall(r"`(\w+)`", names))
+            used = {part: set() for part in listed}
+            for part, name in re.findall(r"\bparts_\.(\w+)\.(?:template )?(\w+)", code):
+                used.setdefault(part, set()).add(name)
+            for part in sorted(used.keys() - {"answers"}):
+                for name in sorted(used[part] ^ listed.get(part, set())):
+                    yield f"{DETAIL}/{header.name}: 'This part calls' {'lacks' if name in used[part] else 'has, and the code has not,'} `{name}` of `{part}`"
 
 
 def main():

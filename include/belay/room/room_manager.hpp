@@ -23,7 +23,6 @@
 #include <belay/room/detail/room_admission.hpp>
 #include <belay/room/detail/room_delivery.hpp>
 #include <belay/room/detail/room_edits.hpp>
-#include <belay/room/detail/room_imports.hpp>
 #include <belay/room/detail/room_registry.hpp>
 #include <belay/room/detail/room_replication.hpp>
 #include <belay/yjs/yjs_document.hpp>
