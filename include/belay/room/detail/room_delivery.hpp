@@ -366,9 +366,9 @@ public:
         std::erase_if(aware_, [](const RoomBase* room) { return room->evicted; });
     }
 
-    /// Sends a message to one client.
-    void send_message(RoomClient& client, const part::RoomMessage& message) {
-        give_message(client, message, false);
+    /// Sends a message to one client. With `counts`, it counts as an update of the room.
+    void send_message(RoomClient& client, const part::RoomMessage& message, bool counts = false) {
+        give(client, Ref<RoomFrame>::make(client.write(message)), counts);
     }
     /// Sends a frame that belongs to no document. A connection with too many of them is closed.
     void send_control(ClientConnection& connection, const Ref<RoomFrame>& address, Bytes frame) {
@@ -665,14 +665,10 @@ private:
         const std::vector<Bytes> pieces = pieces_of(client, update);
         for (std::size_t i = 0; i < pieces.size(); ++i) {
             const bool ends = i + 1 == pieces.size();
-            give_message(client, {ends ? last : Kind::update, pieces[i]}, counts);
+            send_message(client, {ends ? last : Kind::update, pieces[i]}, counts);
         }
-        if (pieces.empty() && last == Kind::state) give_message(client, {last, {}}, counts);
+        if (pieces.empty() && last == Kind::state) send_message(client, {last, {}}, counts);
     }
-    void give_message(RoomClient& client, const part::RoomMessage& message, bool counts) {
-        give(client, Ref<RoomFrame>::make(client.write(message)), counts);
-    }
-
     /// Passes a frame to the connection.   Returns: whether it need not wait: the connection
     /// accepted it, or the client failed.
     [[nodiscard]] bool pass(RoomClient& client, const Bytes& frame) {

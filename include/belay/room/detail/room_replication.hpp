@@ -229,13 +229,10 @@ public:
             const RoomHistory& covers = room.replication->progress.saving;
             if (rejected || covers.position == 0) return;
             if (std::exchange(room.notifications.save_waits, false))
-                publish({Kind::saved,
-                         context_.last_change.server,
-                         0,
-                         {},
-                         {},
-                         covers.epoch,
-                         covers.position},
+                publish({.kind = Kind::saved,
+                         .server = context_.last_change.server,
+                         .epoch = covers.epoch,
+                         .position = covers.position},
                         room);
         }
     }
