@@ -146,19 +146,6 @@ private:
     static const RoomConnection& of(const ClientConnection& c) noexcept {
         return static_cast<const RoomConnection&>(c);
     }
-    static void open(ClientConnection& base) {
-        RoomConnection& c = of(base);
-        const RoomOptions& o = c.core.options();
-        const bool opens = c.handler->open(c, [&] {
-            Transport unopened = std::move(std::get<Transport>(c.transport));
-            c.transport.template emplace<Link>(std::move(unopened), unread_max, c.waker, 0);
-        });
-        if (!opens) return;
-        // If the frames have addresses, the connection is read before its user is known.
-        c.link()->limit_messages(several ? bytes_before_join(o) : o.frame_bytes_max);
-        c.link()->limit_output(connection_bytes_max(o.client_bytes_max));
-        c.waker.touch();
-    }
     static SendResult send(ClientConnection& base, const RoomFrame* address, const Bytes& frame) {
         Link* const link = of(base).link();
         if (link == nullptr) return SendResult::down;
@@ -190,7 +177,7 @@ private:
         }
     }
     static constexpr ConnectionOps make_table() noexcept {
-        return {.open = &RoomConnection::open,
+        return {.open = [](ClientConnection& base) { of(base).handler->open(of(base)); },
                 .close =
                     [](ClientConnection& base, const std::error_code& why) noexcept {
                         const RoomOptions& o = base.core.options();
@@ -289,16 +276,26 @@ public:
             [&] { parts_.closer.close_and_report(channel, RoomErrc::not_loaded); });
         parts_.closer.close_ended();
     }
-    /// Runs `f`, which opens the transport of a connection. If it throws, the connection ends
-    /// without a close code.   Returns: whether it did not throw.
-    template <class F>
-    [[nodiscard]] bool open(ClientConnection& connection, F&& f) {
-        if (context_.errors.attempt(f)) return true;
-        if (!connection.core.ending())
-            context_.report_rejection(connection.request, user_of(connection),
-                                      make_error_code(LinkErrc::open_threw));
-        parts_.closer.abort(connection);
-        return false;
+    /// Opens the transport of a connection, which answers the upgrade. If that throws, the
+    /// connection ends without a close code.
+    template <class C>
+    void open(C& connection) {
+        const bool opens = context_.errors.attempt([&] {
+            auto unopened = std::move(std::get<1>(connection.transport));
+            connection.transport.template emplace<typename C::Link>(std::move(unopened), unread_max,
+                                                                    connection.waker, 0);
+        });
+        if (!opens) {
+            if (!connection.core.ending())
+                context_.report_rejection(connection.request, user_of(connection),
+                                          make_error_code(LinkErrc::open_threw));
+            return parts_.closer.abort(connection);
+        }
+        const RoomOptions& o = context_.options;
+        // If the frames have addresses, the connection is read before its user is known.
+        connection.link()->limit_messages(C::several ? bytes_before_join(o) : o.frame_bytes_max);
+        connection.link()->limit_output(connection_bytes_max(o.client_bytes_max));
+        connection.waker.touch();
     }
 
 private:

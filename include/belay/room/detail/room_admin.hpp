@@ -264,16 +264,10 @@ public:
     // ---- histories ------------------------------------------------------------------------------
 
     void erase(std::string room_id, Completion<PersistenceError> done) {
-        if (!parts_.answers.accept(room_id, done)) return;
-        change_history(std::move(room_id), std::move(done), make_error_code(RoomErrc::room_erased),
-                       [this](const std::string& id) { return parts_.scheduler.erase(id); });
+        change_history(std::move(room_id), std::move(done), RoomErrc::room_erased);
     }
     void reset(std::string room_id, Completion<PersistenceError> done) {
-        if (!parts_.answers.accept(room_id, done)) return;
-        change_history(std::move(room_id), std::move(done),
-                       make_error_code(RoomErrc::history_reset), [this](const std::string& id) {
-                           return parts_.scheduler.reset(id, make_id(context_.bits));
-                       });
+        change_history(std::move(room_id), std::move(done), RoomErrc::history_reset);
     }
     /// Ends the erases and resets of a flush.
     void take(EndedFlush& flush) {
@@ -365,16 +359,18 @@ private:
         parts_.rooms.process(
             *room, [&] { parts_.rooms.step(*room, timeline::RoomCore::Event::load_failed); });
     }
-    /// Ends the room's history in memory, and closes its clients with `why`.
-    template <class Change>
-    void change_history(std::string room_id, Completion<PersistenceError> done,
-                        const std::error_code& why, Change&& change) {
+    /// Erases a room, or begins it anew: ends its history in memory, and closes its clients with
+    /// `why`.
+    void change_history(std::string room_id, Completion<PersistenceError> done, RoomErrc why) {
+        if (!parts_.answers.accept(room_id, done)) return;
         const AdminAnswers::Beginning beginning{parts_.answers};
         if (changes_.too_many(room_id)) {
             settle_all();
             return parts_.answers.answer(done, too_many_unsettled());
         }
-        const std::error_code error = change(room_id);
+        const std::error_code error = why == RoomErrc::room_erased
+                                          ? parts_.scheduler.erase(room_id)
+                                          : parts_.scheduler.reset(room_id, make_id(context_.bits));
         if (error) return parts_.answers.answer_error(done, error);
         await({.room_id = room_id, .done = std::move(done)});
         if (auto* const room = parts_.rooms.find(room_id)) parts_.rooms.end_history(*room, why);
