@@ -124,7 +124,9 @@ public:
     }
     /// Closes the clients that the rooms and the delivery have ended.
     void close_ended() {
-        if (!context_.ended_clients.empty()) close_all_ended();
+        while (!context_.ended_clients.empty())
+            for (const EndedClient& ended : std::exchange(context_.ended_clients, {}))
+                close_ended(ended);
     }
     /// Closes the connection with this id.   Returns: whether there was one.
     bool remove(std::uint64_t id) {
@@ -167,11 +169,6 @@ public:
     }
 
 private:
-    void close_all_ended() {
-        while (!context_.ended_clients.empty())
-            for (const EndedClient& ended : std::exchange(context_.ended_clients, {}))
-                close_ended(ended);
-    }
     void close_ended(const EndedClient& ended) {
         RoomClient* const client = clients.find_client(ended.id);
         if (client != nullptr && ended.reported) {

@@ -124,7 +124,12 @@ public:
         }
         // Only a room that ends closes its clients.
         if (todo.evict) {
-            auto joined = evict(room, is_idle(todo) ? std::error_code{} : why_ended());
+            std::error_code why;  // none if it was idle
+            if (!context_.runs())
+                why = RoomErrc::manager_stopped;
+            else if (todo.close_clients)
+                why = RoomErrc::not_loaded;
+            auto joined = evict(room, why);
             if (todo.close_clients)
                 each_of(room, std::move(joined), [&](const RoomClient& client) {
                     context_.ended_clients.push_back({client.id, RoomErrc::not_loaded});
@@ -215,9 +220,10 @@ private:
             error = RoomErrc::manager_stopped;
         else if (by.user &&
                  !exceeded_limit(*by.user, &Holdings::rooms, 1, context_.options).empty() &&
-                 !make_space_of(by.user->user))
+                 !evict_idle(by.user->user.idle_rooms, RoomErrc::too_many_of_user))
             error = RoomErrc::too_many_of_user;
-        else if (rooms_.size() >= context_.options.rooms_max && !make_space())
+        else if (rooms_.size() >= context_.options.rooms_max &&
+                 !evict_idle(lists_.idle, RoomErrc::too_many) && !evict_held())
             error = RoomErrc::too_many;
         if (error) return nullptr;
         auto made =
@@ -403,18 +409,11 @@ private:
         if (rooms_.size() < context_.options.rooms_max) return true;
         return !lists_.idle.empty() && !find(std::get<2>(*lists_.idle.begin()))->core.saving();
     }
-    /// Evicts the room that has been idle for longest of those that a user has opened.
-    /// Returns: whether there was one.
-    bool make_space_of(const Account& user) {
-        if (user.idle_rooms.empty()) return false;
-        evict(*find(std::get<2>(*user.idle_rooms.begin())), RoomErrc::too_many_of_user);
-        return true;
-    }
-    /// Evicts a room for a new one. One that is not saved is loaded again with its changes.
-    /// Returns: whether there was one.
-    bool make_space() {
-        if (lists_.idle.empty()) return evict_held();
-        evict(*find(std::get<2>(*lists_.idle.begin())), RoomErrc::too_many);
+    /// Evicts the first of these idle rooms for another one. A room that is not saved is loaded
+    /// again with its changes.   Returns: whether there was one.
+    bool evict_idle(const std::set<Account::IdleRoom>& idle, RoomErrc why) {
+        if (idle.empty()) return false;
+        evict(*find(std::get<2>(*idle.begin())), why);
         return true;
     }
     /// Evicts the room that has been held back for longest, so that rooms that cannot be stored do
@@ -430,13 +429,6 @@ private:
                                           {},
                                           "the room was evicted, and the storage may lack changes "
                                           "that clients have seen"});
-    }
-    [[nodiscard]] std::error_code why_ended() const noexcept {
-        if (context_.runs()) return RoomErrc::not_loaded;
-        return RoomErrc::manager_stopped;
-    }
-    [[nodiscard]] bool is_idle(const timeline::RoomCore::Actions& todo) const noexcept {
-        return context_.runs() && !todo.close_clients;
     }
     /// Calls `f` with each client of a room that is not closing: those that have joined, which are
     /// passed, and then those that have not.
