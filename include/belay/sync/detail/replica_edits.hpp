@@ -16,11 +16,10 @@
 #include <string>         // std::string
 #include <string_view>    // std::string_view
 #include <system_error>   // std::error_code
-#include <tuple>          // std::forward_as_tuple
 #include <unordered_map>  // std::unordered_map
 #include <unordered_set>  // std::unordered_set
-#include <utility>  // std::forward, std::move, std::pair, std::piecewise_construct, std::as_const
-#include <vector>   // std::vector
+#include <utility>        // std::as_const, std::exchange, std::forward, std::move, std::pair
+#include <vector>         // std::vector
 
 #include <belay/core/assert.hpp>
 #include <belay/core/bytes.hpp>
@@ -48,40 +47,33 @@ class EditList {
 public:
     using Entry = std::pair<std::uint64_t, Edit>;
 
-    template <class List, class Value>
-    class Iterator {
+    class iterator {
     public:
         using iterator_category = std::forward_iterator_tag;
         using value_type = Entry;
         using difference_type = std::ptrdiff_t;
-        using pointer = Value*;
-        using reference = Value&;
+        using pointer = Entry*;
+        using reference = Entry&;
 
-        Iterator() noexcept = default;
-        Iterator(List& of, std::size_t place) noexcept : list_{&of}, place_{place} {}
-        [[nodiscard]] Value& operator*() const noexcept { return list_->entry(place_); }
-        [[nodiscard]] Value* operator->() const noexcept { return &list_->entry(place_); }
-        Iterator& operator++() noexcept { return ++place_, *this; }
-        Iterator operator++(int) noexcept { return {*list_, place_++}; }
-        friend bool operator==(const Iterator& a, const Iterator& b) noexcept {
-            return a.place_ == b.place_;
-        }
+        iterator() noexcept = default;
+        iterator(const EditList& of, std::size_t place) noexcept : list_{&of}, place_{place} {}
+        [[nodiscard]] Entry& operator*() const noexcept { return list_->entry(place_); }
+        [[nodiscard]] Entry* operator->() const noexcept { return &list_->entry(place_); }
+        iterator& operator++() noexcept { return ++place_, *this; }
+        iterator operator++(int) noexcept { return {*list_, place_++}; }
+        friend bool operator==(const iterator&, const iterator&) noexcept = default;
         [[nodiscard]] std::size_t place() const noexcept { return place_; }
 
     private:
-        List* list_ = nullptr;
+        const EditList* list_ = nullptr;
         std::size_t place_ = 0;
     };
-    using iterator = Iterator<EditList, Entry>;
-    using const_iterator = Iterator<const EditList, const Entry>;
 
-    [[nodiscard]] iterator begin() noexcept { return {*this, 0}; }
-    [[nodiscard]] iterator end() noexcept { return {*this, size_}; }
-    [[nodiscard]] const_iterator begin() const noexcept { return {*this, 0}; }
-    [[nodiscard]] const_iterator end() const noexcept { return {*this, size_}; }
+    [[nodiscard]] iterator begin() const noexcept { return {*this, 0}; }
+    [[nodiscard]] iterator end() const noexcept { return {*this, size_}; }
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
     [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
-    [[nodiscard]] Edit& back() noexcept { return entry(size_ - 1).second; }
+    [[nodiscard]] Edit& back() const noexcept { return entry(size_ - 1).second; }
 
     /// Adds an edit.   Pre: `number` is above all others.
     template <class Made>
@@ -89,14 +81,12 @@ public:
         if (size_ == blocks_.size() * block_size)
             blocks_.push_back(std::make_unique_for_overwrite<Block>());
         auto& slot = blocks_[size_ / block_size]->slots[size_ % block_size];
-        Entry& entry = slot.emplace(std::piecewise_construct, std::forward_as_tuple(number),
-                                    std::forward_as_tuple(std::forward<Made>(made)));
+        Entry& entry = slot.emplace(number, std::forward<Made>(made));
         ++size_;
         return entry.second;
     }
     /// Returns the edit with a number.   Pre: it is in the list.
-    [[nodiscard]] Edit& at(std::uint64_t number) noexcept { return entry(place_of(number)).second; }
-    [[nodiscard]] const Edit& at(std::uint64_t number) const noexcept {
+    [[nodiscard]] Edit& at(std::uint64_t number) const noexcept {
         return entry(place_of(number)).second;
     }
     void pop_back() noexcept {
@@ -124,17 +114,12 @@ public:
     }
 
 private:
-    template <class List, class Value>
-    friend class Iterator;
     static constexpr std::size_t block_size = 16;
     struct Block {
         std::optional<Entry> slots[block_size];
     };
 
-    [[nodiscard]] Entry& entry(std::size_t place) noexcept {
-        return *blocks_[place / block_size]->slots[place % block_size];
-    }
-    [[nodiscard]] const Entry& entry(std::size_t place) const noexcept {
+    [[nodiscard]] Entry& entry(std::size_t place) const noexcept {
         return *blocks_[place / block_size]->slots[place % block_size];
     }
     /// Numbers rise, so an edit is no later than if none had been erased.
