@@ -292,7 +292,7 @@ private:
         end();
     }
     void close_remote() {
-        const typename Engine::Sides::Inside inside{engine_.sides()};
+        const detail::FlagScope inside = engine_.sides().enter();
         remote_close_.attach(box_->waker());
 #if defined(__cpp_exceptions)
         try {

@@ -8,6 +8,7 @@
 #include <cstdint>       // std::uint8_t, std::uint64_t
 #include <deque>         // std::deque
 #include <exception>     // std::uncaught_exceptions
+#include <functional>    // std::function, std::less
 #include <map>           // std::map
 #include <memory>        // std::unique_ptr
 #include <optional>      // std::optional
@@ -15,8 +16,7 @@
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
-#include <utility>       // std::move, std::exchange
-#include <variant>       // std::variant, std::visit
+#include <utility>       // std::exchange, std::forward, std::move
 #include <vector>        // std::vector
 
 #include <belay/call/retry.hpp>
@@ -120,13 +120,6 @@ public:
         Scene<Content> scene;
         SceneMark mark;
     };
-    struct [[nodiscard]] Inside {
-        explicit Inside(BridgeSides& sides) noexcept : all{sides} { all.inside_ = true; }
-        Inside(const Inside&) = delete;
-        Inside& operator=(const Inside&) = delete;
-        ~Inside() { all.inside_ = false; }
-        BridgeSides& all;
-    };
 
     /// Whether scenes can be deleted on both sides.
     static constexpr bool removes = RemovesScenes<Local> && HasRemoveRemote<Remote>;
@@ -137,23 +130,21 @@ public:
     BridgeSides(Local& l, Remote& r) noexcept : remote{r}, local_{l} {}
 
     [[nodiscard]] bool inside() const noexcept { return inside_; }
+    [[nodiscard]] FlagScope enter() noexcept { return FlagScope{inside_}; }
 
     [[nodiscard]] Result<std::vector<std::string>> sessions() {
-        const Inside guard{*this};
+        const FlagScope guard{inside_};
         return ask_local([&]() -> Result<std::vector<std::string>> { return local_.sessions(); });
     }
     [[nodiscard]] Result<std::optional<Marked>> read(std::string_view session) {
-        const Inside guard{*this};
+        const FlagScope guard{inside_};
         return ask_local([&]() -> Result<std::optional<Marked>> {
             Result<std::optional<Scene<Content>>> scene = local_.read(session);
-            if (!scene) return scene.error();
-            if (!*scene) return std::optional<Marked>{};
-            const SceneMark mark = mark_of(**scene);
-            return std::optional<Marked>{Marked{**std::move(scene), mark}};
+            return scene ? marked(*std::move(scene)) : scene.error();
         });
     }
     [[nodiscard]] std::error_code apply(std::string_view session, Scene<Content>&& scene) {
-        const Inside guard{*this};
+        const FlagScope guard{inside_};
         return ask_local([&]() -> std::error_code {
             if constexpr (removes) {
                 if (scene.removed) return local_.remove_scene(session, Origin::remote);
@@ -164,7 +155,7 @@ public:
     /// Returns the base that the local side has stored; none if it stores none.
     [[nodiscard]] Result<std::optional<SceneMark>> stored_base(std::string_view session) {
         if constexpr (RemembersBases<Local>) {
-            const Inside guard{*this};
+            const FlagScope guard{inside_};
             return ask_local(
                 [&]() -> Result<std::optional<SceneMark>> { return local_.stored_base(session); });
         } else {
@@ -173,7 +164,7 @@ public:
     }
     [[nodiscard]] std::error_code store_base(std::string_view session, const SceneMark& base) {
         if constexpr (RemembersBases<Local>) {
-            const Inside guard{*this};
+            const FlagScope guard{inside_};
             return ask_local([&]() -> std::error_code { return local_.store_base(session, base); });
         } else {
             return {};
@@ -627,108 +618,61 @@ template <class Self, class Content, class Observer>
 class BridgePendingEvents {
     using Hooks = BridgeHooks<Self, Content>;
     using Retry = RetryRunHooks;
-    struct Pushed {
-        std::string session;
-        Stamp stamp;
-    };
-    struct Lost {
-        std::string session;
-        Scene<Content> local;
-        Scene<Content> remote;
-        Origin kept;
-        bool open;
-    };
-    struct Error {
-        std::string session;
-        BridgeError::Step step;
-        Failure failure;
-    };
-    struct Begun {
-        Attempt attempt;
-    };
-    struct Success {
-        Attempt attempt;
-    };
-    using One = std::variant<Connectivity, Pushed, Lost, Error, Begun, Success, RetryPlanned,
-                             CallRejected, RetryEnded>;
 
 public:
     static constexpr bool has_conflict_hook = has_hook_of<typename Hooks::OfConflict, Observer>;
 
-    // ---- events ---------------------------------------------------------------------------------
-
-    void state(const Connectivity& view) { add<typename Hooks::State>(view); }
+    void state(const Connectivity& view) {
+        add<typename Hooks::State>(
+            [view](Observer& o, Self& bridge) { notify<typename Hooks::State>(o, bridge, view); });
+    }
     void pushed(std::string_view session, const Stamp& stamp) {
-        add<typename Hooks::Pushed, Pushed>(std::string{session}, stamp);
+        add<typename Hooks::Pushed>(
+            [name = std::string{session}, stamp](Observer& o, Self& bridge) {
+                notify<typename Hooks::Pushed>(o, bridge, std::string_view{name}, stamp);
+            });
     }
     void conflict(std::string_view session, Scene<Content>&& local, Scene<Content>&& remote,
                   Origin kept, bool open) {
-        add<typename Hooks::OfConflict, Lost>(std::string{session}, std::move(local),
-                                              std::move(remote), kept, open);
+        add<typename Hooks::OfConflict>([name = std::string{session}, local = std::move(local),
+                                         remote = std::move(remote), kept,
+                                         open](Observer& o, Self& bridge) {
+            const BridgeConflict<Content> lost{name, local, remote, kept, open};
+            notify<typename Hooks::OfConflict>(o, bridge, lost);
+        });
     }
     void error(std::string_view session, BridgeError::Step step, const Failure& failure) {
-        add<typename Hooks::Error, Error>(std::string{session}, step, failure);
+        add<typename Hooks::Error>(
+            [name = std::string{session}, step, failure](Observer& o, Self& bridge) {
+                const BridgeError reported{name, step, failure};
+                notify<typename Hooks::Error>(o, bridge, reported);
+            });
     }
-    void on_attempt(const Attempt& attempt) { add<Retry::Begun, Begun>(attempt); }
-    void on_success(const Attempt& attempt) { add<Retry::Success, Success>(attempt); }
-    void on_retry(const RetryPlanned& planned) { add<Retry::Planned>(planned); }
-    void on_rejection(const CallRejected& rejected) { add<Retry::Rejection>(rejected); }
-    void on_give_up(const RetryEnded& ended) { add<Retry::GaveUp>(ended); }
-
-    // ---- notifications --------------------------------------------------------------------------
+    void on_attempt(const Attempt& attempt) { add_of_retry<Retry::Begun>(attempt); }
+    void on_success(const Attempt& attempt) { add_of_retry<Retry::Success>(attempt); }
+    void on_retry(const RetryPlanned& planned) { add_of_retry<Retry::Planned>(planned); }
+    void on_rejection(const CallRejected& rejected) { add_of_retry<Retry::Rejection>(rejected); }
+    void on_give_up(const RetryEnded& ended) { add_of_retry<Retry::GaveUp>(ended); }
 
     [[nodiscard]] bool empty() const noexcept { return all_.empty(); }
     /// Notifies the observer of the first event.   Pre: not empty.   Throws: what the hook throws.
-    void notify_first(Observer& observer, Self& self) {
-        const One one = std::move(all_.front());
+    void notify_first(Observer& observer, Self& bridge) {
+        const auto report = std::move(all_.front());
         all_.pop_front();
-        std::visit([&](const auto& event) { report(observer, self, event); }, one);
+        report(observer, bridge);
     }
 
 private:
-    template <class H, class What = void, class... A>
-    void add(A&&... a) {
-        if constexpr (!has_hook_of<H, Observer>) {
-            (static_cast<void>(a), ...);
-        } else if constexpr (std::is_void_v<What>) {
-            all_.push_back(One{std::forward<A>(a)...});
-        } else {
-            all_.push_back(One{What{std::forward<A>(a)...}});
-        }
+    template <class H, class Report>
+    void add(Report&& report) {
+        if constexpr (has_hook_of<H, Observer>) all_.push_back(std::forward<Report>(report));
+    }
+    template <class H, class Event>
+    void add_of_retry(const Event& event) {
+        add<H>([event](Observer& o, Self&) { notify<H>(o, no_machine, event); });
     }
 
-    static void report(Observer& o, Self& self, const Connectivity& view) {
-        notify<typename Hooks::State>(o, self, view);
-    }
-    static void report(Observer& o, Self& self, const Pushed& pushed) {
-        notify<typename Hooks::Pushed>(o, self, std::string_view{pushed.session}, pushed.stamp);
-    }
-    static void report(Observer& o, Self& self, const Lost& lost) {
-        const BridgeConflict<Content> conflict{lost.session, lost.local, lost.remote, lost.kept,
-                                               lost.open};
-        notify<typename Hooks::OfConflict>(o, self, conflict);
-    }
-    static void report(Observer& o, Self& self, const Error& error) {
-        const BridgeError reported{error.session, error.step, error.failure};
-        notify<typename Hooks::Error>(o, self, reported);
-    }
-    static void report(Observer& o, Self&, const Begun& begun) {
-        notify<Retry::Begun>(o, no_machine, begun.attempt);
-    }
-    static void report(Observer& o, Self&, const Success& success) {
-        notify<Retry::Success>(o, no_machine, success.attempt);
-    }
-    static void report(Observer& o, Self&, const RetryPlanned& planned) {
-        notify<Retry::Planned>(o, no_machine, planned);
-    }
-    static void report(Observer& o, Self&, const CallRejected& rejected) {
-        notify<Retry::Rejection>(o, no_machine, rejected);
-    }
-    static void report(Observer& o, Self&, const RetryEnded& ended) {
-        notify<Retry::GaveUp>(o, no_machine, ended);
-    }
-
-    std::deque<One> all_;
+    std::deque<std::function<void(Observer&, Self&)>> all_;
 };
 
 /// Runs the rounds of all sessions. A round first fetches the remote scene, unless there are no
@@ -1022,7 +966,7 @@ private:
     void ask_fetch(Call& call) {
         call.ask(now_, options_.answer_within,
                  [&](Completion<Result<std::optional<Scene<Content>>, Failure>> done) {
-                     const typename Sides::Inside inside{sides_};
+                     const FlagScope inside = sides_.enter();
                      sides_.remote.fetch(call.session()->name, std::move(done));
                  });
     }
@@ -1045,7 +989,7 @@ private:
         s.memory.sent.add(call.pushing.hash);
         if (mark->removed) return ask_remove(call);
         call.ask(now_, options_.answer_within, [&](Completion<Failure> done) {
-            const typename Sides::Inside inside{sides_};
+            const FlagScope inside = sides_.enter();
             Scene<Content> scene = (*std::move(*local)).scene;
             if (s.replaces) scene.saw = s.replaces;
             scene.unaware = s.replaces && s.unaware == mark->hash;
@@ -1056,7 +1000,7 @@ private:
     void ask_remove(Call& call) {
         if constexpr (Sides::removes) {
             call.ask(now_, options_.answer_within, [&](Completion<Failure> done) {
-                const typename Sides::Inside inside{sides_};
+                const FlagScope inside = sides_.enter();
                 const BridgeSession& s = *call.session();
                 sides_.remote.remove_scene(
                     s.name, part::SceneRemoval{call.pushing.stamp, s.replaces}, std::move(done));
