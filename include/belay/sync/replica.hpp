@@ -18,6 +18,7 @@
 #include <utility>        // std::as_const, std::exchange, std::forward, std::move
 #include <vector>         // std::vector
 
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/random.hpp>
 #include <belay/journal/log_like.hpp>
@@ -213,7 +214,7 @@ public:
                       "Replica::for_each: visit must be callable as visit(std::string_view id, "
                       "const Value& value)");
         if (!is_loaded_) return SyncErrc::not_loaded;
-        const Busy visiting{is_busy_};
+        const detail::FlagScope visiting{is_busy_};
         const std::size_t made = edits_.all().size();
         const auto error =
             detail::visit_all(store(), options_.session,
@@ -271,8 +272,12 @@ public:
                 report.error = SyncErrc::not_loaded;
                 return report;
             }
-            const Busy running{is_busy_};
-            typename Edits::template Interruption<Report> interruption{edits_, report, unread_};
+            const detail::FlagScope running{is_busy_};
+            exchange_unread(report);
+            detail::ScopeExit interruption{[&] {
+                exchange_unread(report);
+                edits_.send_again(Edits::Decided::all);
+            }};
             report.error = log().commit();
             edits_.send_again(Edits::Decided::unconfirmed);
             if (!report.error) report.error = pull().report_unread(report);
@@ -302,7 +307,7 @@ public:
             complete(report);
             is_busy_ = false;
             on_report(std::as_const(report));
-            interruption.edits = nullptr;
+            interruption.release();
             if (pulled) {
                 unreadable_.changes.clear();
                 const std::error_code error = edits_.release(log(), replaced_);
@@ -374,15 +379,6 @@ public:
     [[nodiscard]] const ReplicaOptions& options() const noexcept { return options_; }
 
 private:
-    /// Marks the time in which drop() or sync() would take edits away that are in use.
-    struct Busy {
-        explicit Busy(bool& of) noexcept : flag{of}, before{std::exchange(of, true)} {}
-        Busy(const Busy&) = delete;
-        Busy& operator=(const Busy&) = delete;
-        ~Busy() { flag = before; }
-        bool& flag;
-        bool before;
-    };
     using Edits = detail::ReplicaEdits<Codec, TheLog>;
     using Edit = typename Edits::Edit;
     using Copy = detail::ReplicaCopy<TheStore>;
@@ -537,6 +533,16 @@ private:
     [[nodiscard]] Pull pull() noexcept {
         return {edits_, replaced_, log(), store(), {options_, clock_, bits_, unreadable_}};
     }
+    /// Exchanges the lists of a report with those of a sync that an exception ended. Its edits are
+    /// sent again, and the next report has the versions that its own would have listed.
+    void exchange_unread(Report& report) noexcept {
+        report.replaced.swap(unread_.replaced);
+        report.overwrote.swap(unread_.overwrote);
+        report.kept.swap(unread_.kept);
+        report.rebased.swap(unread_.rebased);
+        report.restored.swap(unread_.restored);
+        report.lost.swap(unread_.lost);
+    }
     /// Lists what the replica has in memory.
     void complete(Report& report) const {
         std::set<Id> unlisted;
@@ -565,7 +571,7 @@ private:
     Report unread_{};  // of a sync that an exception ended
     typename Copy::Unreadable unreadable_{};
     bool is_loaded_ = false;
-    bool is_busy_ = false;
+    bool is_busy_ = false;  // drop() and sync() would take edits away that are in use
 };
 
 template <class Log, class Store, class Codec, class WallClock = SystemClock>

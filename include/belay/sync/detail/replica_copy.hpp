@@ -197,11 +197,6 @@ public:
         if (!removal || *removal != here.stamp) return removal ? here.stamp : removal;
         return noted(&Stamps::earlier, element);
     }
-    /// Returns the server's version of an element, which an edit names.
-    [[nodiscard]] Result<Stamp> version_of(std::string_view element) {
-        const Result<part::ElementState> found = find_local(store_, {session_, element});
-        return found ? version_there(element, *found) : found.error();
-    }
     /// Returns the stamp of the latest version of an element that this replica knows. It may be one
     /// that cannot be read, which an edit of `seen` replaces.
     [[nodiscard]] Result<Stamp> latest_of(std::string_view element, const Stamp& seen) {

@@ -348,35 +348,6 @@ public:
     using Edit = UndecidedEdit<Op>;
     using Edits = EditList<Edit>;
 
-    /// If an exception leaves a sync, its report is lost. The edits are then sent again, and the
-    /// next report has the versions that this one would have listed.
-    template <class Report>
-    struct Interruption {
-        // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of time
-        Interruption(ReplicaEdits& of, Report& now, Report& next) noexcept
-            : edits{&of}, report{now}, kept{next} {
-            exchange();
-        }
-        Interruption(const Interruption&) = delete;
-        Interruption& operator=(const Interruption&) = delete;
-        ~Interruption() {
-            if (edits == nullptr) return;
-            exchange();
-            edits->send_again(Decided::all);
-        }
-        void exchange() noexcept {
-            report.replaced.swap(kept.replaced);
-            report.overwrote.swap(kept.overwrote);
-            report.kept.swap(kept.kept);
-            report.rebased.swap(kept.rebased);
-            report.restored.swap(kept.restored);
-            report.lost.swap(kept.lost);
-        }
-        ReplicaEdits* edits;  // null: there is none
-        Report& report;
-        Report& kept;
-    };
-
     explicit ReplicaEdits(Codec codec) : codec_{std::move(codec)} {}
 
     /// Reads the log, and the versions in it that are not reported.
