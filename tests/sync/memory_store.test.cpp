@@ -68,18 +68,6 @@ TEST_CASE("MemoryStore has at most its limit of elements", "[sync][memory_store]
     CHECK_FALSE(store.add({"s", "a"}, "2", mark_at(2)));
 }
 
-TEST_CASE("MemoryStore with creates_sessions = false creates no sessions", "[sync][memory_store]") {
-    Memory store{MemoryStoreOptions{.creates_sessions = false}};
-    CHECK(store.find({"s", "a"}).error() == SyncErrc::unknown_session);
-    CHECK(store.read({"s", "a"}).error() == SyncErrc::unknown_session);
-    CHECK(store.add({"s", "a"}, "1", mark_at(1)) == SyncErrc::unknown_session);
-    CHECK(store.update({"s", "a"}, "1", mark_at(1)) == SyncErrc::unknown_session);
-    CHECK(store.remove({"s", "a"}, mark_at(1)) == SyncErrc::unknown_session);
-    store.create("s");
-    store.create("s");
-    CHECK_FALSE(store.add({"s", "a"}, "1", mark_at(1)));
-}
-
 TEST_CASE("MemoryStore::update rejects an element that is not live", "[sync][memory_store]") {
     Memory store;
     CHECK(store.update({"s", "a"}, "1", mark_at(1)) == SyncErrc::store_disagrees);
@@ -229,8 +217,6 @@ TEST_CASE("MemoryStore lists each element once, however often it changed", "[syn
     CHECK(page->changes.back().value == "9999");
     CHECK(page->next.changes == 10'000);
     CHECK(store.changes_since("other", page->next, 1)->changes.empty());
-    Memory strict{MemoryStoreOptions{.creates_sessions = false}};
-    CHECK(strict.changes_since("s", {}, 1).error() == SyncErrc::unknown_session);
 }
 
 TEST_CASE("MemoryStore lists changes of thousands of elements as a reader needs them",

@@ -407,7 +407,13 @@ TEST_CASE(
 }
 
 TEST_CASE("an unknown session is a failure if the store creates none", "[sync][sync_processor]") {
-    Memory store{MemoryStoreOptions{.creates_sessions = false}};
+    struct StrictStore : Memory {
+        Result<part::ElementState> find(const part::ElementKey& key) {
+            if (!knows) return SyncErrc::unknown_session;
+            return Memory::find(key);
+        }
+        bool knows = false;
+    } store;
     auto processor = processor_of(store, LastWriteWins{});
     const SyncResult result =
         processor.process_batch("s", Ops{add("a", "1", stamp(1)), interaction("opened", stamp(2))});
@@ -416,7 +422,7 @@ TEST_CASE("an unknown session is a failure if the store creates none", "[sync][s
         CHECK(failed.error == SyncErrc::unknown_session);
         CHECK(failed.kept);
     }
-    store.create("s");
+    store.knows = true;
     CHECK(processor.process_batch("s", Ops{add("a", "1", stamp(1))}).success);
 }
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <algorithm>      // std::max, std::pop_heap, std::push_heap
-#include <functional>     // std::hash, std::less
+#include <functional>     // std::equal_to, std::less
 #include <map>            // std::map
 #include <string>         // std::string
 #include <string_view>    // std::string_view
@@ -36,8 +36,6 @@ struct MemoryStoreOptions {
     Duration tombstones_kept = std::chrono::hours{24 * 30};
     /// The most elements of all sessions together, removed ones included; at most 2^32 - 2.
     std::size_t elements_max = 100'000'000;
-    /// Whether the first element of a session creates the session; if not, `create` does.
-    bool creates_sessions = true;
     /// The id in the cursors of `changes_since`; no_id: a random one. Two stores must not have the
     /// same id.
     Id id{};
@@ -84,53 +82,30 @@ public:
                      "MemoryStore: elements_max must be from 1 to 2^32 - 2");
     }
 
-    /// Creates a session without elements, if it does not exist.
-    void create(std::string_view session) {
-        const View name{session};
-        if (sessions_.find(name) == sessions_.end()) sessions_.try_emplace(Name{name});
-    }
-
     [[nodiscard]] Result<part::ElementState> find(const part::ElementKey& key) {
-        Home* const session = session_of(key.session);
-        if (session == nullptr) {
-            if (!options_.creates_sessions) return SyncErrc::unknown_session;
-            return part::ElementState{};
-        }
-        const Node* const node = node_of(session->second, key.id);
+        const Node* const node = place_of(key).node;
         if (node == nullptr) return part::ElementState{};
         const Entry& entry = node->row;
         return part::ElementState{entry.value ? part::Presence::live : part::Presence::removed,
                                   entry.stamp};
     }
     [[nodiscard]] Result<std::optional<Value>> read(const part::ElementKey& key) {
-        Home* const session = session_of(key.session);
-        if (session == nullptr) {
-            // A code: an enumerator may be a value, too, for example one of JSON.
-            if (!options_.creates_sessions) return make_error_code(SyncErrc::unknown_session);
-            return std::optional<Value>{};
-        }
-        const Node* const node = node_of(session->second, key.id);
+        const Node* const node = place_of(key).node;
         return node != nullptr ? node->row.value : std::nullopt;
     }
 
     [[nodiscard]] std::error_code add(const part::ElementKey& key, const Value& value,
                                       const part::WriteMark& mark) {
-        Home* const session = session_of(key.session);
-        Node* const node = session != nullptr ? node_of(session->second, key.id) : nullptr;
-        return write(key, {session, node}, &value, mark);
+        return write(key, place_of(key), &value, mark);
     }
     [[nodiscard]] std::error_code update(const part::ElementKey& key, const Value& value,
                                          const part::WriteMark& mark) {
-        Home* const session = session_of(key.session);
-        if (session == nullptr && !options_.creates_sessions) return SyncErrc::unknown_session;
-        Node* const node = session != nullptr ? node_of(session->second, key.id) : nullptr;
-        if (node == nullptr || !node->row.value) return SyncErrc::store_disagrees;
-        return write(key, {session, node}, &value, mark);
+        const Place at = place_of(key);
+        if (at.node == nullptr || !at.node->row.value) return SyncErrc::store_disagrees;
+        return write(key, at, &value, mark);
     }
     [[nodiscard]] std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
-        Home* const session = session_of(key.session);
-        Node* const node = session != nullptr ? node_of(session->second, key.id) : nullptr;
-        return write(key, {session, node}, nullptr, mark);
+        return write(key, place_of(key), nullptr, mark);
     }
     [[nodiscard]] std::error_code remember(const part::WriteMark& mark) {
         ids_.prepare();
@@ -159,8 +134,7 @@ public:
     /// Loads the places of an element and an operation into the caches; see StoreLike.
     void prefetch(const part::ElementKey& key, const Id& operation) const noexcept {
         ids_.fetch(operation);
-        if (found_.session != nullptr &&
-            detail::names_equal(found_.session->first.text, key.session)) {
+        if (found_.session != nullptr && detail::names_equal(found_.session->first, key.session)) {
             found_.session->second.elements.fetch(key.id);
         }
     }
@@ -179,7 +153,7 @@ public:
     /// Pre: `visit` does not change the store, also not by a SyncProcessor over it.
     template <class Visit>
     void for_each(std::string_view session, Visit&& visit) const {
-        const auto at = sessions_.find(View{session});
+        const auto at = sessions_.find(session);
         if (at == sessions_.end()) return;
         at->second.elements.for_each([&](const Node& node) {
             const Entry& entry = node.row;
@@ -188,15 +162,14 @@ public:
     }
     /// Returns the changes of a session after a cursor; see StoreLike.
     ///
-    /// Pre: most > 0.   Errors: unknown_session.
+    /// Pre: most > 0.   Errors: none.
     /// Complexity: logarithmic in the elements of the session, and linear in the page. It reads no
     ///             element if nothing has changed.
     [[nodiscard]] Result<part::ChangesPage<Value>> changes_since(std::string_view session,
                                                                  const part::StoreCursor& since,
                                                                  std::size_t most) const {
         BELAY_PRECONDITION(most > 0, "MemoryStore::changes_since: most must be above 0");
-        const auto at = sessions_.find(View{session});
-        if (at == sessions_.end() && !options_.creates_sessions) return SyncErrc::unknown_session;
+        const auto at = sessions_.find(session);
         part::ChangesPage<Value> page;
         page.next = since;
         const bool known_epoch =
@@ -224,37 +197,14 @@ private:
         std::uint64_t change : 63 = 0;        // the number of the last change; 0: none
         std::uint64_t has_tombstone : 1 = 0;  // one of tombstones_ refers to it: it must not move
     };
-    /// A name with its hash, because tables that do not store hashes compute them again and again.
-    struct View {
-        explicit View(std::string_view name) noexcept
-            : text{name}, hash{std::hash<std::string_view>{}(name)} {}
-        std::string_view text;
-        std::size_t hash;
-    };
-    struct Name {
-        explicit Name(const View& view) : text{view.text}, hash{view.hash} {}
-        std::string text;
-        std::size_t hash;
-    };
-    struct NameHash {
-        using is_transparent = void;
-        std::size_t operator()(const auto& name) const noexcept { return name.hash; }
-    };
-    struct SameName {
-        using is_transparent = void;
-        bool operator()(const auto& a, const auto& b) const noexcept {
-            return a.hash == b.hash && a.text == b.text;
-        }
-    };
-    template <class T>
-    using Table = std::unordered_map<Name, T, NameHash, SameName>;
     using Elements = detail::ElementTable<Entry>;
     using Node = typename Elements::Node;
     struct Session {
         Elements elements{};
         detail::ChangeLog changes{};
     };
-    using Home = typename Table<Session>::value_type;
+    using Sessions = std::unordered_map<std::string, Session, detail::TextHash, std::equal_to<>>;
+    using Home = typename Sessions::value_type;
     struct Place {
         Home* session;
         Node* node;
@@ -285,9 +235,14 @@ private:
         Node* node = nullptr;
     };
 
+    /// Returns where an element is, with null for what is not there.
+    [[nodiscard]] Place place_of(const part::ElementKey& key) {
+        Home* const session = session_of(key.session);
+        return {session, session != nullptr ? node_of(session->second, key.id) : nullptr};
+    }
     [[nodiscard]] Home* session_of(std::string_view name) {
-        if (found_.session == nullptr || !detail::names_equal(found_.session->first.text, name)) {
-            const auto at = sessions_.find(View{name});
+        if (found_.session == nullptr || !detail::names_equal(found_.session->first, name)) {
+            const auto at = sessions_.find(name);
             if (at == sessions_.end()) return nullptr;
             found_.session = &*at;
         }
@@ -307,7 +262,6 @@ private:
     /// Writes a value or a tombstone at the place where the element is, or will be.
     std::error_code write(const part::ElementKey& key, Place at, const Value* value,
                           const part::WriteMark& mark) {
-        if (at.session == nullptr && !options_.creates_sessions) return SyncErrc::unknown_session;
         if (at.node == nullptr && count_ >= options_.elements_max) {
             return SyncErrc::store_full;
         }
@@ -326,7 +280,7 @@ private:
             std::optional<Value> made;
             if (value != nullptr) made.emplace(*value);
             if (at.session == nullptr) {
-                at.session = &*sessions_.try_emplace(Name{View{key.session}}).first;
+                at.session = &*sessions_.try_emplace(std::string{key.session}).first;
                 at.session->second.changes.prepare(at.session->second.elements);
             }
             if (at.node == nullptr) {
@@ -381,13 +335,13 @@ private:
         tombstone.session->second.elements.erase(*tombstone.node);
         --count_;
         // The next element creates the session again; otherwise sessions would only accumulate.
-        if (tombstone.session->second.elements.empty() && options_.creates_sessions) {
+        if (tombstone.session->second.elements.empty()) {
             sessions_.erase(sessions_.find(tombstone.session->first));
         }
     }
 
     MemoryStoreOptions options_;
-    Table<Session> sessions_;
+    Sessions sessions_;
     detail::AppliedIds ids_;
     detail::OverwrittenVersions<Value> overwritten_;
     std::vector<Tombstone> tombstones_;

@@ -6,7 +6,7 @@
 #include <concepts>     // std::convertible_to, std::copyable
 #include <cstdint>      // std::uint8_t, std::uint64_t
 #include <optional>     // std::optional
-#include <string_view>  // std::string_view
+#include <string_view>  // std::hash, std::string_view
 #include <type_traits>  // std::is_enum_v, std::is_integral_v, std::is_lvalue_reference_v
 
 #include <belay/core/bytes.hpp>
@@ -76,6 +76,14 @@ BELAY_DETAIL_MEMBER(formerly);
     hash = mix_word(hash, load_le<std::uint64_t>(id.data() + 8));
     return mix64(mix_word(hash, sizeof(Id)) ^ sizeof(Id));
 }
+
+/// The hash of the texts in a table of this process, which std::string_view can look up.
+struct TextHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept {
+        return std::hash<std::string_view>{}(text);
+    }
+};
 
 template <class V>
 concept HashesItself = requires(const V& value) {

@@ -7,7 +7,7 @@
 #include <concepts>       // std::same_as
 #include <cstddef>        // std::ptrdiff_t, std::size_t
 #include <cstdint>        // std::uint64_t
-#include <functional>     // std::less
+#include <functional>     // std::equal_to, std::less
 #include <iterator>       // std::forward_iterator_tag
 #include <map>            // std::map
 #include <memory>         // std::unique_ptr, std::make_unique_for_overwrite
@@ -520,12 +520,6 @@ public:
     [[nodiscard]] const Edits& all() const noexcept { return edits_; }
 
 private:
-    struct TextHash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view text) const noexcept {
-            return std::hash<std::string_view>{}(text);
-        }
-    };
     using LastOf = std::unordered_map<std::string, std::uint64_t, TextHash, std::equal_to<>>;
     /// The entry of an element's last edit. It erases the one that it added, if that is not used.
     struct NewLast {
