@@ -355,15 +355,12 @@ private:
     Engine engine_;  // last: it refers to all above
 };
 
-template <class L, class R, class Policy>
-Bridge(L&&, R&&, Policy, BridgeOptions = {})
-    -> Bridge<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
+template <class L, class R, class Policy, class Observer = NoObserver>
+Bridge(L&&, R&&, Policy, BridgeOptions = {}, Observer = {})
+    -> Bridge<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;
 template <class L, class R, class Policy, class Observer>
     requires(!std::convertible_to<Observer, BridgeOptions>)
 Bridge(L&&, R&&, Policy, Observer)
-    -> Bridge<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;
-template <class L, class R, class Policy, class Observer>
-Bridge(L&&, R&&, Policy, BridgeOptions, Observer)
     -> Bridge<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;
 
 /// Brings new scenes from a remote server to the local side, and never changes the remote.
@@ -385,25 +382,12 @@ public:
          Observer observer = {})
         : Base{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
                BridgeOptions{.pull = options, .push = {.enabled = false}}, std::move(observer)} {}
-    /// With the usual options.
-    template <class L, class R, detail::ObserverArgument<Observer> O>
-        requires(!std::convertible_to<O, BridgePullOptions>)
-    Pull(L&& local, R&& remote, Policy policy, O&& observer)
-        : Pull{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
-               BridgePullOptions{}, std::forward<O>(observer)} {}
 
     void changed(std::string_view, Origin = Origin::local) = delete;
 };
 
-template <class L, class R, class Policy>
-Pull(L&&, R&&, Policy, BridgePullOptions = {})
-    -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
-template <class L, class R, class Policy, class Observer>
-    requires(!std::convertible_to<Observer, BridgePullOptions>)
-Pull(L&&, R&&, Policy, Observer)
-    -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;
-template <class L, class R, class Policy, class Observer>
-Pull(L&&, R&&, Policy, BridgePullOptions, Observer)
+template <class L, class R, class Policy, class Observer = NoObserver>
+Pull(L&&, R&&, Policy, BridgePullOptions = {}, Observer = {})
     -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;
 
 /// Brings local changes to a remote server that no other client changes.
@@ -426,23 +410,10 @@ public:
          Observer observer = {})
         : Base{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
                BridgeOptions{.pull = {.enabled = false}, .push = options}, std::move(observer)} {}
-    /// With the usual options.
-    template <class L, class R, detail::ObserverArgument<Observer> O>
-        requires(!std::convertible_to<O, BridgePushOptions>)
-    Push(L&& local, R&& remote, Policy policy, O&& observer)
-        : Push{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
-               BridgePushOptions{}, std::forward<O>(observer)} {}
 };
 
-template <class L, class R, class Policy>
-Push(L&&, R&&, Policy, BridgePushOptions = {})
-    -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
-template <class L, class R, class Policy, class Observer>
-    requires(!std::convertible_to<Observer, BridgePushOptions>)
-Push(L&&, R&&, Policy, Observer)
-    -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;
-template <class L, class R, class Policy, class Observer>
-Push(L&&, R&&, Policy, BridgePushOptions, Observer)
+template <class L, class R, class Policy, class Observer = NoObserver>
+Push(L&&, R&&, Policy, BridgePushOptions = {}, Observer = {})
     -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;
 
 }}  // namespace belay

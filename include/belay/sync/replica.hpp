@@ -175,9 +175,7 @@ public:
         std::uint64_t* last = nullptr;
         if (const std::error_code error = prepare(operation, last)) return error;
         const Id id = operation.id;
-        if (clock_.note_is_due()) {
-            if (const std::error_code error = detail::keep_note(log(), clock_)) return error;
-        }
+        if (const std::error_code error = detail::keep_note(log(), clock_)) return error;
         if (const auto error = edits_.append(log(), std::move(operation), last)) return error;
         if (const std::error_code error = log().commit()) return error;
         return id;
@@ -508,9 +506,7 @@ private:
         const Result<Stamp> latest = copy().latest_of(made.element(), made.stamp);
         if (!latest) return latest.error();
         if (const std::error_code error = stamp_above(*latest, made)) return error;
-        if (clock_.note_is_due()) {
-            if (const std::error_code error = detail::keep_note(log(), clock_)) return error;
-        }
+        if (const std::error_code error = detail::keep_note(log(), clock_)) return error;
         if (const auto error = edits_.append(log(), std::move(made), place)) return error;
         any = true;
         for (const std::uint64_t seq : former) {

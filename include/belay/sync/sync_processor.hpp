@@ -208,15 +208,12 @@ private:
     WallTime newest_ = WallTime::min();
 };
 
-template <class Store, class Strategy>
-SyncProcessor(Store&&, Strategy, SyncOptions = {})
-    -> SyncProcessor<std::remove_cvref_t<Store>, Strategy>;
+template <class Store, class Strategy, class Observer = NoObserver, class WallClock = SystemClock>
+SyncProcessor(Store&&, Strategy, SyncOptions = {}, Observer = {}, WallClock = {})
+    -> SyncProcessor<std::remove_cvref_t<Store>, Strategy, Observer, WallClock>;
 template <class Store, class Strategy, class O>
     requires(!std::convertible_to<O, SyncOptions>)
 SyncProcessor(Store&&, Strategy, O) -> SyncProcessor<std::remove_cvref_t<Store>, Strategy, O>;
-template <class Store, class Strategy, class Observer, class WallClock = SystemClock>
-SyncProcessor(Store&&, Strategy, SyncOptions, Observer, WallClock = {})
-    -> SyncProcessor<std::remove_cvref_t<Store>, Strategy, Observer, WallClock>;
 
 namespace detail {
 

@@ -769,7 +769,6 @@ public:
     [[nodiscard]] PendingEvents& pending_events() noexcept { return pending_events_; }
     [[nodiscard]] const PendingEvents& pending_events() const noexcept { return pending_events_; }
     [[nodiscard]] Sides& sides() noexcept { return sides_; }
-    [[nodiscard]] const Sides& sides() const noexcept { return sides_; }
     [[nodiscard]] const RemoteHealth& health() const noexcept { return health_; }
     /// Returns whether calls were dropped since it was called last.
     [[nodiscard]] bool take_dropped() noexcept { return calls_.take_dropped(); }

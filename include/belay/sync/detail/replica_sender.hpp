@@ -48,9 +48,10 @@ template <class Op, class Edit>
            result.synced_count + seen.size() == batch.size();
 }
 
-/// Stores the note of a clock. If that fails, the next note is due at once.
+/// Stores the note of a clock, if one is due. If that fails, the next note is due at once.
 template <class Log, class Clock>
 [[nodiscard]] std::error_code keep_note(Log& log, Clock& clock) {
+    if (!clock.note_is_due()) return {};
     const std::error_code error = log.keep(clock.note());
     if (error) clock.forget_note();
     return error;
