@@ -39,11 +39,6 @@ struct NumberRange {
     [[nodiscard]] std::size_t size() const noexcept {
         return static_cast<std::size_t>(last - first + 1);
     }
-    /// Whether `count` operations, at least one, fill the range. If one in between were missing,
-    /// the order could not be kept.
-    [[nodiscard]] bool holds_all_of(std::uint64_t count) const noexcept {
-        return first > 0 && last >= first && last - first == count - 1;
-    }
 };
 
 /// The table of a queue in SQLite. See sqlite::Storage for the format.
@@ -63,9 +58,8 @@ public:
     [[nodiscard]] std::error_code insert(std::uint64_t number, BytesView body) noexcept {
         if (const std::error_code error = db_.look()) return error;
         const SqliteRun run{insert_};
-        run.bind(1, static_cast<std::int64_t>(number));
-        run.bind(2, std::int64_t{record_check(number, body)});
-        run.bind(3, body);
+        run.bind_all(static_cast<std::int64_t>(number), std::int64_t{record_check(number, body)},
+                     body);
         const int answer = run.step();
         return answer == SQLITE_DONE ? std::error_code{} : failure(answer);
     }
@@ -119,11 +113,10 @@ private:
         }
         const auto [count, first, last] = found;
         if (count == 0) return {};
-        if (first < 1) return make_error_code(QueueErrc::corrupt);
+        // If an operation in between were missing, the order could not be kept.
+        if (first < 1 || last - first != count - 1) return make_error_code(QueueErrc::corrupt);
         range = {static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(last)};
-        return range.holds_all_of(static_cast<std::uint64_t>(count))
-                   ? std::error_code{}
-                   : make_error_code(QueueErrc::corrupt);
+        return {};
     }
 
     // Declared first, because the statements must be destroyed before the database.

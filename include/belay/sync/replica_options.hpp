@@ -135,6 +135,7 @@ struct ReplicaReport {
             f("first_change", self.first_change), f("last_change", self.last_change);
             f("elements", self.elements), f("earliest", self.earliest), f("latest", self.latest);
         }
+        friend bool operator==(const Lost&, const Lost&) = default;
     };
     struct Entry;
 

@@ -48,7 +48,6 @@ public:
         return {};
     }
     [[nodiscard]] bool is_known() const noexcept { return is_known_; }
-    [[nodiscard]] const FileIdentity& file() const noexcept { return file_; }
     /// Returns no error if the path leads to the file.   Errors: displaced; those of looking.
     [[nodiscard]] std::error_code look() const noexcept {
         posix::Files files;

@@ -31,6 +31,7 @@
 #include <belay/sync/changes.hpp>
 #include <belay/sync/detail/edit_record.hpp>
 #include <belay/sync/detail/sync_bytes.hpp>
+#include <belay/sync/replica_options.hpp>
 #include <belay/sync/stamp.hpp>
 #include <belay/sync/sync_errc.hpp>
 
@@ -144,6 +145,18 @@ private:
     std::size_t size_ = 0;
 };
 
+/// A loss, and how many of its elements the local copy had still when it was noted.
+template <class Value>
+struct NotedLoss {
+    typename part::ReplicaReport<Value>::Lost lost{};
+    std::uint64_t still_here = 0;
+
+    static void each_field(auto& self, auto&& f) {
+        f("lost", self.lost), f("still_here", self.still_here);
+    }
+    friend bool operator==(const NotedLoss&, const NotedLoss&) = default;
+};
+
 /// A record of a version: tag, stamp (28), 0, or 1 and the value, and the element; texts with their
 /// length in 4 bytes. It is written before the local copy loses the version.
 ///
@@ -175,21 +188,16 @@ public:
         }
         return append_text(into, as_bytes(mine.id));
     }
-    template <class Lost>
-    static void encode_lost(const Lost& lost, std::uint64_t still_here, Bytes& into) {
+    static void encode_lost(const NotedLoss<Value>& noted, Bytes& into) {
         into.assign(1, lost_tag);
-        append_field(into, lost);
-        append_field(into, still_here);
+        append_field(into, noted);
     }
-    [[nodiscard]] static bool is_lost(BytesView bytes) noexcept {
-        return bytes.size() == lost_bytes && bytes[0] == lost_tag;
-    }
-    /// Returns: how many of the elements were still here.   Pre: is_lost(bytes).
-    template <class Lost>
-    static std::uint64_t decode_lost(BytesView bytes, Lost& lost) noexcept {
-        SyncReader in{bytes.subspan(1)};
-        in.field(lost);
-        return in.template read<std::uint64_t>();
+    /// Returns: nothing if the bytes are not those of a loss.
+    [[nodiscard]] static std::optional<NotedLoss<Value>> decode_lost(BytesView bytes) noexcept {
+        SyncReader in{bytes};
+        if (in.byte() != lost_tag) return std::nullopt;
+        const auto noted = in.read<NotedLoss<Value>>();
+        return in.whole() ? std::optional{noted} : std::nullopt;
     }
     static void encode_reported(Bytes& into) { into.assign(1, reported_tag); }
     [[nodiscard]] static bool is_reported(BytesView bytes) noexcept {
@@ -214,7 +222,6 @@ private:
     static constexpr std::byte tag{0xEE};
     static constexpr std::byte reported_tag{0xEF};
     static constexpr std::byte lost_tag{0xF0};
-    static constexpr std::size_t lost_bytes = 1 + 3 * 8 + 2 * 28 + 8;
 };
 
 /// The versions of a replica that others replaced, and the loss of its server's store, if they were
@@ -225,6 +232,7 @@ class ReplacedVersions {
 
 public:
     using Change = typename Record::Change;
+    using Lost = typename part::ReplicaReport<Value>::Lost;
 
     /// Reads a record.   Returns: whether the bytes are those of one.
     template <class Codec>
@@ -232,13 +240,13 @@ public:
         if (Record::is_reported(bytes)) {
             unread_.clear();
             noted_.clear();
-            unread_loss_.clear();
-            noted_loss_.clear();
+            noted_loss_.reset();
+            is_loss_unread_ = false;
             return true;
         }
-        if (Record::is_lost(bytes)) {
-            unread_loss_.assign(bytes.begin(), bytes.end());
-            noted_loss_ = unread_loss_;
+        if (const auto noted = Record::decode_lost(bytes)) {
+            noted_loss_ = *noted;
+            is_loss_unread_ = true;
             last_ = number;
             return true;
         }
@@ -253,34 +261,20 @@ public:
     [[nodiscard]] std::vector<Change>& unread() noexcept { return unread_; }
 
     /// Moves the loss that a process before did not report into a report, if there is one.
-    template <class Lost>
     void take_unread_loss(std::optional<Lost>& into) {
-        if (!unread_loss_.empty() && !into) Record::decode_lost(unread_loss_, into.emplace());
-        unread_loss_.clear();
+        if (std::exchange(is_loss_unread_, false) && !into) into = noted_loss_->lost;
     }
-
-    /// A loss, and how many of its elements the local copy had still when it was noted.
-    template <class Lost>
-    struct NotedLoss {
-        Lost lost{};
-        std::uint64_t still_here = 0;
-    };
     /// Returns the loss that the log has until a sync is complete, and a report with it was read.
-    template <class Lost>
-    [[nodiscard]] std::optional<NotedLoss<Lost>> noted_loss() const noexcept {
-        if (noted_loss_.empty()) return std::nullopt;
-        NotedLoss<Lost> noted;
-        noted.still_here = Record::decode_lost(noted_loss_, noted.lost);
-        return noted;
+    [[nodiscard]] const std::optional<NotedLoss<Value>>& noted_loss() const noexcept {
+        return noted_loss_;
     }
-
     /// Appends the loss of the server's store. It is durable after the next commit.
-    template <class Log, class Lost>
-    [[nodiscard]] std::error_code note_lost(Log& log, const Lost& lost, std::uint64_t still_here) {
-        Record::encode_lost(lost, still_here, record_);
-        if (record_ == noted_loss_) return {};
+    template <class Log>
+    [[nodiscard]] std::error_code note_lost(Log& log, const NotedLoss<Value>& noted) {
+        if (noted == noted_loss_) return {};
+        Record::encode_lost(noted, record_);
         const std::error_code error = append(log);
-        if (!error) noted_loss_ = record_;
+        if (!error) noted_loss_ = noted;
         return error;
     }
     /// Appends a version that is being replaced, unless the log has it since the last release. It
@@ -307,7 +301,8 @@ public:
         last_ = 0;
         unread_.clear();
         noted_.clear();
-        noted_loss_.clear();
+        noted_loss_.reset();
+        is_loss_unread_ = false;
         return {};
     }
 
@@ -323,9 +318,9 @@ private:
     }
 
     std::vector<Change> unread_{};
-    std::set<std::string, std::less<>> noted_{};  // the records of the versions in the log
-    Bytes unread_loss_{};                         // its record; empty: there is none
-    Bytes noted_loss_{};                          // that of the last one in the log
+    std::set<std::string, std::less<>> noted_{};    // the records of the versions in the log
+    std::optional<NotedLoss<Value>> noted_loss_{};  // the last one in the log
+    bool is_loss_unread_ = false;                   // it is of a process that ended before
     std::uint64_t last_ = 0;  // the number of the last record that is not reported; 0: none
     Bytes record_{};
     Bytes scratch_{};

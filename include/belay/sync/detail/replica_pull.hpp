@@ -14,7 +14,6 @@
 #include <span>           // std::span
 #include <string>         // std::string
 #include <system_error>   // std::error_code
-#include <type_traits>    // std::remove_reference_t
 #include <unordered_set>  // std::unordered_set
 #include <utility>        // std::exchange, std::move, std::pair
 #include <vector>         // std::erase_if, std::vector
@@ -47,6 +46,7 @@ class ReplicaPull {
 
 public:
     using Replaced = typename Edits::Replaced;
+    using Lost = typename Replaced::Lost;
 
     struct Context {
         const ReplicaOptions& options;
@@ -332,7 +332,6 @@ private:
     /// Notes which changes of the former history this store has lost.
     template <class Report>
     [[nodiscard]] std::error_code begin_loss(const Page& page, Report& report) {
-        using Lost = std::remove_reference_t<decltype(*report.lost)>;
         const auto end = copy_.end_of_history(position_.had);
         if (!end) return end.error();
         Lost range;
@@ -344,7 +343,7 @@ private:
         }
         // The loss in the log is this one if it is of the same history, and only the end of its
         // copy is not here. Else it is an earlier one.
-        const auto noted = replaced_.template noted_loss<Lost>();
+        const auto& noted = replaced_.noted_loss();
         position_.is_noted = noted && position_.had.seen == Copy::no_history &&
                              noted->lost.last_change == range.last_change;
         if (position_.is_noted) range = noted->lost;
@@ -356,7 +355,6 @@ private:
     }
     /// Counts the elements that the copy of another store does not replace: those that are gone,
     /// and those whose earlier versions there cannot be read. Notes the loss in the log.
-    template <class Lost>
     [[nodiscard]] std::error_code note_loss(const std::vector<Change>& gone, Lost& lost) {
         std::vector<Stamp> stamps;
         for (const Change& one : gone) stamps.push_back(one.stamp);
@@ -367,24 +365,19 @@ private:
         }
         // The report with the noted ones may have been read, also without the copy. Those that were
         // here are among these.
-        Lost all = lost;
+        NotedLoss<Value> all{lost};
+        if (position_.is_noted) all = *replaced_.noted_loss();
         Lost now = lost;
-        std::uint64_t known = 0;
-        if (position_.is_noted) {
-            const auto noted = replaced_.template noted_loss<Lost>();
-            all = noted->lost;
-            known = noted->still_here;
-        }
-        for (std::uint64_t i = known; i < stamps.size(); ++i) {
-            count_lost(stamps[i], all);
+        for (std::uint64_t i = all.still_here; i < stamps.size(); ++i) {
+            count_lost(stamps[i], all.lost);
             count_lost(stamps[i], now);
         }
+        all.still_here = stamps.size();
         // Counted once it is in the log, since the next attempt finds the same elements here.
-        const std::error_code error = replaced_.note_lost(log_, all, stamps.size());
+        const std::error_code error = replaced_.note_lost(log_, all);
         if (!error) lost = now;
         return error;
     }
-    template <class Lost>
     static void count_lost(const Stamp& stamp, Lost& lost) noexcept {
         const bool is_first = lost.elements++ == 0;
         if (is_first || stamp < lost.earliest) lost.earliest = stamp;
