@@ -281,6 +281,7 @@ public:
     }
 
     /// Runs `body` in a transaction of SQLite, and undoes it if it cannot be committed.
+    /// Pre: none is under way.
     template <class Body>
     [[nodiscard]] std::error_code transaction(Body& body) {
         if (inside_) return SyncErrc::store_disagrees;
@@ -593,8 +594,12 @@ struct StoreOptions {
 ///                as a whole. SyncErrc::bad_operation: the codec rejects the value, or it is too
 ///                long. QueueErrc::corrupt: damaged, or the codec cannot decode it.
 template <CodecLike Codec, OperationLike Op = Operation<detail::DecodedBy<Codec>>>
-class Store {
+class Store : private detail::SqliteElements {
+    using Tables = detail::SqliteElements;
+
 public:
+    using Tables::applied, Tables::horizon, Tables::note, Tables::remember, Tables::set_note,
+        Tables::transaction;
     using operation_type = Op;
     using value_type = detail::DecodedBy<Codec>;
     static_assert(std::same_as<value_type, typename Op::value_type>,
@@ -615,20 +620,20 @@ public:
             options.replaced_remembered == 0) {
             error = make_error_code(QueueErrc::bad_options);
         }
-        if (!error) error = store.tables_.open(path, options.flushes_each);
-        if (error)
-            return Error{error, path, store.tables_.last_words(), "store", "sqlite::StoreOptions"};
-        store.tables_.remembers(static_cast<std::int64_t>(options.ids_remembered),
-                                static_cast<std::int64_t>(options.replaced_remembered));
+        Tables& tables = store;
+        if (!error) error = tables.open(path, options.flushes_each);
+        if (error) return Error{error, path, tables.last_words(), "store", "sqlite::StoreOptions"};
+        tables.remembers(static_cast<std::int64_t>(options.ids_remembered),
+                         static_cast<std::int64_t>(options.replaced_remembered));
         return store;
     }
 
     [[nodiscard]] Result<part::ElementState> find(const part::ElementKey& key) {
-        return tables_.find(key, nullptr);
+        return Tables::find(key, nullptr);
     }
     [[nodiscard]] Result<std::optional<value_type>> read(const part::ElementKey& key) {
         BytesView bytes;
-        const Result<part::ElementState> found = tables_.find(key, &bytes);
+        const Result<part::ElementState> found = Tables::find(key, &bytes);
         if (!found) return found.error();
         if (found->presence != part::Presence::live) return std::optional<value_type>{};
         std::optional<value_type> value = detail::decode_value(codec_, bytes);
@@ -638,26 +643,20 @@ public:
     [[nodiscard]] std::error_code add(const part::ElementKey& key, const value_type& value,
                                       const part::WriteMark& mark) {
         if (!encode(value)) return SyncErrc::bad_operation;
-        return tables_.put(key, BytesView{bytes_}, mark);
+        return Tables::put(key, BytesView{bytes_}, mark);
     }
     [[nodiscard]] std::error_code update(const part::ElementKey& key, const value_type& value,
                                          const part::WriteMark& mark) {
         if (!encode(value)) return SyncErrc::bad_operation;
-        return tables_.update(key, bytes_, mark);
+        return Tables::update(key, bytes_, mark);
     }
     [[nodiscard]] std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
-        return tables_.put(key, std::nullopt, mark);
-    }
-    [[nodiscard]] std::error_code remember(const part::WriteMark& mark) {
-        return tables_.remember(mark);
-    }
-    [[nodiscard]] Result<std::optional<part::AppliedMark>> applied(const Id& operation) {
-        return tables_.applied(operation);
+        return Tables::put(key, std::nullopt, mark);
     }
     /// Returns the version that an operation replaced unseen; see StoreLike.
     [[nodiscard]] Result<std::optional<part::ReplacedVersion<value_type>>> replaced(
         const Id& operation) {
-        const Result<part::ElementState> found = tables_.replaced(operation, bytes_);
+        const Result<part::ElementState> found = Tables::replaced(operation, bytes_);
         if (!found) return found.error();
         if (found->presence == part::Presence::absent) {
             return std::optional<part::ReplacedVersion<value_type>>{};
@@ -670,19 +669,13 @@ public:
         return std::optional{std::move(version)};
     }
 
-    [[nodiscard]] Result<Bytes> note(std::string_view name) { return tables_.note(name); }
-    [[nodiscard]] std::error_code set_note(std::string_view name, BytesView bytes) {
-        return tables_.set_note(name, bytes);
-    }
-
     [[nodiscard]] std::error_code expire(WallTime now) {
         if (options_.tombstones_kept == forever) return {};
         const WallTime until = detail::earlier(now, options_.tombstones_kept);
         // A statement over the whole table is too expensive for the tombstones of a short time.
-        const WallTime worth_it = detail::later(tables_.horizon(), options_.tombstones_kept / 256);
-        return until > worth_it ? tables_.expire(until) : std::error_code{};
+        const WallTime worth_it = detail::later(Tables::horizon(), options_.tombstones_kept / 256);
+        return until > worth_it ? Tables::expire(until) : std::error_code{};
     }
-    [[nodiscard]] WallTime horizon() const noexcept { return tables_.horizon(); }
 
     /// Returns the changes of a session after a cursor; see StoreLike.
     ///
@@ -706,15 +699,9 @@ public:
             if (bytes) change.value = detail::decode_value(codec_, *bytes);
             if (bytes && !change.value) change.error = QueueErrc::corrupt;
         };
-        if (const auto error = tables_.changes_since(session, since, most, page, take))
+        if (const auto error = Tables::changes_since(session, since, most, page, take))
             return error;
         return page;
-    }
-
-    /// Runs a transaction; see StoreLike.   Pre: none is under way.
-    template <class Body>
-    [[nodiscard]] std::error_code transaction(Body& body) {
-        return tables_.transaction(body);
     }
 
     /// Calls `visit(id, value, stamp)` for each live element of a session, in the order of ids.
@@ -726,7 +713,7 @@ public:
     template <class Visit>
     [[nodiscard]] std::error_code for_each(std::string_view session, Visit&& visit) {
         std::error_code undecoded;
-        const auto error = tables_.for_each(
+        const auto error = Tables::for_each(
             session, [&](std::string_view id, const Stamp& stamp, BytesView bytes) {
                 const std::optional<value_type> value = detail::decode_value(codec_, bytes);
                 if (value) {
@@ -750,7 +737,6 @@ private:
 
     StoreOptions options_;
     [[no_unique_address]] Codec codec_;
-    detail::SqliteElements tables_{};
     Bytes bytes_{};
 };
 
