@@ -36,11 +36,6 @@ public:
     bool ended = false;
 };
 
-// Whether a side is passed by name: it must be passed by std::ref or std::move instead.
-template <class S>
-inline constexpr bool copies_a_side =
-    std::is_lvalue_reference_v<S> && !Reference<std::remove_cvref_t<S>>;
-
 /// Returns the options after checking them.
 [[nodiscard]] inline const BridgeOptions& checked_options(const BridgeOptions& options) noexcept {
     expect_options(options.check(), {{"pull.interval", options.pull.interval},
@@ -147,7 +142,7 @@ public:
                   std::move(policy),
                   detail::checked_options(options),
                   box_->waker()} {
-        static_assert(!detail::copies_a_side<L> && !detail::copies_a_side<R>,
+        static_assert(!detail::copies_a_part<L> && !detail::copies_a_part<R>,
                       "Bridge: a side that is a variable must be passed as std::ref(side) or "
                       "std::move(side)");
         static_assert(

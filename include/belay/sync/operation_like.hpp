@@ -7,10 +7,11 @@
 #include <cstdint>      // std::uint8_t, std::uint64_t
 #include <optional>     // std::optional
 #include <string_view>  // std::hash, std::string_view
-#include <type_traits>  // std::is_enum_v, std::is_integral_v, std::is_lvalue_reference_v
+#include <type_traits>  // std::is_enum_v, std::is_integral_v, std::is_lvalue_reference_v, std::remove_cvref_t
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/member_names.hpp>
+#include <belay/core/observer.hpp>
 #include <belay/core/random.hpp>
 #include <belay/sync/stamp.hpp>
 
@@ -269,6 +270,11 @@ consteval bool operation_like() {
 }  // namespace explain
 
 namespace detail {
+
+// True for a part that is named, and neither passed by reference nor moved in.
+template <class P>
+inline constexpr bool copies_a_part =
+    std::is_lvalue_reference_v<P> && !Reference<std::remove_cvref_t<P>>;
 
 inline constexpr std::optional<Stamp> no_version_seen{};
 

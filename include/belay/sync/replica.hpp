@@ -118,7 +118,7 @@ public:
           bits_{options_.seed ? Random{*options_.seed} : Random{}},
           clock_{this->log().journal_id(), std::move(clock), options_.clock},
           edits_{std::move(codec)} {
-        static_assert(!detail::copies_a_store<L> && !detail::copies_a_store<S>,
+        static_assert(!detail::copies_a_part<L> && !detail::copies_a_part<S>,
                       "Replica: pass a log or store that is a variable as std::ref or std::move");
         BELAY_OPTION(
             options_.batch_operations > 0 && options_.edits_max > 0 && options_.kept_max > 0,

@@ -9,7 +9,6 @@
 #include <optional>      // std::optional
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
-#include <type_traits>   // std::is_lvalue_reference_v, std::remove_cvref_t
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/member_names.hpp>
@@ -312,11 +311,6 @@ consteval bool store_like() {
 }  // namespace explain
 
 namespace detail {
-
-// True for a store that is named, and neither passed by reference nor moved in.
-template <class S>
-inline constexpr bool copies_a_store =
-    std::is_lvalue_reference_v<S> && !Reference<std::remove_cvref_t<S>>;
 
 // Stands for a store that cannot be made of the argument. The constructor that calls it does not
 // compile.

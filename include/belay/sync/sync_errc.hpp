@@ -99,6 +99,26 @@ inline constexpr ErrorText sync_error_texts[] = {
     return {static_cast<int>(e), detail::sync_category()};
 }
 
+namespace detail {
+
+/// Calls a part of the user's. Its exception is the error `thrown` of this call.
+template <class Call>
+[[nodiscard]] auto ask_user(Call&& call, SyncErrc thrown = SyncErrc::store_threw)
+    -> decltype(call()) {
+#if defined(__cpp_exceptions)
+    try {
+        return call();
+    } catch (...) {
+        return make_error_code(thrown);
+    }
+#else
+    static_cast<void>(thrown);
+    return call();
+#endif
+}
+
+}  // namespace detail
+
 }}  // namespace belay
 
 template <>

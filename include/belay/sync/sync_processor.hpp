@@ -73,7 +73,7 @@ public:
           options_{options},
           observer_{std::move(observer)},
           clock_{std::move(clock)} {
-        static_assert(!detail::copies_a_store<S>,
+        static_assert(!detail::copies_a_part<S>,
                       "SyncProcessor: a store that is a variable must be passed as std::ref(store) "
                       "or std::move(store)");
         static_assert(explain::strategy_like<Strategy, operation_type>());

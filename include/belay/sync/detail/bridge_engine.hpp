@@ -97,20 +97,6 @@ template <class Content>
     return {scene.stamp, hash_of_value(scene.content, 0)};
 }
 
-/// Runs code of the local side.   Returns: its result, or SyncErrc::local_threw.
-template <class F>
-[[nodiscard]] auto ask_local(F&& f) -> decltype(f()) {
-#if defined(__cpp_exceptions)
-    try {
-        return f();
-    } catch (...) {
-        return SyncErrc::local_threw;
-    }
-#else
-    return f();
-#endif
-}
-
 /// Calls the local side. During that, and during calls of the remote, `inside()` returns true.
 template <class Local, class Remote>
 class BridgeSides {
@@ -133,19 +119,16 @@ public:
     [[nodiscard]] FlagScope enter() noexcept { return FlagScope{inside_}; }
 
     [[nodiscard]] Result<std::vector<std::string>> sessions() {
-        const FlagScope guard{inside_};
-        return ask_local([&]() -> Result<std::vector<std::string>> { return local_.sessions(); });
+        return ask([&]() -> Result<std::vector<std::string>> { return local_.sessions(); });
     }
     [[nodiscard]] Result<std::optional<Marked>> read(std::string_view session) {
-        const FlagScope guard{inside_};
-        return ask_local([&]() -> Result<std::optional<Marked>> {
+        return ask([&]() -> Result<std::optional<Marked>> {
             Result<std::optional<Scene<Content>>> scene = local_.read(session);
             return scene ? marked(*std::move(scene)) : scene.error();
         });
     }
     [[nodiscard]] std::error_code apply(std::string_view session, Scene<Content>&& scene) {
-        const FlagScope guard{inside_};
-        return ask_local([&]() -> std::error_code {
+        return ask([&]() -> std::error_code {
             if constexpr (removes) {
                 if (scene.removed) return local_.remove_scene(session, Origin::remote);
             }
@@ -155,8 +138,7 @@ public:
     /// Returns the base that the local side has stored; none if it stores none.
     [[nodiscard]] Result<std::optional<SceneMark>> stored_base(std::string_view session) {
         if constexpr (RemembersBases<Local>) {
-            const FlagScope guard{inside_};
-            return ask_local(
+            return ask(
                 [&]() -> Result<std::optional<SceneMark>> { return local_.stored_base(session); });
         } else {
             return std::optional<SceneMark>{};
@@ -164,15 +146,14 @@ public:
     }
     [[nodiscard]] std::error_code store_base(std::string_view session, const SceneMark& base) {
         if constexpr (RemembersBases<Local>) {
-            const FlagScope guard{inside_};
-            return ask_local([&]() -> std::error_code { return local_.store_base(session, base); });
+            return ask([&]() -> std::error_code { return local_.store_base(session, base); });
         } else {
             return {};
         }
     }
     /// Returns a remote scene with its mark. Its hash is computed by the user's code.
-    [[nodiscard]] static Result<std::optional<Marked>> marked(std::optional<Scene<Content>>&& s) {
-        return ask_local([&]() -> Result<std::optional<Marked>> {
+    [[nodiscard]] Result<std::optional<Marked>> marked(std::optional<Scene<Content>>&& s) {
+        return ask([&]() -> Result<std::optional<Marked>> {
             if (!s) return std::optional<Marked>{};
             const SceneMark mark = mark_of(*s);
             return std::optional<Marked>{Marked{*std::move(s), mark}};
@@ -182,6 +163,12 @@ public:
     Remote& remote;
 
 private:
+    template <class Call>
+    [[nodiscard]] auto ask(Call&& call) -> decltype(call()) {
+        const FlagScope guard{inside_};
+        return ask_user(call, SyncErrc::local_threw);
+    }
+
     Local& local_;
     bool inside_ = false;
 };
@@ -1087,7 +1074,7 @@ private:
 
     void reconcile(BridgeSession& s, std::optional<Scene<Content>>&& got) {
         s.wanted = false;
-        auto remote = Sides::marked(std::move(got));
+        auto remote = sides_.marked(std::move(got));
         if (!remote) return fail_here(s, Step::fetch, remote.error());
         if (!Sides::removes && *remote && (*remote)->mark.removed) {
             return fail_here(s, Step::fetch, std::make_error_code(std::errc::not_supported));

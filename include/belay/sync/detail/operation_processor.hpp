@@ -19,20 +19,6 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Calls the store. An exception of the store is an error of this call.
-template <class Call>
-[[nodiscard]] auto ask_store(Call&& call) -> decltype(call()) {
-#if defined(__cpp_exceptions)
-    try {
-        return call();
-    } catch (...) {
-        return make_error_code(SyncErrc::store_threw);
-    }
-#else
-    return call();
-#endif
-}
-
 /// The result of one operation.
 template <class Value>
 struct Decided {
@@ -108,14 +94,14 @@ public:
         if (!is_well_formed(op)) return Outcome::error_of(SyncErrc::bad_operation);
         part::WriteMark mark{op.stamp, op.id, hash_of_operation(session, op),
                              part::Decision::applied};
-        const auto known = ask_store([&] { return store_.applied(mark.operation); });
+        const auto known = ask_user([&] { return store_.applied(mark.operation); });
         if (!known) return Outcome::error_of(known.error());
         // Before the clock is asked: it may have been set back since.
         if (*known) return decided_before(session, op, mark.hash, **known);
         if (needs_clock(op) && is_ahead(op, now)) return ahead_of(op, now);
         if (pending && *pending != mark.hash) return Outcome::error_of(SyncErrc::id_reused);
         const part::ElementKey key{session, op.element()};
-        const auto local = ask_store([&] { return store_.find(key); });
+        const auto local = ask_user([&] { return store_.find(key); });
         if (!local) return Outcome::error_of(local.error());
         if (is_near_the_end(op, *local) && is_ahead(op, now)) return ahead_of(op, now);
         if (local->presence == part::Presence::absent && op.stamp.wall < store_.horizon() &&
@@ -134,11 +120,11 @@ public:
     /// nothing.
     [[nodiscard]] Result<std::optional<ConflictReason>> reason_of(std::string_view session,
                                                                   const Op& op) {
-        const auto known = ask_store([&] { return store_.applied(op.id); });
+        const auto known = ask_user([&] { return store_.applied(op.id); });
         if (!known) return known.error();
         if (*known) return std::optional<ConflictReason>{};
         const part::ElementKey key{session, op.element()};
-        const auto local = ask_store([&] { return store_.find(key); });
+        const auto local = ask_user([&] { return store_.find(key); });
         if (!local) return local.error();
         const Result<ConflictEntry> entry = entry_of(key, op, *local);
         if (!entry) return entry.error();
@@ -148,7 +134,7 @@ public:
     [[nodiscard]] Answer decide(std::string_view session, const Op& op,
                                 const ConflictReason& reason) {
         const part::ElementKey key{session, op.element()};
-        const auto local = ask_store([&] { return store_.find(key); });
+        const auto local = ask_user([&] { return store_.find(key); });
         if (!local) return Answer::pending();
         const Result<ConflictEntry> entry = entry_of(key, op, *local);
         if (!entry) return Answer::pending();
@@ -201,11 +187,11 @@ private:
     /// network delivers that request again, its operation has other contents than this one.
     [[nodiscard]] std::error_code remember_former_id(const Op& op, std::uint64_t hash) {
         if constexpr (HasFormerly<Op>) {
-            const auto known = ask_store([&] { return store_.applied(op.formerly); });
+            const auto known = ask_user([&] { return store_.applied(op.formerly); });
             if (!known) return known.error();
             if (*known) return {};
             const part::WriteMark mark{op.stamp, op.formerly, hash, part::Decision::applied};
-            return ask_store([&] { return store_.remember(mark); });
+            return ask_user([&] { return store_.remember(mark); });
         }
         return {};
     }
@@ -229,7 +215,7 @@ private:
             case part::Decision::stale: {
                 // With the stamp of now: the one that it was compared with is not kept.
                 const part::ElementKey key{session, op.element()};
-                const auto local = ask_store([&] { return store_.find(key); });
+                const auto local = ask_user([&] { return store_.find(key); });
                 if (!local) return Outcome::error_of(local.error());
                 reason = StaleTimestamp{local->stamp, op.stamp};
                 break;
@@ -250,7 +236,7 @@ private:
     [[nodiscard]] Outcome overwrote_before(const Op& op, part::Decision decision) {
         Outcome outcome = Outcome::of(OperationOutcome::duplicate);
         if constexpr (HasReplaced<Store>) {
-            auto replaced = ask_store([&] { return store_.replaced(op.id); });
+            auto replaced = ask_user([&] { return store_.replaced(op.id); });
             if (!replaced) {
                 outcome.error = replaced.error();
                 const bool is_damaged = is_unreadable(outcome.error) ||
@@ -324,11 +310,11 @@ private:
                 return write_or(mark, OperationOutcome::applied);
             case ConflictAction::raise_tombstone:
                 mark.stamp = larger(mark.stamp, local.stamp);
-                return done(ask_store([&] { return store_.remove(key, mark); }),
+                return done(ask_user([&] { return store_.remove(key, mark); }),
                             OperationOutcome::applied);
             case ConflictAction::skip_and_keep_tombstone:
                 mark.decision = decision_of(*entry->reason);
-                return skipped(done(ask_store([&] { return store_.remove(key, mark); }),
+                return skipped(done(ask_user([&] { return store_.remove(key, mark); }),
                                     OperationOutcome::skipped),
                                *entry->reason);
             case ConflictAction::skip:
@@ -373,7 +359,7 @@ private:
                 mark.decision = decision_over(reason);
                 mark.stamp = above(local.stamp, op.stamp);
                 if (!(local.stamp < mark.stamp)) return Outcome::error_of(SyncErrc::end_of_time);
-                outcome = done(ask_store([&] { return store_.add(key, answer.value(), mark); }),
+                outcome = done(ask_user([&] { return store_.add(key, answer.value(), mark); }),
                                OperationOutcome::applied);
                 break;
         }
@@ -407,7 +393,7 @@ private:
         std::error_code error = read_live(key, local, there);
         if (error) return may_heal(error) ? error : std::error_code{};
         const part::WriteMark mark{next, no_id, 0, part::Decision::applied};
-        error = ask_store(
+        error = ask_user(
             [&] { return there ? store_.update(key, *there, mark) : store_.remove(key, mark); });
         if (!error) local.stamp = next;
         return error;
@@ -420,14 +406,14 @@ private:
             return write_or(mark, OperationOutcome::skipped);
         }
         mark.stamp = local.stamp;
-        return done(ask_store([&] { return store_.remove(key, mark); }), OperationOutcome::skipped);
+        return done(ask_user([&] { return store_.remove(key, mark); }), OperationOutcome::skipped);
     }
     /// Reads the value of a live element, once.
     [[nodiscard]] std::error_code read_live(const part::ElementKey& key,
                                             const part::ElementState& local,
                                             std::optional<Value>& there) {
         if (there || local.presence != part::Presence::live) return {};
-        auto read = ask_store([&] { return store_.read(key); });
+        auto read = ask_user([&] { return store_.read(key); });
         if (!read) return read.error();
         if (!*read) return SyncErrc::store_disagrees;
         there = std::move(*read);
@@ -459,7 +445,7 @@ private:
             if (!(local.stamp < mark.stamp)) return Outcome::error_of(SyncErrc::end_of_time);
         }
         const bool is_live = local.presence == part::Presence::live;
-        return done(ask_store([&]() -> std::error_code {
+        return done(ask_user([&]() -> std::error_code {
                         switch (op.kind()) {
                             case OperationKind::add:
                                 return store_.add(key, op.value(), mark);
@@ -473,7 +459,7 @@ private:
                     OperationOutcome::applied);
     }
     [[nodiscard]] Outcome write_or(const part::WriteMark& mark, OperationOutcome outcome) {
-        return done(ask_store([&] { return store_.remember(mark); }), outcome);
+        return done(ask_user([&] { return store_.remember(mark); }), outcome);
     }
     [[nodiscard]] static Outcome done(const std::error_code& error, OperationOutcome outcome) {
         return error ? Outcome::error_of(error) : Outcome::of(outcome);

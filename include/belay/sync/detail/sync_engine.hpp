@@ -337,7 +337,7 @@ private:
             // No later than the newest stamp, so that a wall clock that jumps ahead removes
             // nothing.
             const WallTime until = std::min(now, parts_.newest);
-            std::error_code failed = ask_store([&] { return parts_.store.expire(until); });
+            std::error_code failed = ask_user([&] { return parts_.store.expire(until); });
             for (std::size_t i = 0; i < tries.size() && !failed; ++i) {
                 if (i + ahead < tries.size()) announce(batch, tries[i + ahead].index);
                 outcomes_.push_back(process(batch, tries[i].index, now));
@@ -589,7 +589,7 @@ private:
         };
         std::error_code error;
         if constexpr (HasTransaction<Store>) {
-            error = ask_store([&] { return parts_.store.transaction(once); });
+            error = ask_user([&] { return parts_.store.transaction(once); });
         } else {
             error = once();
         }
