@@ -206,8 +206,8 @@ private:
     using Sessions = std::unordered_map<std::string, Session, detail::TextHash, std::equal_to<>>;
     using Home = typename Sessions::value_type;
     struct Place {
-        Home* session;
-        Node* node;
+        Home* session = nullptr;
+        Node* node = nullptr;
     };
     struct Tombstone {
         Stamp stamp;
@@ -220,7 +220,7 @@ private:
     };
     /// The last session and element that were found: a batch looks an element up, and then changes
     /// it. A copy and a moved-from object have none.
-    struct Found {
+    struct Found : Place {
         Found() noexcept = default;
         Found(Found&& other) noexcept { other.forget(); }
         Found& operator=(Found&& other) noexcept {
@@ -228,35 +228,23 @@ private:
             other.forget();
             return *this;
         }
-        void forget() noexcept { session = nullptr, of = nullptr, node = nullptr; }
-
-        Home* session = nullptr;
-        const Session* of = nullptr;
-        Node* node = nullptr;
+        void forget() noexcept { static_cast<Place&>(*this) = {}; }
     };
 
     /// Returns where an element is, with null for what is not there.
     [[nodiscard]] Place place_of(const part::ElementKey& key) {
-        Home* const session = session_of(key.session);
-        return {session, session != nullptr ? node_of(session->second, key.id) : nullptr};
-    }
-    [[nodiscard]] Home* session_of(std::string_view name) {
-        if (found_.session == nullptr || !detail::names_equal(found_.session->first, name)) {
-            const auto at = sessions_.find(name);
-            if (at == sessions_.end()) return nullptr;
+        if (found_.session == nullptr || !detail::names_equal(found_.session->first, key.session)) {
+            const auto at = sessions_.find(key.session);
+            if (at == sessions_.end()) return {};
             found_.session = &*at;
+            found_.node = nullptr;
         }
-        return found_.session;
-    }
-    [[nodiscard]] Node* node_of(Session& session, std::string_view id) {
-        if (found_.of != &session || found_.node == nullptr ||
-            !detail::names_equal(found_.node->name, id)) {
-            Node* const node = session.elements.find(id);
-            if (node == nullptr) return nullptr;
-            found_.of = &session;
+        if (found_.node == nullptr || !detail::names_equal(found_.node->name, key.id)) {
+            Node* const node = found_.session->second.elements.find(key.id);
+            if (node == nullptr) return {found_.session, nullptr};
             found_.node = node;
         }
-        return found_.node;
+        return {found_.session, found_.node};
     }
 
     /// Writes a value or a tombstone at the place where the element is, or will be.
