@@ -115,14 +115,12 @@ public:
     template <std::predicate<std::string_view> Allows>
     [[nodiscard]] Answer answer(BytesView question, Allows&& allows) {
         auto asked = messages_.read_question(question);
-        if (!asked) return {rejection(question), false};
-        const bool batch = asked->kind == detail::SyncMessageKind::sends_batch;
+        if (!asked) return {Messages::reject(question, SyncErrc::bad_operation), false};
         if (!allows(std::string_view{asked->session})) {
-            const auto kind =
-                batch ? detail::SyncMessageKind::result : detail::SyncMessageKind::page;
-            return {Messages::answer_error(kind, asked->id, SyncErrc::unknown_session), false};
+            return {Messages::reject(question, SyncErrc::unknown_session), false};
         }
-        return batch ? apply(*asked) : Answer{list(*asked), false};
+        const bool is_batch = asked->kind == detail::SyncMessageKind::sends_batch;
+        return is_batch ? apply(*asked) : Answer{list(*asked), false};
     }
 
 private:
@@ -130,23 +128,8 @@ private:
     using Question = typename Messages::Question;
     using Outcomes = typename Messages::Outcomes;
     static constexpr std::size_t operations_at_once = 64;
-    static constexpr bool lists_replaced_again = [] {
-        if constexpr (requires(Processor& processor) { processor.store(); }) {
-            return detail::HasReplaced<
-                std::remove_reference_t<decltype(std::declval<Processor&>().store())>>;
-        } else {
-            return false;
-        }
-    }();
-
-    /// The answer to something that is no question, in the form that its sender can read.
-    [[nodiscard]] static Bytes rejection(BytesView question) {
-        const auto kind = detail::SyncHeader::kind_of(question);
-        return Messages::answer_error(
-            kind == detail::SyncMessageKind::sends_batch ? detail::SyncMessageKind::result
-                                                         : detail::SyncMessageKind::page,
-            kind ? detail::SyncHeader::id_of(question) : 0, SyncErrc::bad_operation);
-    }
+    static constexpr bool lists_replaced_again =
+        detail::HasReplaced<std::remove_reference_t<decltype(std::declval<Processor&>().store())>>;
 
     [[nodiscard]] Bytes list(const Question& asked) {
         const auto reject = [&](const std::error_code& error) {

@@ -108,6 +108,13 @@ public:
         append_field(message, error);
         return message;
     }
+    /// The answer to a question, or to something else, in the form that its sender can read.
+    [[nodiscard]] static Bytes reject(BytesView question, const std::error_code& error) {
+        const auto kind = SyncHeader::kind_of(question);
+        return answer_error(
+            kind == SyncMessageKind::sends_batch ? SyncMessageKind::result : SyncMessageKind::page,
+            kind ? SyncHeader::id_of(question) : 0, error);
+    }
     /// A value that the codec rejects fails alone: the page has an error in its place.
     [[nodiscard]] Bytes answer_page(std::uint64_t id, const Page& page) {
         Bytes message = answer_error(SyncMessageKind::page, id, {});
