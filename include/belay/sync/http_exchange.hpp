@@ -15,7 +15,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/result.hpp>
 #include <belay/http/http_message.hpp>
-#include <belay/sync/detail/exchange_wait.hpp>
+#include <belay/sync/remote_sync_server.hpp>
 #include <belay/sync/sync_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace part {

@@ -3,6 +3,7 @@
 /// RemoteSyncServer: the server of a Replica, over a network.
 #pragma once
 
+#include <chrono>         // std::chrono::seconds
 #include <concepts>       // std::same_as
 #include <cstdint>        // std::uint32_t, std::uint64_t
 #include <optional>       // std::optional
@@ -14,12 +15,36 @@
 #include <utility>        // std::move
 #include <vector>         // std::vector
 
+#include <belay/core/instant.hpp>
+#include <belay/core/order.hpp>
 #include <belay/sync/detail/sync_message_codec.hpp>
 #include <belay/sync/sync_server_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
+
+/// Runs a loop until `done()`, for at most `limit`.
+///
+/// Returns: whether `done()` is true. It is false if the loop was stopped; then it is stopped again
+///          for its next run, because the stop was not for this one.
+template <class Loop, class Done>
+[[nodiscard]] bool wait_in_loop(Loop& loop, Duration limit, Done done) {
+    const Instant end = after(loop.now(), limit);
+    if (loop.run_until(done, limit)) return true;
+    if constexpr (requires { loop.stop(); }) {
+        if (loop.now() < end) loop.stop();
+    }
+    return false;
+}
+/// Does so for a question, which has a deadline of its own, after `within`.
+template <class Loop, class Done>
+[[nodiscard]] bool wait_for_exchange(Loop& loop, Duration within, Done done) {
+    // More than the deadline needs: a loop that does not run the question must not wait for ever.
+    return wait_in_loop(
+        loop, part::saturating_add(larger(within, Duration::zero()), std::chrono::seconds{5}),
+        std::move(done));
+}
 
 template <class E>
 concept ExchangesMessages = requires(E& exchange, Bytes question, Duration within) {

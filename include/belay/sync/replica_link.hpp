@@ -20,7 +20,6 @@
 #include <belay/link/transport_like.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/rules.hpp>
-#include <belay/sync/detail/exchange_wait.hpp>
 #include <belay/sync/remote_sync_server.hpp>
 #include <belay/sync/replica.hpp>
 #include <belay/sync/sync_errc.hpp>
