@@ -687,17 +687,17 @@ WORLD_MUTANTS = (
              ("belay/sqlite/store.hpp", "of(cursor.seen) == cursor.epoch", "true")),
     # a cursor counts as one of the history up to its own change
     Mutant("replica_sees_up_to_its_change",
-           (Change("belay/sync/detail/replica_copy.hpp", "? page.next.seen : no_history",
+           (Change("belay/sync/detail/replica_pull.hpp", "? page.next.seen : no_history",
                    "? page.next.changes : no_history"),),
            Test("tests/sync/replica_restored_store.test.cpp", "*")),
     # an interrupted copy counts as complete
     Mutant("replica_takes_half_a_copy",
-           (Change("belay/sync/detail/replica_copy.hpp", "? page.next.seen : no_history",
+           (Change("belay/sync/detail/replica_pull.hpp", "? page.next.seen : no_history",
                    "? page.next.seen : std::uint64_t{0}"),),
            Test("tests/sync/replica_restored_store.test.cpp", "*")),
     # an interrupted copy counts as one of another store
     Mutant("replica_copies_from_another_store",
-           (Change("belay/sync/detail/replica_copy.hpp", "of != Of::other_copy ? page.next.seen",
+           (Change("belay/sync/detail/replica_pull.hpp", "of != Of::other_copy ? page.next.seen",
                    "!is_copy(of) ? page.next.seen"),),
            Test("tests/sync/replica_copies.test.cpp", "*")),
     # a removal has no author after a copy whose sync failed
@@ -707,7 +707,7 @@ WORLD_MUTANTS = (
            Test("tests/sync/replica_copies.test.cpp", "*")),
     # an earlier removal takes the place of a later one, and of its author
     Mutant("replica_takes_an_earlier_removal",
-           (Change("belay/sync/detail/replica_copy.hpp", " || (change.is_removal() && change.stamp < found->stamp);",
+           (Change("belay/sync/detail/replica_pull.hpp", " || (change.is_removal() && change.stamp < found->stamp);",
                    ";"),),
            Test("tests/sync/replica_copies.test.cpp", "*")),
     # the loss of a store is not reported after a crash

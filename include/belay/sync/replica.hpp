@@ -23,10 +23,8 @@
 #include <belay/core/random.hpp>
 #include <belay/journal/log_like.hpp>
 #include <belay/queue/codec_like.hpp>
-#include <belay/sync/detail/replica_copy.hpp>
 #include <belay/sync/detail/replica_edits.hpp>
 #include <belay/sync/detail/replica_pull.hpp>
-#include <belay/sync/detail/replica_sender.hpp>
 #include <belay/sync/hybrid_clock.hpp>
 #include <belay/sync/replica_options.hpp>
 #include <belay/sync/store_like.hpp>

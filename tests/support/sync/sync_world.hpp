@@ -22,7 +22,7 @@
 #include <belay/queue/queue.hpp>
 #include <belay/session.hpp>
 #include <belay/sim.hpp>
-#include <belay/sync/detail/replica_sender.hpp>
+#include <belay/sync/detail/replica_edits.hpp>
 #include <belay/sync/hybrid_clock.hpp>
 
 #include "support/call/async_sleeper.hpp"
