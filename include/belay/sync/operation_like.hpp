@@ -27,17 +27,9 @@ enum class OperationKind : std::uint8_t {
 
 /// Returns the name of a kind, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(OperationKind kind) noexcept {
-    switch (kind) {
-        case OperationKind::add:
-            return "add";
-        case OperationKind::update:
-            return "update";
-        case OperationKind::remove:
-            return "remove";
-        case OperationKind::interaction:
-            return "interaction";
-    }
-    return "unknown";
+    constexpr std::string_view names[] = {"add", "update", "remove", "interaction"};
+    const auto i = static_cast<std::size_t>(kind);
+    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
 }
 
 namespace detail {

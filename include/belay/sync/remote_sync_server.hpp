@@ -147,9 +147,6 @@ public:
         return std::move(*page);
     }
 
-    /// Returns the exchange that the constructor took, for example to read its state.
-    [[nodiscard]] Exchange& exchange() noexcept { return exchange_; }
-
 private:
     using Messages = detail::SyncMessageCodec<Codec>;
     using Outcomes = typename Messages::Outcomes;

@@ -371,8 +371,6 @@ public:
     [[nodiscard]] std::size_t waiting() const noexcept { return edits_.all().size(); }
     /// Returns the clock of the edits; its ahead() shows how far their stamps are in the future.
     [[nodiscard]] const HybridClock<WallClock>& clock() const noexcept { return clock_; }
-    /// Returns the options as the constructor took them.
-    [[nodiscard]] const ReplicaOptions& options() const noexcept { return options_; }
 
 private:
     using Edits = detail::ReplicaEdits<Codec, TheLog>;
