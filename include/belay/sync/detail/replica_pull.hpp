@@ -362,35 +362,33 @@ private:
         Result<Stamps> stamps = read_stamps(element);
         if (!stamps) return stamps.error();
         change(*stamps);
-        Bytes bytes;
-        append_field(bytes, *stamps);
-        return store_.set_note(name_of(element), bytes);
+        return write_note(name_of(element), *stamps);
     }
     [[nodiscard]] Result<Stamps> read_stamps(std::string_view element) {
-        const Result<Bytes> bytes = store_.note(name_of(element));
-        if (!bytes) return bytes.error();
-        Stamps stamps;
-        if (bytes->empty()) return stamps;
-        SyncReader in{*bytes};
-        in.field(stamps);
-        return in.whole() ? Result<Stamps>{stamps} : make_error_code(SyncErrc::store_corrupt);
+        return read_note<Stamps>(name_of(element));
     }
-    [[nodiscard]] Result<Notes> read_notes() {
-        const Result<Bytes> bytes = store_.note("copy " + session_);
-        if (!bytes) return bytes.error();
-        Notes notes;
-        if (bytes->empty()) return notes;
-        SyncReader in{*bytes};
-        in.field(notes);
-        return in.whole() ? Result<Notes>{notes} : make_error_code(SyncErrc::store_corrupt);
-    }
+    [[nodiscard]] Result<Notes> read_notes() { return read_note<Notes>("copy " + session_); }
     [[nodiscard]] std::error_code write(const Notes& notes) {
         if (notes.cursor.changes > no_history || notes.cursor.seen > no_history) {
             return SyncErrc::store_disagrees;
         }
+        return write_note("copy " + session_, notes);
+    }
+    template <class Fields>
+    [[nodiscard]] Result<Fields> read_note(const std::string& name) {
+        const Result<Bytes> bytes = store_.note(name);
+        if (!bytes) return bytes.error();
+        Fields fields;
+        if (bytes->empty()) return fields;
+        SyncReader in{*bytes};
+        in.field(fields);
+        return in.whole() ? Result<Fields>{fields} : make_error_code(SyncErrc::store_corrupt);
+    }
+    template <class Fields>
+    [[nodiscard]] std::error_code write_note(const std::string& name, const Fields& fields) {
         Bytes bytes;
-        append_field(bytes, notes);
-        return store_.set_note("copy " + session_, bytes);
+        append_field(bytes, fields);
+        return store_.set_note(name, bytes);
     }
     /// Different for each session and element, though their names are any bytes.
     [[nodiscard]] std::string name_of(std::string_view element) const {
