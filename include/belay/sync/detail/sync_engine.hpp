@@ -400,8 +400,13 @@ private:
     }
     /// Later operations on the element wait for one that waits, or is kept.
     void hold_back_after(Batch& batch, const Op& op, const Outcome& outcome) {
-        if (outcome.outcome == OperationOutcome::waiting) block(op);
-        if (outcome.outcome == OperationOutcome::kept) keep(batch, op, outcome.wait);
+        if (op.kind() == OperationKind::interaction) return;
+        const std::string_view element = op.element();
+        if (outcome.outcome == OperationOutcome::kept)
+            batch.kept.try_emplace(element, outcome.wait);
+        if (outcome.outcome == OperationOutcome::waiting && blocked_.insert(element).second) {
+            blocked_now_.push_back(element);
+        }
     }
     /// Returns the outcome of an operation that must not go before an earlier one on its element.
     [[nodiscard]] std::optional<Outcome> held_back(const Batch& batch, const Op& op) const {
@@ -416,14 +421,9 @@ private:
         if (blocked_.find(element) == blocked_.end()) return std::nullopt;
         return Outcome::error_of(SyncErrc::held_back);
     }
-    void keep(Batch& batch, const Op& op, std::optional<Duration> wait) {
-        if (op.kind() == OperationKind::interaction) return;
-        batch.kept.try_emplace(op.element(), wait);
-    }
     /// Returns the hash of the operation with this id that is pending, or will be after the current
     /// transaction.
     [[nodiscard]] std::optional<std::uint64_t> pending_hash(const Id& id) const {
-        if (pending_now_.empty()) return parts_.pending.hash_of(id);
         const auto now = pending_now_.find(id);
         return now != pending_now_.end() ? std::optional{now->second.hash}
                                          : parts_.pending.hash_of(id);
@@ -434,10 +434,6 @@ private:
             return has_former_id(op) && pending_hash(op.formerly).has_value();
         }
         return false;
-    }
-    void block(const Op& op) {
-        if (op.kind() == OperationKind::interaction) return;
-        if (blocked_.insert(op.element()).second) blocked_now_.push_back(op.element());
     }
 
     /// Counts and stores the result of an operation after its transaction, and notifies the
