@@ -518,35 +518,18 @@ public:
 
 private:
     using LastOf = std::unordered_map<std::string, std::uint64_t, TextHash, std::equal_to<>>;
-    /// The entry of an element's last edit. It erases the one that it added, if that is not used.
-    struct NewLast {
-        [[nodiscard]] std::uint64_t& find_or_add(std::string_view element) {
-            at = all.find(element);
-            if (at == all.end()) {
-                at = all.emplace(element, 0).first;
-                is_new = true;
-            }
-            return at->second;
-        }
-        ~NewLast() {
-            if (is_new && !is_used) all.erase(at);
-        }
-        LastOf& all;
-        typename LastOf::iterator at{};
-        bool is_new = false;
-        bool is_used = false;
-    };
-
     [[nodiscard]] Edit& add(Op&& operation, std::uint64_t* last = nullptr) {
-        const bool shows = operation.kind() != OperationKind::interaction;
         const std::uint64_t seq = last_ + 1;
-        // First the memory for all, so that an edit that throws is not in the list.
-        NewLast made{last_of_};
-        if (shows && last == nullptr) last = &made.find_or_add(operation.element());
         Edit& edit = edits_.push_back(seq, std::move(operation));
-        made.is_used = true;
+        if (edit.operation.kind() != OperationKind::interaction) {
+            ScopeExit undo{[this] { edits_.pop_back(); }};  // if there is no memory
+            const std::string_view element = edit.operation.element();
+            if (last == nullptr) last = last_of(element);
+            if (last == nullptr) last = &last_of_.emplace(element, 0).first->second;
+            undo.release();
+            edit.before = std::exchange(*last, seq);
+        }
         last_ = seq;
-        if (shows) edit.before = std::exchange(*last, seq);
         return edit;
     }
     void unlink(std::uint64_t seq, const Edit& edit) {
