@@ -337,9 +337,7 @@ public:
     /// Returns: whether it was kept, and can be read.
     bool send_again(const Id& edit) {
         const auto found = kept_edit(edit);
-        if (found == edits_.all().end() || found->second.is_unreadable()) {
-            return false;
-        };
+        if (found == edits_.all().end() || found->second.is_unreadable()) return false;
         found->second.renews = found->second.why == SyncErrc::too_old;
         found->second.state = detail::EditState::waiting;
         edits_.count_kept();
