@@ -144,9 +144,7 @@ public:
     /// Returns how far the last stamp is ahead of the wall clock; 0ns if it is not ahead.
     [[nodiscard]] Duration ahead() const noexcept {
         const WallTime now = clock_.now();
-        return last_.wall > now ? elapsed(Instant{now.time_since_epoch()},
-                                          Instant{last_.wall.time_since_epoch()})
-                                : Duration{};
+        return last_.wall > now ? detail::elapsed_wall(now, last_.wall) : Duration{};
     }
 
     /// Returns the origin of all its stamps, as it was given to the constructor.

@@ -86,6 +86,10 @@ concept ListsFields = requires(T& one) { T::each_field(one, [](const char*, auto
     const Duration at = t.time_since_epoch();
     return at.count() < 0 && at < Duration::min() + d ? WallTime::min() : WallTime{at - d};
 }
+/// Returns the time from `since` to `now`; saturates.
+[[nodiscard]] constexpr Duration elapsed_wall(WallTime since, WallTime now) noexcept {
+    return elapsed(Instant{since.time_since_epoch()}, Instant{now.time_since_epoch()});
+}
 
 }  // namespace detail
 

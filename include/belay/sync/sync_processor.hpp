@@ -23,10 +23,6 @@ namespace detail {
 
 struct SyncProcessorAccess;
 
-[[nodiscard]] inline Duration elapsed_wall(WallTime since, WallTime now) noexcept {
-    return elapsed(Instant{since.time_since_epoch()}, Instant{now.time_since_epoch()});
-}
-
 }  // namespace detail
 
 /// Applies operations to a store by the table of conflicts in docs/explanation/conflicts.md.

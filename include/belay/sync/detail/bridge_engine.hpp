@@ -90,13 +90,6 @@ private:
     return cause >= Cause::protocol && cause <= Cause::forbidden;
 }
 
-/// Returns stamp and hash of a scene.   Throws: what a user's hash throws.
-template <class Content>
-[[nodiscard]] SceneMark mark_of(const Scene<Content>& scene) {
-    if (scene.removed) return tombstone(scene.stamp);
-    return {scene.stamp, hash_of_value(scene.content, 0)};
-}
-
 /// Calls the local side. During that, and during calls of the remote, `inside()` returns true.
 template <class Local, class Remote>
 class BridgeSides {
@@ -155,7 +148,8 @@ public:
     [[nodiscard]] Result<std::optional<Marked>> marked(std::optional<Scene<Content>>&& s) {
         return ask([&]() -> Result<std::optional<Marked>> {
             if (!s) return std::optional<Marked>{};
-            const SceneMark mark = mark_of(*s);
+            const SceneMark mark = s->removed ? tombstone(s->stamp)
+                                              : SceneMark{s->stamp, hash_of_value(s->content, 0)};
             return std::optional<Marked>{Marked{*std::move(s), mark}};
         });
     }

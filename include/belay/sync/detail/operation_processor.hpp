@@ -167,9 +167,8 @@ private:
         return op.stamp.wall > later(now, options_.skew_max);
     }
     [[nodiscard]] Outcome ahead_of(const Op& op, WallTime now) const {
-        const Duration ahead =
-            elapsed(Instant{now.time_since_epoch()}, Instant{op.stamp.wall.time_since_epoch()});
-        return Outcome::kept_for(SyncErrc::from_the_future, ahead - options_.skew_max);
+        return Outcome::kept_for(SyncErrc::from_the_future,
+                                 elapsed_wall(now, op.stamp.wall) - options_.skew_max);
     }
     [[nodiscard]] bool is_well_formed(const Op& op) const noexcept {
         const OperationKind kind = op.kind();

@@ -397,7 +397,10 @@ public:
     /// element.
     [[nodiscard]] std::error_code append(Log& log, Op&& operation, std::uint64_t* last) {
         Edit& edit = add(std::move(operation), last);
-        ScopeExit undo{[this] { forget_last(); }};  // also if the codec throws
+        ScopeExit undo{[this] {  // also if the codec throws
+            unlink(last_, edits_.back());
+            edits_.pop_back();
+        }};
         const std::error_code error = write(log, edit);
         if (!error) undo.release();
         return error;
@@ -539,10 +542,6 @@ private:
         while (*link != 0 && *link != seq) link = &edits_.at(*link).before;
         if (*link != 0) *link = edit.before;
         if (last->second == 0) last_of_.erase(last);
-    }
-    void forget_last() {
-        unlink(last_, edits_.back());
-        edits_.pop_back();
     }
     [[nodiscard]] static bool is_same_edit(const Edit& a, const Record& b) noexcept {
         const bool same_kind = a.operation.kind() == b.operation.kind();

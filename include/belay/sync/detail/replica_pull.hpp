@@ -165,7 +165,8 @@ public:
             }
             const auto note_unreadable = [&](const Change& change) {
                 // In a copy, the number there may be of another history.
-                if (is_copy(of) || !notes->unreadable_after) notes->unreadable_after = after;
+                const bool is_copy = of != Of::changes && of != Of::again;
+                if (is_copy || !notes->unreadable_after) notes->unreadable_after = after;
                 return note(&Stamps::unreadable, change.id, change.stamp);
             };
             for (const Change& change : page.changes) {
@@ -323,9 +324,6 @@ private:
         const auto there = change.value ? part::Presence::live : part::Presence::removed;
         if (found->presence != there) return false;
         return found->stamp == change.stamp || (change.is_removal() && change.stamp < found->stamp);
-    }
-    [[nodiscard]] static bool is_copy(Of of) noexcept {
-        return of != Of::changes && of != Of::again;
     }
     /// Returns such a stamp; Stamp{} if there is none.
     [[nodiscard]] Result<Stamp> noted(Stamp Stamps::*of, std::string_view element) {
@@ -536,9 +534,10 @@ public:
             Change now{std::string{operation.element()},
                        is_outdated && !is_live ? Stamp{} : local->stamp, std::nullopt};
             if (const auto error = read_value(store_, context_.options.session, now)) return error;
-            // Another version of this replica may be one that another device has restored.
+            // The next stamp is that of a merged version. Any other version of this replica may be
+            // one that another device has restored.
             if (local->stamp.origin == context_.clock.origin() && !is_outdated &&
-                is_result_of(now, operation)) {
+                (is_version_of(now, operation) || now.stamp == next_stamp(operation.stamp))) {
                 continue;
             }
             report.replaced.push_back({mine(), std::move(now)});
@@ -935,11 +934,6 @@ private:
     [[nodiscard]] static bool is_version_of(const Change& version, const Op& operation) {
         const Version made = version_of(operation);
         return !(version.stamp < made.stamp) && version_of(version).contents == made.contents;
-    }
-    /// Returns whether a server makes such a version of an operation: with its contents, or merged,
-    /// with the next stamp.
-    [[nodiscard]] static bool is_result_of(const Change& version, const Op& operation) {
-        return is_version_of(version, operation) || version.stamp == next_stamp(operation.stamp);
     }
 
     Edits& edits_;

@@ -36,18 +36,13 @@ public:
 
     [[nodiscard]] static Bytes ask_changes(std::string_view session,
                                            const part::StoreCursor& since) {
-        Bytes message;
-        SyncHeader::start(message, SyncMessageKind::asks_changes);
-        append_session(message, session);
+        Bytes message = begin_question(SyncMessageKind::asks_changes, session);
         append_field(message, since);
         return message;
     }
     /// Begins a batch; add() adds its operations.
     [[nodiscard]] static Bytes begin_batch(std::string_view session) {
-        Bytes message;
-        SyncHeader::start(message, SyncMessageKind::sends_batch);
-        append_session(message, session);
-        return message;
+        return begin_question(SyncMessageKind::sends_batch, session);
     }
     /// Adds an operation, unless the batch would then be longer than `bytes_max`.
     ///
@@ -237,6 +232,12 @@ public:
     }
 
 private:
+    [[nodiscard]] static Bytes begin_question(SyncMessageKind kind, std::string_view session) {
+        Bytes message;
+        SyncHeader::start(message, kind);
+        append_session(message, session);
+        return message;
+    }
     static void append_count(Bytes& into, std::size_t count) {
         append_field(into, static_cast<std::uint32_t>(count));
     }
