@@ -199,34 +199,18 @@ private:
     [[nodiscard]] Outcome decided_before(std::string_view session, const Op& op, std::uint64_t hash,
                                          const part::AppliedMark& known) {
         if (known.hash != hash) return Outcome::error_of(SyncErrc::id_reused);
+        if (part::overwrites(known.decision)) return overwrote_before(op, known.decision);
         Outcome outcome = Outcome::of(OperationOutcome::duplicate);
-        ConflictReason reason{};
-        switch (known.decision) {
-            case part::Decision::not_found:
-                reason = ElementNotFound{};
-                break;
-            case part::Decision::already_exists:
-                reason = ElementAlreadyExists{};
-                break;
-            case part::Decision::concurrent:
-                reason = ConcurrentModification{};
-                break;
-            case part::Decision::stale: {
-                // With the stamp of now: the one that it was compared with is not kept.
-                const part::ElementKey key{session, op.element()};
-                const auto local = ask_user([&] { return store_.find(key); });
-                if (!local) return Outcome::error_of(local.error());
-                reason = StaleTimestamp{local->stamp, op.stamp};
-                break;
-            }
-            case part::Decision::overwrote_existing:
-            case part::Decision::overwrote_later:
-            case part::Decision::overwrote_concurrent:
-                return overwrote_before(op, known.decision);
-            default:
-                return outcome;
+        if (known.decision <= part::Decision::applied) return outcome;
+        Stamp local{};
+        if (known.decision == part::Decision::stale) {
+            // With the stamp of now: the one that it was compared with is not kept.
+            const part::ElementKey key{session, op.element()};
+            const auto found = ask_user([&] { return store_.find(key); });
+            if (!found) return Outcome::error_of(found.error());
+            local = found->stamp;
         }
-        outcome.contradict(reason, Answer::Kind::keep_local);
+        outcome.contradict(reason_of(known.decision, local, op.stamp), Answer::Kind::keep_local);
         return outcome;
     }
     /// The result of an operation that replaced a version unseen, with that version, if the store
@@ -244,15 +228,27 @@ private:
                 return is_damaged ? std::move(outcome) : Outcome::error_of(outcome.error);
             }
             if (!*replaced) return outcome;
-            ConflictReason reason = ConcurrentModification{};
-            if (decision == part::Decision::overwrote_existing) reason = ElementAlreadyExists{};
-            if (decision == part::Decision::overwrote_later) {
-                reason = StaleTimestamp{(*replaced)->stamp, op.stamp};
-            }
-            outcome.contradict(reason, Answer::Kind::keep_remote);
+            outcome.contradict(reason_of(decision, (*replaced)->stamp, op.stamp),
+                               Answer::Kind::keep_remote);
             outcome.conflict->replaced = std::move(*replaced);
         }
         return outcome;
+    }
+    /// Returns the reason of a conflict that was decided so.
+    [[nodiscard]] static ConflictReason reason_of(part::Decision decision, const Stamp& local,
+                                                  const Stamp& remote) noexcept {
+        switch (decision) {
+            case part::Decision::not_found:
+                return ElementNotFound{};
+            case part::Decision::already_exists:
+            case part::Decision::overwrote_existing:
+                return ElementAlreadyExists{};
+            case part::Decision::stale:
+            case part::Decision::overwrote_later:
+                return StaleTimestamp{local, remote};
+            default:
+                return ConcurrentModification{};
+        }
     }
     /// Returns the decision of an operation that is applied in spite of a conflict.
     [[nodiscard]] static part::Decision decision_over(const ConflictReason& reason) noexcept {
