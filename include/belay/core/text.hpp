@@ -186,9 +186,6 @@ public:
     Fields& add(std::string_view key, const char* value) {
         return add(key, std::string_view{value});
     }
-    Fields& add(std::string_view key, const std::string& value) {
-        return add(key, std::string_view{value});
-    }
     Fields& add(std::string_view key, bool value) { return add(key, value ? "true" : "false"); }
     template <class Number>
         requires std::is_unsigned_v<Number>

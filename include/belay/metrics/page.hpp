@@ -13,37 +13,20 @@
 #include <vector>       // std::vector
 
 #include <belay/core/assert.hpp>
+#include <belay/core/detail/utf8.hpp>
+#include <belay/core/text.hpp>
 #include <belay/metrics/metric.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
 namespace metrics { namespace detail {
 
-/// Returns the length of the UTF-8 sequence at the front of a text; 0 if it is none.
-///
-/// Overlong sequences, surrogates and numbers above U+10FFFF are none, as in Unicode's table 3-7.
-[[nodiscard]] constexpr std::size_t utf8_length(std::string_view text) noexcept {
-    const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-    const unsigned first = byte(0);
-    if (first < 0x80) return 1;
-    if (first < 0xC2 || first > 0xF4) return 0;
-    const std::size_t length = first < 0xE0 ? 2 : (first < 0xF0 ? 3 : 4);
-    if (text.size() < length) return 0;
-    const unsigned least = first == 0xE0 ? 0xA0 : (first == 0xF0 ? 0x90 : 0x80);
-    const unsigned most = first == 0xED ? 0x9F : (first == 0xF4 ? 0x8F : 0xBF);
-    if (byte(1) < least || byte(1) > most) return 0;
-    for (std::size_t i = 2; i < length; ++i) {
-        if (byte(i) < 0x80 || byte(i) > 0xBF) return 0;
-    }
-    return length;
-}
-
 /// Appends a text with the escapes of a label's value, or of a HELP line. Bytes that are not UTF-8
 /// become U+FFFD, since one of them would make a collector reject everything. Prometheus rejects
 /// an escaped quotation mark in a HELP line, and OpenMetrics requires it.
 inline void append_escaped(std::string& out, std::string_view text, bool escapes_quotes = true) {
     while (!text.empty()) {
-        const std::size_t length = utf8_length(text);
+        const std::size_t length = belay::detail::utf8_character(text.data(), text.size());
         if (length == 0) {
             out += "\xEF\xBF\xBD";
         } else if (text.front() == '\n') {
@@ -75,17 +58,6 @@ inline void append_name(std::string& out, std::string_view name) {
     out += "=\"";
     append_escaped(out, value);
     return out += '"';
-}
-
-/// Returns `value / per_unit` as a decimal number, independent of the locale.
-///
-/// Pre: per_unit is a power of ten.
-[[nodiscard]] inline std::string decimal(std::uint64_t value, std::uint64_t per_unit) {
-    std::string text = std::to_string(value / per_unit);
-    if (value % per_unit == 0) return text;
-    std::string fraction = std::to_string(per_unit + value % per_unit).substr(1);
-    while (fraction.back() == '0') fraction.pop_back();
-    return text += '.' + fraction;
 }
 
 }}  // namespace metrics::detail
@@ -232,7 +204,7 @@ private:
                         series_.insert(families_.back().name + '{' + labels).second;
             if (metric.kind == Metric::Kind::histogram) return histogram(metric, labels);
             sample(metric.kind == Metric::Kind::counter ? "_total" : "", labels,
-                   metrics::detail::decimal(metric.value, metric.per_unit));
+                   belay::detail::decimal_text(metric.value, metric.per_unit));
         }
 
         [[nodiscard]] bool commit() {
@@ -303,15 +275,15 @@ private:
                 std::string bound = "+Inf";
                 if (i < metric.bounds.size()) {
                     is_valid_ = is_valid_ && (i == 0 || metric.bounds[i - 1] < metric.bounds[i]);
-                    bound = metrics::detail::decimal(metrics::detail::ticks(metric.bounds[i]),
-                                                     Metric::nanoseconds);
+                    bound = belay::detail::decimal_text(metrics::detail::ticks(metric.bounds[i]),
+                                                        Metric::nanoseconds);
                     // OpenMetrics: the canonical form of a bound has a point.
                     if (open && bound.find('.') == std::string::npos) bound += ".0";
                 }
                 sample("_bucket", labels + ',' + metrics::detail::label("le", bound),
                        std::to_string(count));
             }
-            sample("_sum", labels, metrics::detail::decimal(metric.value, metric.per_unit));
+            sample("_sum", labels, belay::detail::decimal_text(metric.value, metric.per_unit));
             sample("_count", labels, std::to_string(count));
         }
 
