@@ -7,6 +7,7 @@
 #include <cstdint>      // std::uint8_t, std::uint16_t
 #include <string_view>  // std::string_view
 
+#include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -20,15 +21,8 @@ enum class BreakerState : std::uint8_t {
 
 /// Returns the text of an enumerator, "half_open".   Errors: "unknown" for other values.
 [[nodiscard]] constexpr std::string_view to_string(BreakerState state) noexcept {
-    switch (state) {
-        case BreakerState::closed:
-            return "closed";
-        case BreakerState::open:
-            return "open";
-        case BreakerState::half_open:
-            return "half_open";
-    }
-    return "unknown";
+    constexpr std::string_view names[] = {"closed", "open", "half_open"};
+    return detail::name_of(state, names);
 }
 
 /// The source of decisions on a breaker's state.
@@ -41,17 +35,8 @@ enum class BreakerMode : std::uint8_t {
 
 /// Returns the text of an enumerator, "forced_open".   Errors: "unknown" for other values.
 [[nodiscard]] constexpr std::string_view to_string(BreakerMode mode) noexcept {
-    switch (mode) {
-        case BreakerMode::automatic:
-            return "automatic";
-        case BreakerMode::forced_open:
-            return "forced_open";
-        case BreakerMode::disabled:
-            return "disabled";
-        case BreakerMode::metrics_only:
-            return "metrics_only";
-    }
-    return "unknown";
+    constexpr std::string_view names[] = {"automatic", "forced_open", "disabled", "metrics_only"};
+    return detail::name_of(mode, names);
 }
 
 namespace detail {
@@ -70,25 +55,9 @@ enum class BreakerChange : std::uint8_t {
 
 /// Returns the text of an enumerator, "half_opened".   Errors: "unknown" for other values.
 [[nodiscard]] constexpr std::string_view to_string(BreakerChange change) noexcept {
-    switch (change) {
-        case BreakerChange::none:
-            return "none";
-        case BreakerChange::opened:
-            return "opened";
-        case BreakerChange::half_opened:
-            return "half_opened";
-        case BreakerChange::reopened:
-            return "reopened";
-        case BreakerChange::closed:
-            return "closed";
-        case BreakerChange::probe_lost:
-            return "probe_lost";
-        case BreakerChange::would_open:
-            return "would_open";
-        case BreakerChange::mode_set:
-            return "mode_set";
-    }
-    return "unknown";
+    constexpr std::string_view names[] = {"none",   "opened",     "half_opened", "reopened",
+                                          "closed", "probe_lost", "would_open",  "mode_set"};
+    return detail::name_of(change, names);
 }
 
 }  // namespace detail

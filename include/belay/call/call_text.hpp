@@ -18,19 +18,8 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// Returns the name of a verb, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(Advice::Verb verb) noexcept {
-    switch (verb) {
-        case Advice::Verb::go:
-            return "go";
-        case Advice::Verb::wait_at_least:
-            return "wait_at_least";
-        case Advice::Verb::wait_exactly:
-            return "wait_exactly";
-        case Advice::Verb::suspend:
-            return "suspend";
-        case Advice::Verb::stop:
-            return "stop";
-    }
-    return "unknown";
+    constexpr std::string_view names[] = {"go", "wait_at_least", "wait_exactly", "suspend", "stop"};
+    return detail::name_of(verb, names);
 }
 
 /// Returns an advice as pairs: "verb=suspend until=12.5s by=CircuitBreaker".
@@ -42,14 +31,6 @@ namespace belay { inline namespace BELAY_ABI {
     if (advice.verb != Advice::Verb::go) fields.add("until", to_string(advice.until));
     if (!advice.by.empty()) fields.add("by", advice.by);
     return fields.take();
-}
-
-/// Returns an attempt as pairs: "attempt=2 deadline=12.5s".   Throws: std::bad_alloc.
-[[nodiscard]] inline std::string to_string(const Attempt& attempt) {
-    detail::Fields fields;
-    fields.add("attempt", attempt.number);
-    if (attempt.repeats) fields.add("repeats", true);
-    return fields.add_if_ever("deadline", attempt.deadline).take();
 }
 
 namespace detail {
@@ -64,6 +45,13 @@ inline void add_wait(Fields& fields, Duration wait, const Advice& advice) {
 }
 
 }  // namespace detail
+
+/// Returns an attempt as pairs: "attempt=2 deadline=12.5s".   Throws: std::bad_alloc.
+[[nodiscard]] inline std::string to_string(const Attempt& attempt) {
+    detail::Fields fields;
+    detail::add_attempt(fields, attempt);
+    return fields.add_if_ever("deadline", attempt.deadline).take();
+}
 
 /// Returns an event as pairs: "attempt=1 failure=refused wait=1.5s by=Backoff".
 ///

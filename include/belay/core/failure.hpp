@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cerrno>        // ETIMEDOUT and others
+#include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint8_t
 #include <string>        // std::string, std::to_string
 #include <string_view>   // std::string_view
@@ -34,13 +35,23 @@ enum class Cause : std::uint8_t {
     unauthorized = 10  ///< our credentials are not, or no longer, accepted
 };
 
+namespace detail {
+/// Returns the name of an enumerator from the names of all, in their order; "unknown" for other
+/// values.
+template <class Enum, std::size_t count>
+[[nodiscard]] constexpr std::string_view name_of(Enum value,
+                                                 const std::string_view (&names)[count]) noexcept {
+    const auto i = static_cast<std::size_t>(value);
+    return i < count ? names[i] : std::string_view{"unknown"};
+}
+}  // namespace detail
+
 /// Returns the name of a cause, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(Cause cause) noexcept {
     constexpr std::string_view names[] = {"none",      "planned",    "lost",        "refused",
                                           "timed_out", "overloaded", "protocol",    "corrupt",
                                           "permanent", "forbidden",  "unauthorized"};
-    const auto i = static_cast<std::size_t>(cause);
-    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
+    return detail::name_of(cause, names);
 }
 
 namespace detail {
