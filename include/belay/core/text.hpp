@@ -38,31 +38,6 @@ namespace detail {
     return '-' + nanoseconds_text(~static_cast<std::uint64_t>(ticks) + 1);
 }
 
-/// A date of the Gregorian calendar.
-struct Date {
-    std::int64_t year;
-    unsigned month;
-    unsigned day;
-};
-/// Returns the date of a number of days since 1970-01-01.
-///
-/// Source: the era of 400 years, in which the calendar repeats, begins on March 1, so that a leap
-///         day is the last of its year; see H. Hinnant, "chrono-Compatible Low-Level Date
-///         Algorithms".
-[[nodiscard]] constexpr Date date_of(std::int64_t days) noexcept {
-    constexpr std::int64_t era_days = 146'097;
-    const std::int64_t shifted = days + 719'468;  // since 0000-03-01
-    const std::int64_t era = (shifted >= 0 ? shifted : shifted - (era_days - 1)) / era_days;
-    const std::int64_t of_era = shifted - era * era_days;
-    const std::int64_t year =
-        (of_era - of_era / 1'460 + of_era / 36'524 - of_era / (era_days - 1)) / 365;
-    const std::int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
-    const std::int64_t month = (5 * of_year + 2) / 153;  // 0 is March
-    const auto day = static_cast<unsigned>(of_year - (153 * month + 2) / 5 + 1);
-    return {year + era * 400 + (month >= 10 ? 1 : 0),
-            static_cast<unsigned>(month < 10 ? month + 3 : month - 9), day};
-}
-
 [[nodiscard]] inline std::string two_digits(std::int64_t value) {
     return std::to_string(100 + value).substr(1);
 }
@@ -97,11 +72,13 @@ struct Date {
     const std::int64_t ticks = time.time_since_epoch().count();
     const std::int64_t of_day = ((ticks % day) + day) % day;
     const std::int64_t days = ticks / day - (ticks % day < 0 ? 1 : 0);
-    const detail::Date date = detail::date_of(days);
+    const std::chrono::year_month_day date{std::chrono::sys_days{std::chrono::days{days}}};
     const std::int64_t seconds = of_day / second;
-    std::string text = std::to_string(date.year) + "-" + detail::two_digits(date.month) + "-" +
-                       detail::two_digits(date.day) + "T" + detail::two_digits(seconds / 3600) +
-                       ":" + detail::two_digits(seconds / 60 % 60) + ":" +
+    std::string text = std::to_string(static_cast<int>(date.year())) + "-" +
+                       detail::two_digits(static_cast<unsigned>(date.month())) + "-" +
+                       detail::two_digits(static_cast<unsigned>(date.day())) + "T" +
+                       detail::two_digits(seconds / 3600) + ":" +
+                       detail::two_digits(seconds / 60 % 60) + ":" +
                        detail::two_digits(seconds % 60);
     if (of_day % second != 0) {
         text += detail::decimal_text(static_cast<std::uint64_t>(of_day % second), second).substr(1);
