@@ -178,6 +178,14 @@ struct CallAdapter {
 
     F fn;
 
+    template <class... Args>
+    auto operator()(Args&&...) const {
+        static_assert(
+            !sizeof(F),
+            "any_value, fails_on, fails_if: this function cannot be called directly. Pass "
+            "it to retry or a Pipeline without a lambda or std::function around it");
+    }
+
     decltype(auto) make_call(const Attempt& attempt)
         requires Attemptable<F>
     {

@@ -362,22 +362,15 @@ struct PlainOutcome {
     static type without(const std::error_code& why, Duration = {}) { return type::failure(why); }
 };
 
+/// A value that only reports whether the call worked: bool, or void.
+template <class R>
 struct NothingOutcome {
     using type = Result<void>;
-    static std::optional<Failure> classify(VoidOutcome) noexcept { return std::nullopt; }
-    static type finish(VoidOutcome, const std::optional<Failure>& failure,
-                       const std::error_code& why) {
-        return failure ? type{error_of<std::error_code>(failure, why)} : type{};
+    static std::optional<Failure> classify([[maybe_unused]] R worked) noexcept {
+        if constexpr (std::same_as<R, bool>) return detail::verdict(!worked);
+        return std::nullopt;
     }
-    static type without(const std::error_code& why, Duration = {}) { return type{why}; }
-};
-
-struct BoolOutcome {
-    using type = Result<void>;
-    static std::optional<Failure> classify(bool worked) noexcept {
-        return detail::verdict(!worked);
-    }
-    static type finish(bool, const std::optional<Failure>& failure, const std::error_code& why) {
+    static type finish(R, const std::optional<Failure>& failure, const std::error_code& why) {
         return failure ? type{error_of<std::error_code>(failure, why)} : type{};
     }
     static type without(const std::error_code& why, Duration = {}) { return type{why}; }
@@ -649,10 +642,8 @@ consteval auto outcome_of_type() {
     if constexpr (HasAnswerTraits<R>) {
         static_cast<void>(detail::explain_answer_traits<R>());
         return std::type_identity<ClassifiedOutcome<R>>{};
-    } else if constexpr (std::same_as<R, bool>) {
-        return std::type_identity<BoolOutcome>{};
-    } else if constexpr (std::same_as<R, VoidOutcome>) {
-        return std::type_identity<NothingOutcome>{};
+    } else if constexpr (std::same_as<R, bool> || std::same_as<R, VoidOutcome>) {
+        return std::type_identity<NothingOutcome<R>>{};
     } else if constexpr (HoldsClassified<R>) {
         return std::type_identity<UnwrappedOutcome<R>>{};
     } else if constexpr (ExpectedLike<R>) {
@@ -723,13 +714,6 @@ struct FailsIf : CallAdapter<F> {
     Predicate predicate;
 
     constexpr FailsIf(F f, Predicate p) : CallAdapter<F>{std::move(f)}, predicate{std::move(p)} {}
-
-    template <class... Args>
-    auto operator()(Args&&...) const {
-        static_assert(!sizeof(F),
-                      "fails_if: this function cannot be called directly. Pass it to retry or a "
-                      "Pipeline without a lambda or std::function around it");
-    }
 
     template <class J, class Result>
     static constexpr bool asks_value = [] {
@@ -839,13 +823,6 @@ template <class F>
 struct FailsIfLate : CallAdapter<F> {
     static constexpr bool classifies = true;
     static constexpr bool fails_late = true;
-
-    template <class... Args>
-    auto operator()(Args&&...) const {
-        static_assert(!sizeof(F),
-                      "fails_if: this function cannot be called directly. Pass it to retry or a "
-                      "Pipeline without a lambda or std::function around it");
-    }
 };
 
 }  // namespace detail
@@ -871,13 +848,6 @@ template <class F>
 struct AnyValue : CallAdapter<F> {
     static constexpr bool classifies = true;
     static constexpr bool accepts_any = true;
-
-    template <class... Args>
-    auto operator()(Args&&...) const {
-        static_assert(!sizeof(F),
-                      "any_value: this function cannot be called directly. Pass it to retry or a "
-                      "Pipeline without a lambda or std::function around it");
-    }
 };
 
 }  // namespace detail
@@ -929,13 +899,6 @@ struct FailsOn : CallAdapter<F> {
     Predicate predicate;
 
     constexpr FailsOn(F f, Predicate p) : CallAdapter<F>{std::move(f)}, predicate{std::move(p)} {}
-
-    template <class... Args>
-    auto operator()(Args&&...) const {
-        static_assert(!sizeof(F),
-                      "fails_on: this function cannot be called directly. Pass it to retry or a "
-                      "Pipeline without a lambda or std::function around it");
-    }
 
     // Pre: an exception is being handled.
     std::optional<Failure> classify_exception() { return classify_by(predicate, this->fn); }
