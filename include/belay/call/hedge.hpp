@@ -507,34 +507,17 @@ public:
     /// The most further calls that there may be.
     static constexpr std::size_t further_max = 7;
 
-    /// Makes a layer without a budget.   Pre: delay >= 0ns, 1 <= further <= further_max.
-    constexpr Hedge(Duration delay, detail::AnyCount<std::size_t> further) noexcept
-        requires std::same_as<Hedge, Hedge<>>
-        : Hedge{Plan{{delay}, further, {}}} {}
+    /// Makes a layer without a budget. The delay is a length of time, a callable, or a Percentile,
+    /// which must outlive the layer.   Pre: each delay >= 0ns, 1 <= further <= further_max.
+    template <class Given>
+    constexpr Hedge(Given&& delay, detail::AnyCount<std::size_t> further) noexcept
+        requires std::same_as<Budget, detail::NoBudget>
+        : Hedge{Plan{Delay{std::forward<Given>(delay)}, further, {}}} {}
     /// Makes a layer with a budget, which must outlive it.   Pre: as above.
-    constexpr Hedge(Duration delay, detail::AnyCount<std::size_t> further,
+    template <class Given>
+    constexpr Hedge(Given&& delay, detail::AnyCount<std::size_t> further,
                     Shared<Budget> budget) noexcept
-        requires std::same_as<Hedge, Hedge<Budget>>
-        : Hedge{Plan{{delay}, further, budget}} {
-        static_assert(detail::explain_hedge_budget<Budget>());
-    }
-    /// Makes a layer with a delay for each further call.   Pre: each delay >= 0ns; as above.
-    template <detail::HedgeDelayFunction F>
-        requires std::same_as<Budget, detail::NoBudget>
-    constexpr Hedge(F delay, detail::AnyCount<std::size_t> further) noexcept
-        : Hedge{Plan{{std::move(delay)}, further, {}}} {}
-    template <detail::HedgeDelayFunction F>
-    constexpr Hedge(F delay, detail::AnyCount<std::size_t> further, Shared<Budget> budget) noexcept
-        : Hedge{Plan{{std::move(delay)}, further, budget}} {
-        static_assert(detail::explain_hedge_budget<Budget>());
-    }
-    /// Makes a layer whose delay is a percentile, which must outlive it.   Pre: as above.
-    constexpr Hedge(Percentile& delay, detail::AnyCount<std::size_t> further) noexcept
-        requires std::same_as<Budget, detail::NoBudget>
-        : Hedge{Plan{{&delay}, further, {}}} {}
-    constexpr Hedge(Percentile& delay, detail::AnyCount<std::size_t> further,
-                    Shared<Budget> budget) noexcept
-        : Hedge{Plan{{&delay}, further, budget}} {
+        : Hedge{Plan{Delay{std::forward<Given>(delay)}, further, budget}} {
         static_assert(detail::explain_hedge_budget<Budget>());
     }
 
@@ -768,6 +751,9 @@ private:
 
 /// A delay by the latencies of the last calls.
 struct HedgeRecentDelay {
+    explicit constexpr HedgeRecentDelay(HedgePercentile& percentile) noexcept
+        : recent{&percentile} {}
+
     HedgePercentile* recent;
 
     [[nodiscard]] constexpr Duration before(std::size_t) const noexcept { return recent->delay(); }
