@@ -243,113 +243,17 @@ private:
     std::uint32_t failures_ = 0;
 };
 
-/// Trips when the percentage of failed calls in the window reaches a threshold:
-///
-///     FailureRate{CountWindow<100>{}, {.percent = 50, .min_calls = 20}}
-///     FailureRate{TimeWindow{30s}, {.percent = 20, .min_calls = 50}}
-///
-/// It checks after every verdict, so the call that completes `min_calls` may trip even if it
-/// succeeds.
-///
-/// Models:        TripLike.
-/// Thread safety: a plain value.
-template <class Window>
-class FailureRate {
-    static_assert(detail::CallWindow<Window>,
-                  "FailureRate: the window must be a CountWindow or a TimeWindow");
-
-public:
-    /// Pre: that of the threshold; its min_calls fit into the window.
-    constexpr explicit FailureRate(Window window, part::RateThreshold threshold = {}) noexcept
-        : window_{window}, threshold_{threshold} {
-        detail::check(threshold, window);
-    }
-
-    /// Does not compile, because the numbers of the threshold have names.
-    template <std::integral... Numbers>
-        requires(sizeof...(Numbers) >= 1)
-    constexpr FailureRate(Window, Numbers...) noexcept {
-        static_assert(!sizeof(Window),
-                      "FailureRate: write the window, and the numbers with their names: "
-                      "FailureRate{CountWindow<20>{}, {.percent = 50}}");
-    }
-
-    [[nodiscard]] constexpr bool record(bool failed) noexcept
-        requires detail::CountsCalls<Window>
-    {
-        window_.add(failed);
-        return threshold_.reached_by(window_.counts());
-    }
-    [[nodiscard]] constexpr bool record(bool failed, Instant now) noexcept
-        requires detail::CountsCallsInTime<Window>
-    {
-        window_.add(failed, now);
-        return threshold_.reached_by(window_.counts());
-    }
-    constexpr void reset() noexcept { window_.reset(); }
-    /// Returns the calls of the window, and how many of them failed.
-    [[nodiscard]] constexpr CallCounts tripped_by() const noexcept { return window_.counts(); }
-
-private:
-    Window window_;
-    part::RateThreshold threshold_;
-};
-
-template <class Window>
-FailureRate(Window) -> FailureRate<Window>;
-template <class Window>
-FailureRate(Window, part::RateThreshold) -> FailureRate<Window>;
-template <class Window, std::integral... Numbers>
-    requires(sizeof...(Numbers) >= 1)
-FailureRate(Window, Numbers...) -> FailureRate<Window>;
-
-/// Trips when the percentage of slow calls in the window reaches a threshold:
-///
-///     SlowCallRate{2s, TimeWindow{60s}, {.percent = 80, .min_calls = 20}}
-///
-/// A call is slow if it took `slow_after` or longer, whether it succeeded or not. A slow probe
-/// counts as failed. It costs one clock read per call. Combine it with a trip for failures in an
-/// AnyTrip.
-///
-/// Models:        TripLike.
-/// Thread safety: a plain value.
-template <class Window>
-class SlowCallRate {
-    static_assert(detail::CallWindow<Window>,
-                  "SlowCallRate: the window must be a CountWindow or a TimeWindow");
-
-public:
-    /// Pre: slow_after > 0ns; that of the threshold; its min_calls fit into the window.
-    constexpr SlowCallRate(detail::AnyUnit slow_after, Window window,
-                           part::RateThreshold threshold = {}) noexcept
-        : slow_after_{slow_after}, rate_{window, threshold} {
-        BELAY_OPTION(slow_after_.count() > 0, "SlowCallRate: slow_after must be > 0ns");
-    }
-
-    [[nodiscard]] constexpr bool record(bool, Instant now, Duration took) noexcept {
-        return detail::record(rate_, too_slow(took), now, took);
-    }
-    constexpr void reset() noexcept { rate_.reset(); }
-    /// Returns the calls of the window, and how many of them were slow.
-    [[nodiscard]] constexpr CallCounts tripped_by() const noexcept { return rate_.tripped_by(); }
-    [[nodiscard]] constexpr bool too_slow(Duration took) const noexcept {
-        return took >= slow_after_;
-    }
-
-private:
-    Duration slow_after_;
-    FailureRate<Window> rate_;  // in this rate, "failed" means slow
-};
-
-template <class Window>
-SlowCallRate(detail::AnyUnit, Window) -> SlowCallRate<Window>;
-template <class Window>
-SlowCallRate(detail::AnyUnit, Window, part::RateThreshold) -> SlowCallRate<Window>;
-
 namespace detail {
 template <class P>
 concept CountsPredicate = std::copyable<P> && requires(const P& predicate, const CallCounts& seen) {
     { predicate(seen) } noexcept -> std::same_as<bool>;
+};
+/// The predicate of a FailureRate.
+struct ReachesRate {
+    part::RateThreshold threshold;
+    [[nodiscard]] constexpr bool operator()(const CallCounts& seen) const noexcept {
+        return threshold.reached_by(seen);
+    }
 };
 }  // namespace detail
 
@@ -365,7 +269,8 @@ concept CountsPredicate = std::copyable<P> && requires(const P& predicate, const
 template <class Window, class Predicate>
 class TripWhen {
     static_assert(detail::CallWindow<Window>,
-                  "TripWhen: the window must be a CountWindow or a TimeWindow");
+                  "FailureRate, SlowCallRate, TripWhen: the window must be a CountWindow or a "
+                  "TimeWindow");
     static_assert(detail::CountsPredicate<Predicate>,
                   "TripWhen: the predicate must be a copyable 'bool operator()(const "
                   "belay::CallCounts&) const noexcept'");
@@ -397,6 +302,83 @@ private:
 
 template <class Window, class Predicate>
 TripWhen(Window, Predicate) -> TripWhen<Window, Predicate>;
+
+/// Trips when the percentage of failed calls in the window reaches a threshold:
+///
+///     FailureRate{CountWindow<100>{}, {.percent = 50, .min_calls = 20}}
+///     FailureRate{TimeWindow{30s}, {.percent = 20, .min_calls = 50}}
+///
+/// It checks after every verdict, so the call that completes `min_calls` may trip even if it
+/// succeeds.
+///
+/// Models:        TripLike.
+/// Thread safety: a plain value.
+template <class Window>
+class FailureRate : public TripWhen<Window, detail::ReachesRate> {
+public:
+    /// Pre: that of the threshold; its min_calls fit into the window.
+    constexpr explicit FailureRate(Window window, part::RateThreshold threshold = {}) noexcept
+        : TripWhen<Window, detail::ReachesRate>{window, detail::ReachesRate{threshold}} {
+        detail::check(threshold, window);
+    }
+
+    /// Does not compile, because the numbers of the threshold have names.
+    template <std::integral... Numbers>
+        requires(sizeof...(Numbers) >= 1)
+    constexpr FailureRate(Window window, Numbers...) noexcept : FailureRate{window} {
+        static_assert(!sizeof(Window),
+                      "FailureRate: write the window, and the numbers with their names: "
+                      "FailureRate{CountWindow<20>{}, {.percent = 50}}");
+    }
+};
+
+template <class Window>
+FailureRate(Window) -> FailureRate<Window>;
+template <class Window>
+FailureRate(Window, part::RateThreshold) -> FailureRate<Window>;
+template <class Window, std::integral... Numbers>
+    requires(sizeof...(Numbers) >= 1)
+FailureRate(Window, Numbers...) -> FailureRate<Window>;
+
+/// Trips when the percentage of slow calls in the window reaches a threshold:
+///
+///     SlowCallRate{2s, TimeWindow{60s}, {.percent = 80, .min_calls = 20}}
+///
+/// A call is slow if it took `slow_after` or longer, whether it succeeded or not. A slow probe
+/// counts as failed. It costs one clock read per call. Combine it with a trip for failures in an
+/// AnyTrip.
+///
+/// Models:        TripLike.
+/// Thread safety: a plain value.
+template <class Window>
+class SlowCallRate {
+public:
+    /// Pre: slow_after > 0ns; that of the threshold; its min_calls fit into the window.
+    constexpr SlowCallRate(detail::AnyUnit slow_after, Window window,
+                           part::RateThreshold threshold = {}) noexcept
+        : slow_after_{slow_after}, rate_{window, threshold} {
+        BELAY_OPTION(slow_after_.count() > 0, "SlowCallRate: slow_after must be > 0ns");
+    }
+
+    [[nodiscard]] constexpr bool record(bool, Instant now, Duration took) noexcept {
+        return detail::record(rate_, too_slow(took), now, took);
+    }
+    constexpr void reset() noexcept { rate_.reset(); }
+    /// Returns the calls of the window, and how many of them were slow.
+    [[nodiscard]] constexpr CallCounts tripped_by() const noexcept { return rate_.tripped_by(); }
+    [[nodiscard]] constexpr bool too_slow(Duration took) const noexcept {
+        return took >= slow_after_;
+    }
+
+private:
+    Duration slow_after_;
+    FailureRate<Window> rate_;  // in this rate, "failed" means slow
+};
+
+template <class Window>
+SlowCallRate(detail::AnyUnit, Window) -> SlowCallRate<Window>;
+template <class Window>
+SlowCallRate(detail::AnyUnit, Window, part::RateThreshold) -> SlowCallRate<Window>;
 
 namespace detail {
 
