@@ -16,6 +16,7 @@
 #include <belay/core/detail/member_names.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/policy/detail/causes.hpp>
+#include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -382,25 +383,6 @@ SlowCallRate(detail::AnyUnit, Window, part::RateThreshold) -> SlowCallRate<Windo
 
 namespace detail {
 
-// std::tuple is not used: it is not trivially copyable, and costs every user its parse time.
-template <std::size_t, class T>
-struct TripSlot {
-    [[no_unique_address]] T trip;
-};
-template <class, class... Trips>
-struct TripSlots;
-template <std::size_t... I, class... Trips>
-struct TripSlots<std::index_sequence<I...>, Trips...> : TripSlot<I, Trips>... {
-    template <class F>
-    constexpr void each(F&& f) noexcept {
-        (f(static_cast<TripSlot<I, Trips>*>(this)->trip), ...);
-    }
-    template <class F>
-    constexpr void each(F&& f) const noexcept {
-        (f(static_cast<const TripSlot<I, Trips>*>(this)->trip), ...);
-    }
-};
-
 // The member is in a base, because a member with a condition would count as one in another form.
 template <class Self, bool times_calls>
 struct TooSlowHook {};
@@ -465,7 +447,7 @@ private:
         return agree >= least;
     }
 
-    [[no_unique_address]] TripSlots<std::index_sequence_for<Trips...>, Trips...> trips_;
+    [[no_unique_address]] ValueSlots<std::index_sequence_for<Trips...>, Trips...> trips_;
 };
 
 }  // namespace detail

@@ -9,7 +9,7 @@
 #include <cstdint>      // std::uint8_t, std::uint64_t
 #include <string_view>  // std::string_view
 #include <type_traits>  // std::is_nothrow_move_constructible_v, std::type_identity
-#include <utility>      // std::index_sequence, std::move
+#include <utility>      // std::index_sequence_for, std::move
 
 #include <belay/core/order.hpp>
 #include <belay/policy/rule.hpp>
@@ -17,37 +17,6 @@
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
-
-// Not std::tuple: it is not trivially copyable, and it would add parse time for every user.
-template <std::size_t, class R>
-struct RuleSlot {
-    [[no_unique_address]] R rule;
-};
-template <class, class... Rules>
-struct RuleSlots;
-template <std::size_t... I, class... Rules>
-struct RuleSlots<std::index_sequence<I...>, Rules...> : RuleSlot<I, Rules>... {
-    template <class F>
-    [[gnu::always_inline]] constexpr void each(F&& f) noexcept {
-        (f(at<I>(*this)), ...);
-    }
-    template <class F>
-    [[gnu::always_inline]] constexpr void each(F&& f) const noexcept {
-        (f(at<I>(*this)), ...);
-    }
-    template <class F>
-    constexpr void each_backwards(F&& f) noexcept {
-        (f(at<sizeof...(I) - 1 - I>(*this)), ...);
-    }
-    template <std::size_t N, class R>
-    [[gnu::always_inline]] static constexpr R& at(RuleSlot<N, R>& slot) noexcept {
-        return slot.rule;
-    }
-    template <std::size_t N, class R>
-    [[gnu::always_inline]] static constexpr const R& at(const RuleSlot<N, R>& slot) noexcept {
-        return slot.rule;
-    }
-};
 
 template <class R>
 [[nodiscard]] constexpr Advice sign(Advice advice, const R&) noexcept {
@@ -653,7 +622,7 @@ private:
         }
     }
 
-    [[no_unique_address]] detail::RuleSlots<std::index_sequence_for<Rules...>, Rules...> rules_;
+    [[no_unique_address]] detail::ValueSlots<std::index_sequence_for<Rules...>, Rules...> rules_;
 };
 
 template <class... Rules>

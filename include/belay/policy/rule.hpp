@@ -4,9 +4,11 @@
 #pragma once
 
 #include <concepts>     // std::copyable, std::same_as
+#include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint8_t
 #include <string_view>  // std::string_view
 #include <type_traits>  // std::bool_constant, std::is_member_object_pointer_v
+#include <utility>      // std::index_sequence
 
 #include <belay/core/detail/member_names.hpp>
 #include <belay/core/failure.hpp>
@@ -64,6 +66,38 @@ struct Advice {
 };
 
 namespace detail {
+
+/// Holds values of several types.
+// Not std::tuple: it is not trivially copyable, and it would add parse time for every user.
+template <std::size_t, class V>
+struct ValueSlot {
+    [[no_unique_address]] V value;
+};
+template <class, class... Values>
+struct ValueSlots;
+template <std::size_t... I, class... Values>
+struct ValueSlots<std::index_sequence<I...>, Values...> : ValueSlot<I, Values>... {
+    template <class F>
+    [[gnu::always_inline]] constexpr void each(F&& f) noexcept {
+        (f(at<I>(*this)), ...);
+    }
+    template <class F>
+    [[gnu::always_inline]] constexpr void each(F&& f) const noexcept {
+        (f(at<I>(*this)), ...);
+    }
+    template <class F>
+    constexpr void each_backwards(F&& f) noexcept {
+        (f(at<sizeof...(I) - 1 - I>(*this)), ...);
+    }
+    template <std::size_t N, class V>
+    [[gnu::always_inline]] static constexpr V& at(ValueSlot<N, V>& slot) noexcept {
+        return slot.value;
+    }
+    template <std::size_t N, class V>
+    [[gnu::always_inline]] static constexpr const V& at(const ValueSlot<N, V>& slot) noexcept {
+        return slot.value;
+    }
+};
 
 /// Returns a copy that is made member by member.
 ///
