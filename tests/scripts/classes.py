@@ -46,7 +46,6 @@ LISTED = {
     "fleet/detail/dial_scheduler.hpp DialScheduler": "the events of all services of a fleet meet in it",
     "fleet/detail/dial_scheduler.hpp ServiceEntry": "what a scheduler stores of one service, without an invariant of its own",
     "fleet/pool.hpp Pool": "members, waiting callers and the proof of a dead network",
-    "http/detail/http_policy.hpp HttpShared": "a Shared rule, which has bases of its own, for attempts that may be unanswered",
     "journal/detail/group_writer.hpp GroupWriter": "one file's positions under one lock, for many threads",
     "journal/detail/journal_log.hpp JournalLog": "the numbers, the segments and the writer under one lock, which a journal and its reader query",
     "journal/detail/journal_recovery.hpp JournalRecovery": "what one opening collects, and hands over",

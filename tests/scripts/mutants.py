@@ -543,8 +543,8 @@ WORLD_MUTANTS = (
     # a connection that wants an attempt draws no wait of its own for the breaker
     explored("breaker_herd", "spreads_no_wanted_attempts", 'require "they do not dial at once"',
              ("belay/policy/shared.hpp",
-              "            draw_share(turn);\n        }\n    }\n    [[nodiscard]] [[gnu::noinline]] constexpr Advice held_back",
-              "        }\n    }\n    [[nodiscard]] [[gnu::noinline]] constexpr Advice held_back")),
+              "which has no bits to draw from.\n        if constexpr (spreads) draw_share(turn);\n",
+              "which has no bits to draw from.\n")),
 
     explored("tasks", "starves_the_second_lane", 'always "the rules of the queue"',
              ("belay/queue/priority.hpp", "if (passed_[i] >= in_a_row_) return i;",

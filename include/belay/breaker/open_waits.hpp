@@ -126,16 +126,6 @@ private:
     Duration wait_;
 };
 
-namespace detail {
-// The member is in a base, because a member with a condition would count as one in another form.
-template <class Self, bool grows>
-struct GrowsHook {};
-template <class Self>
-struct GrowsHook<Self, true> {
-    constexpr void reset() noexcept { static_cast<Self&>(*this).otherwise_.reset(); }
-};
-}  // namespace detail
-
 /// An open wait that is at least as long as the peer requested, up to a limit.
 ///
 /// The request is the `retry_after` of the failure that opens the breaker.
@@ -147,10 +137,13 @@ struct GrowsHook<Self, true> {
 /// Models:        OpenWaitLike, if `OpenWait` is one.
 /// Thread safety: a plain value.
 template <class OpenWait>
-class OpenAsAsked : public detail::GrowsHook<OpenAsAsked<OpenWait>, detail::HasReset<OpenWait>> {
+class OpenAsAsked {
     static_assert(explain::open_wait_like<OpenWait>());
 
 public:
+    /// For the probe of members: `reset` has a condition.
+    using HooksHaveConditions = void;
+
     /// Pre: at_most > 0ns.
     constexpr OpenAsAsked(OpenWait otherwise, detail::AnyUnit at_most) noexcept
         : otherwise_{otherwise}, at_most_{at_most} {
@@ -167,6 +160,12 @@ public:
     {
         return at_least_asked(detail::next_wait(otherwise_, bits, why, seen), why);
     }
+    constexpr void reset() noexcept
+        requires detail::HasReset<OpenWait>
+    {
+        // Clang 14 instantiates the member with its class also if it does not exist.
+        if constexpr (detail::HasReset<OpenWait>) otherwise_.reset();
+    }
     /// Returns the longest wait if no peer requests a longer one; see link/bounds.hpp.
     template <detail::HasLongestWait Other = OpenWait>
     [[nodiscard]] constexpr Duration longest_wait(std::uint64_t openings) const noexcept {
@@ -174,8 +173,6 @@ public:
     }
 
 private:
-    friend detail::GrowsHook<OpenAsAsked, true>;
-
     [[nodiscard]] constexpr Duration at_least_asked(Duration own,
                                                     const Failure& why) const noexcept {
         const Duration asked = why.retry_after < at_most_ ? why.retry_after : at_most_;

@@ -383,22 +383,9 @@ SlowCallRate(detail::AnyUnit, Window, part::RateThreshold) -> SlowCallRate<Windo
 
 namespace detail {
 
-// The member is in a base, because a member with a condition would count as one in another form.
-template <class Self, bool times_calls>
-struct TooSlowHook {};
-template <class Self>
-struct TooSlowHook<Self, true> {
-    /// Returns whether any of the trips finds the probe too slow, which then counts for all of
-    /// them.
-    [[nodiscard]] constexpr bool too_slow(Duration took) const noexcept {
-        return static_cast<const Self&>(*this).any_too_slow(took);
-    }
-};
-
 /// Several trips that receive every call and trip together when `least` of them agree.
 template <std::size_t least, class... Trips>
-class TripQuorum
-    : public TooSlowHook<TripQuorum<least, Trips...>, (RecordsTimedCalls<Trips> || ...)> {
+class TripQuorum {
     static_assert(sizeof...(Trips) >= 1, "AnyTrip, AllTrips: pass at least one trip");
     static_assert((explain::trip_like<Trips>() && ...));
     static_assert(!(HasCounts<Trips> || ...),
@@ -409,6 +396,9 @@ class TripQuorum
     static constexpr bool reads_clock = times_calls || (RecordsAtInstants<Trips> || ...);
 
 public:
+    /// For the probe of members: `too_slow` has a condition.
+    using HooksHaveConditions = void;
+
     constexpr explicit TripQuorum(Trips... trips) noexcept : trips_{{trips}...} {}
 
     // Only what a trip requires may be required here; otherwise the breaker would read a clock for
@@ -431,15 +421,17 @@ public:
     constexpr void reset() noexcept {
         trips_.each([](auto& trip) { trip.reset(); });
     }
-
-private:
-    friend TooSlowHook<TripQuorum, true>;
-
-    [[nodiscard]] constexpr bool any_too_slow(Duration took) const noexcept {
+    /// Returns whether any of the trips finds the probe too slow, which then counts for all of
+    /// them.
+    [[nodiscard]] constexpr bool too_slow(Duration took) const noexcept
+        requires times_calls
+    {
         bool slow = false;
         trips_.each([&](const auto& trip) { slow = detail::too_slow(trip, took) || slow; });
         return slow;
     }
+
+private:
     constexpr bool ask(bool failed, Instant now, Duration took) noexcept {
         std::size_t agree = 0;
         trips_.each(

@@ -356,14 +356,25 @@ namespace part {
 ///
 /// Thread safety: distinct objects safe (as far as the rules are).
 template <class Self, class... Held>
-class RuleGroup : public detail::WantedHook<Self, (detail::HasWanted<Held> || ...)> {
+class RuleGroup {
     using Ask = detail::Ask;
 
 public:
     /// Marks a group.
     using HeldRules = RuleGroup;
+    /// For the probe of members: `wanted` has a condition.
+    using HooksHaveConditions = void;
     /// Whether a rule may limit how long an attempt takes.
     static constexpr bool requests_limit = (detail::limits_attempts<Held> || ...);
+
+    /// Reports that an attempt is wanted from now on. It exists if a rule has this hook.
+    ///
+    /// Pre: no attempt is wanted, planned or under way.   Errors: none.   Complexity: O(rules).
+    constexpr void wanted(Turn& turn) noexcept
+        requires(detail::HasWanted<Held> || ...)
+    {
+        ask<Ask::wanted>(turn);
+    }
 
     /// Returns whether an attempt may start at `now`, and changes nothing.
     /// Errors: none.   Complexity: O(rules).
@@ -504,11 +515,6 @@ public:
     }
 
 private:
-    template <class, bool>
-    friend struct detail::WantedHook;
-
-    constexpr void notify_wanted(Turn& turn) noexcept { ask<Ask::wanted>(turn); }
-
     template <Ask A>
     [[gnu::always_inline]] constexpr void ask(detail::Asked<A>& a) noexcept {
         Self::template ask<A>(static_cast<Self&>(*this), a);

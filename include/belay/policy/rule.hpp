@@ -166,18 +166,6 @@ concept LimitOtherwiseIsSound =
 BELAY_DETAIL_OPTIONAL(StopsAfter, stops_after, (const R& r, Instant t), bool, r.stops_after(t));
 BELAY_DETAIL_OPTIONAL(RejectsUntil, rejects_until, (const R& r, Instant t), Instant,
                       r.rejects_until(t));
-// A base holds the hook of a rule that has it only on a condition, because a member that cannot be
-// called would be a hook of another form.
-template <class Self, bool has_hook>
-struct WantedHook {};
-template <class Self>
-struct WantedHook<Self, true> {
-    /// Reports that an attempt is wanted from now on. It exists if a rule has this hook.
-    ///
-    /// Pre: no attempt is wanted, planned or under way.   Errors: none.   Complexity: O(rules).
-    constexpr void wanted(Turn& turn) noexcept { static_cast<Self&>(*this).notify_wanted(turn); }
-};
-
 // Not by its name, because a Shared rule has it only on a condition.
 template <class R>
 concept SpendIsSound = !requires(R& r, Turn& t) { r.spend(t); } || requires(R& r, Turn& t) {

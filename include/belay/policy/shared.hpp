@@ -216,23 +216,6 @@ struct NoRetryMemory {};
 template <class S>
 concept RefersToObject = requires(S& s) { *s; } || requires(S& s) { s.get(); };
 
-// The hooks for retries are in a base, because a rule with a conditional hook is rejected.
-template <class S, bool reserves>
-struct RetryHooks {};
-template <class S>
-struct RetryHooks<S, true> {
-    [[nodiscard]] constexpr Advice review(const Advice&, Turn& turn) noexcept {
-        S& shared = static_cast<S&>(*this);
-        return shared.memory_.why == Cause::none ? Advice::go() : shared.reserve(turn);
-    }
-    /// Makes the next attempt a first one. The object stays as it is.
-    constexpr void reset() noexcept {
-        S& shared = static_cast<S&>(*this);
-        shared.memory_.why = Cause::none;
-        shared.memory_.free_at = never;
-    }
-};
-
 }  // namespace detail
 
 template <class Object>
@@ -289,9 +272,7 @@ inline constexpr bool judges_results<Shared<Object>> =
 /// Models:        RuleLike.
 /// Thread safety: distinct objects safe, also when they refer to one object.
 template <class Object>
-class Shared : public detail::RetryHooks<Shared<Object>, part::ReservableLike<Object>>,
-               public detail::WantedHook<Shared<Object>, detail::HasSharedWanted<Object> ||
-                                                             detail::HasSpread<Object>> {
+class Shared {
     static_assert(ShareableLike<Object> || !detail::RefersToObject<Object>,
                   "Shared: pass the object itself, and not a pointer or a std::ref: "
                   "Shared{*object}");
@@ -315,6 +296,8 @@ public:
 
     /// The object outlives a run and may serve others, so Policy::replay skips this rule.
     static constexpr bool is_shared = true;
+    /// For the probe of members: `wanted`, `review` and `reset` have conditions.
+    using HooksHaveConditions = void;
 
     constexpr explicit Shared(Object& object) noexcept : object_{&object} {}
     constexpr Shared(Object& object, AskAgain again) noexcept : object_{&object} {
@@ -367,6 +350,14 @@ public:
     constexpr Shared& operator=(Shared&& other) noexcept = default;
     constexpr ~Shared() = default;
 
+    constexpr void wanted(Turn& turn) noexcept
+        requires(detail::HasSharedWanted<Object> || spreads)
+    {
+        if constexpr (detail::HasSharedWanted<Object>) object_->wanted(turn);
+        // Also while the object admits this caller. Another rule may hold the caller, and the
+        // object may reject it later in admit(), which has no bits to draw from.
+        if constexpr (spreads) draw_share(turn);
+    }
     [[nodiscard]] [[gnu::always_inline]] constexpr Advice admit(Instant now) const noexcept {
         const Advice advice = asked(now);
         if (advice.verb == Advice::Verb::go) return Advice::go();
@@ -407,12 +398,21 @@ public:
             return as_rejection(goes_on(verdict(failure, turn), turn.now));
         }
     }
+    [[nodiscard]] constexpr Advice review(const Advice&, Turn& turn) noexcept
+        requires reserves
+    {
+        return memory_.why == Cause::none ? Advice::go() : reserve(turn);
+    }
     [[gnu::always_inline]] constexpr void succeeded(Turn& turn) noexcept {
-        if constexpr (reserves) {
-            memory_.why = Cause::none;
-            memory_.free_at = never;
-        }
+        if constexpr (reserves) reset();
         permit_.success(turn);
+    }
+    /// Makes the next attempt a first one. The object stays as it is.
+    constexpr void reset() noexcept
+        requires reserves
+    {
+        memory_.why = Cause::none;
+        memory_.free_at = never;
     }
     constexpr void abandoned([[maybe_unused]] Turn& turn) noexcept {
         if constexpr (reserves) {
@@ -444,14 +444,6 @@ public:
     constexpr void do_not_spread() noexcept { way_.is_exact = true; }
 
 private:
-    constexpr void notify_wanted(Turn& turn) noexcept {
-        if constexpr (detail::HasSharedWanted<Object>) object_->wanted(turn);
-        if constexpr (spreads) {
-            // Also while the object admits this caller. Another rule may hold the caller, and the
-            // object may reject it later in admit(), which has no bits to draw from.
-            draw_share(turn);
-        }
-    }
     [[nodiscard]] [[gnu::noinline]] constexpr Advice held_back(Advice advice,
                                                                Instant now) const noexcept {
         return as_rejection(goes_on(advice, now));
@@ -571,10 +563,6 @@ private:
         std::uint16_t share = 0;  ///< the seed of the draws; 0 while nothing was drawn
     };
     Way way_{};  ///< what the rule does while the object rejects
-
-    // At the end, because Doxygen takes for public what follows them.
-    friend detail::RetryHooks<Shared, true>;
-    friend detail::WantedHook<Shared, true>;
 };
 
 template <class Object>

@@ -38,11 +38,19 @@ struct NetworkWait {
 /// failure has the time at which the connection failed, not the time of the fleet's decision. The
 /// limit on attempts runs from the dial.
 template <class Policy>
-class ScheduledTime : public WantedHook<ScheduledTime<Policy>, HasWanted<Policy>> {
+class ScheduledTime {
 public:
+    /// For the probe of members: `wanted` has a condition.
+    using HooksHaveConditions = void;
+
     ScheduledTime(Policy policy, ServiceEntry& entry) noexcept
         : policy_{std::move(policy)}, entry_{&entry} {}
 
+    void wanted(Turn& turn) noexcept
+        requires HasWanted<Policy>
+    {
+        policy_.wanted(turn);
+    }
     [[nodiscard]] Advice admit(Instant now) const noexcept { return policy_.admit(now); }
     Advice begin(Turn& turn) noexcept {
         if (!std::exchange(entry_->keeps_rank, false)) entry_->asked_at = turn.now;
@@ -80,10 +88,6 @@ public:
     [[nodiscard]] Duration attempt_limit() const noexcept { return forever; }
 
 private:
-    template <class, bool>
-    friend struct WantedHook;
-    void notify_wanted(Turn& turn) noexcept { policy_.wanted(turn); }
-
     [[nodiscard]] Turn at_its_time(Turn& turn) const noexcept {
         return {entry_->was_held ? entry_->at : turn.now, turn.bits};
     }
