@@ -14,9 +14,6 @@
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
-BELAY_DETAIL_MEMBER(least);
-BELAY_DETAIL_MEMBER(before_jitter);
-
 BELAY_DETAIL_REQUIRED(Limit, (const R& r, Duration wait), Duration, r.limit(wait));
 BELAY_DETAIL_OPTIONAL(Least, least, (const R& r), Duration, r.least());
 BELAY_DETAIL_FLAG(BeforeJitter, before_jitter);

@@ -63,7 +63,6 @@ struct std::is_error_code_enum<belay::BackoffErrc> : std::true_type {};
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
-BELAY_DETAIL_MEMBER(check);
 
 // The optional check of any part of a backoff. One in another form would be ignored silently.
 BELAY_DETAIL_OPTIONAL(Check, check, (const R& r), BackoffErrc, r.check());

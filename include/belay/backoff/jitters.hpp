@@ -53,8 +53,6 @@ struct NominalWait {
 }  // namespace part
 
 namespace detail {
-BELAY_DETAIL_MEMBER(delay);
-BELAY_DETAIL_MEMBER(grows);
 
 BELAY_DETAIL_REQUIRED(Range, (const R& r, const part::NominalWait& nominal), part::WaitRange,
                       r.range(nominal));

@@ -21,9 +21,7 @@
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
-BELAY_DETAIL_MEMBER(too_slow);
 BELAY_DETAIL_MEMBER(counts);
-BELAY_DETAIL_MEMBER(tripped_by);
 
 template <class T>
 concept RecordsTimedCalls =

@@ -179,6 +179,7 @@ concept RejectedIsSound = !requires(R& r, Turn& t) { r.rejected(t); } || require
 };
 
 // A member of the type, and not of each object.
+BELAY_DETAIL_MEMBER(name);
 template <class R>
 concept NameIsSound = !has_name<R> || requires {
     std::string_view{R::name};

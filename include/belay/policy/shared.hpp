@@ -18,9 +18,6 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-BELAY_DETAIL_MEMBER(reserve);
-BELAY_DETAIL_MEMBER(spread);
-BELAY_DETAIL_MEMBER(gains_by_time);
 BELAY_DETAIL_MEMBER(spend);
 template <class S>
 concept HasPermit = requires { typename S::Permit; } &&
@@ -62,7 +59,6 @@ template <class P>
 concept TakesSpendingSoundly = requires(P& permit, Turn& turn) {
     { permit.spend(turn) } noexcept -> std::same_as<void>;
 };
-BELAY_DETAIL_OPTIONAL(SharedWanted, wanted, (R & object, Turn& turn), void, object.wanted(turn));
 BELAY_DETAIL_OPTIONAL(Spread, spread, (const R& object), Duration, object.spread());
 BELAY_DETAIL_OPTIONAL(Reserve, reserve, (R & object, Cause cause, Turn& turn), typename R::Permit,
                       object.reserve(cause, turn));
@@ -113,7 +109,7 @@ template <class S>
 concept ShareableLike =
     detail::HasPermit<S> && detail::GivesPermits<S> && detail::TakesVerdicts<typename S::Permit> &&
     detail::TakesFailuresSoundly<typename S::Permit> && detail::PermitSpendIsSound<S> &&
-    detail::SharedWantedIsSound<S> && detail::ReserveIsSound<S> && detail::SpreadIsSound<S> &&
+    detail::WantedIsSound<S> && detail::ReserveIsSound<S> && detail::SpreadIsSound<S> &&
     detail::GainsByTimeIsSound<S> && detail::NameIsSound<S>;
 
 namespace part {
@@ -137,7 +133,7 @@ consteval bool shareable_like() {
     static_assert(detail::GivesPermits<S>,
                   "ShareableLike: S needs 'Advice admit(Instant) const noexcept' and "
                   "'Permit acquire(Turn&) noexcept'");
-    static_assert(detail::SharedWantedIsSound<S>,
+    static_assert(detail::WantedIsSound<S>,
                   "ShareableLike: wanted must be 'void wanted(Turn&) noexcept'");
     static_assert(detail::ReserveIsSound<S>,
                   "ShareableLike: reserve must be 'Permit reserve(Cause, Turn&) noexcept'");
@@ -351,9 +347,9 @@ public:
     constexpr ~Shared() = default;
 
     constexpr void wanted(Turn& turn) noexcept
-        requires(detail::HasSharedWanted<Object> || spreads)
+        requires(detail::HasWanted<Object> || spreads)
     {
-        if constexpr (detail::HasSharedWanted<Object>) object_->wanted(turn);
+        if constexpr (detail::HasWanted<Object>) object_->wanted(turn);
         // Also while the object admits this caller. Another rule may hold the caller, and the
         // object may reject it later in admit(), which has no bits to draw from.
         if constexpr (spreads) draw_share(turn);

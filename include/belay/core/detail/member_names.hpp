@@ -68,9 +68,10 @@ concept HasConditions = requires { typename T::HooksHaveConditions; };
     template <class T>                                                                         \
     inline constexpr bool has_##name = sizeof(&MemberNames::name) != 0 && !HasConditions<T> && \
                                        Probed<T> != requires { &ProbeOf<T>::name; }
-// The contract of an optional member of R. HasName: R has it in any form. NameIsSound: R has none,
-// or this expression is noexcept and has the type Result.
+// The contract of an optional member of R; it defines has_name, too. HasName: R has it in any form.
+// NameIsSound: R has none, or this expression is noexcept and has the type Result.
 #define BELAY_DETAIL_OPTIONAL(Name, name, parameters, Result, ...) \
+    BELAY_DETAIL_MEMBER(name);                                     \
     template <class R>                                             \
     concept Has##Name = has_##name<R> ||                           \
                             requires parameters                    \
@@ -85,6 +86,7 @@ concept HasConditions = requires { typename T::HooksHaveConditions; };
     }
 // The contract of an optional constant of R. NameIsFlag: R has none, or it is one.
 #define BELAY_DETAIL_FLAG(Name, name)                         \
+    BELAY_DETAIL_MEMBER(name);                                \
     template <class R>                                        \
     concept Name##IsFlag = !has_##name<R> || requires {       \
         typename std::bool_constant<R::name>;                 \
@@ -111,24 +113,6 @@ concept HasConditions = requires { typename T::HooksHaveConditions; };
     {                                                        \
         { __VA_ARGS__ } noexcept;                            \
     }
-// Hooks of rules.
-BELAY_DETAIL_MEMBER(wanted);
-BELAY_DETAIL_MEMBER(admit);
-BELAY_DETAIL_MEMBER(begin);
-BELAY_DETAIL_MEMBER(failed);
-BELAY_DETAIL_MEMBER(succeeded);
-BELAY_DETAIL_MEMBER(abandoned);
-BELAY_DETAIL_MEMBER(lost);
-BELAY_DETAIL_MEMBER(review);
-BELAY_DETAIL_MEMBER(reset);
-BELAY_DETAIL_MEMBER(stable_window);
-BELAY_DETAIL_MEMBER(stable_by_age);
-BELAY_DETAIL_MEMBER(attempt_limit);
-BELAY_DETAIL_MEMBER(stops_after);
-BELAY_DETAIL_MEMBER(rejects_until);
-BELAY_DETAIL_MEMBER(name);
-BELAY_DETAIL_MEMBER(listens);
-BELAY_DETAIL_MEMBER(is_shared);
 // Rules, jitters and open waits have it.
 BELAY_DETAIL_OPTIONAL(Reset, reset, (R & r), void, r.reset());
 
