@@ -29,26 +29,13 @@ inline constexpr bool is_held_in_place =
     sizeof(P) <= rules_in_place_bytes_max && alignof(P) <= alignof(std::max_align_t) &&
     std::is_nothrow_move_constructible_v<P>;
 
-/// The functions that copy, move and destroy a policy of one type.
-struct RulesOwnership {
+/// The functions of a policy of one type.
+struct RulesTable {
     void* (*copy)(const void*, std::byte* buffer);
     void* (*move)(void*, std::byte* buffer) noexcept;  // ends the source; null if not in place
     void (*destroy)(void*) noexcept;                   // null if there is nothing to do
-};
-/// The functions of a policy of one type.
-struct RulesTable {
-    RulesOwnership ownership;
     std::array<void (*)(void* policy, void* asked) noexcept, ask_count> ask;
 };
-
-template <class P>
-[[nodiscard]] P& rules_as(void* policy) noexcept {
-    return *static_cast<P*>(policy);
-}
-template <class P>
-[[nodiscard]] const P& rules_as(const void* policy) noexcept {
-    return *static_cast<const P*>(policy);
-}
 
 /// Makes a policy in the buffer if it fits, else on the heap.
 template <class P, class From>
@@ -60,27 +47,6 @@ template <class P, class From>
     }
 }
 
-template <class P>
-[[nodiscard]] constexpr RulesOwnership make_rules_ownership() noexcept {
-    RulesOwnership owner{};
-    owner.copy = [](const void* p, std::byte* buffer) {
-        return make_rules<P>(rules_as<P>(p), buffer);
-    };
-    if constexpr (!is_held_in_place<P>) {
-        owner.destroy = [](void* p) noexcept { delete static_cast<P*>(p); };
-    } else {
-        owner.move = [](void* p, std::byte* buffer) noexcept {
-            void* const moved = make_rules<P>(std::move(rules_as<P>(p)), buffer);
-            rules_as<P>(p).~P();
-            return moved;
-        };
-        if constexpr (!std::is_trivially_destructible_v<P>) {
-            owner.destroy = [](void* p) noexcept { rules_as<P>(p).~P(); };
-        }
-    }
-    return owner;
-}
-
 template <class P, Ask A>
 void ask_rules(void* policy, void* asked) noexcept {
     using Policy = std::conditional_t<A <= Ask::stops_after, const P, P>;
@@ -88,7 +54,24 @@ void ask_rules(void* policy, void* asked) noexcept {
 }
 template <class P, std::size_t... I>
 [[nodiscard]] constexpr RulesTable make_rules_table(std::index_sequence<I...>) noexcept {
-    return {make_rules_ownership<P>(), {&ask_rules<P, Ask{I}>...}};
+    RulesTable table{nullptr, nullptr, nullptr, {&ask_rules<P, Ask{I}>...}};
+    table.copy = [](const void* p, std::byte* buffer) {
+        return make_rules<P>(*static_cast<const P*>(p), buffer);
+    };
+    if constexpr (!is_held_in_place<P>) {
+        table.destroy = [](void* p) noexcept { delete static_cast<P*>(p); };
+    } else {
+        table.move = [](void* p, std::byte* buffer) noexcept {
+            P& from = *static_cast<P*>(p);
+            void* const moved = make_rules<P>(std::move(from), buffer);
+            from.~P();
+            return moved;
+        };
+        if constexpr (!std::is_trivially_destructible_v<P>) {
+            table.destroy = [](void* p) noexcept { static_cast<P*>(p)->~P(); };
+        }
+    }
+    return table;
 }
 template <class P>
 inline constexpr RulesTable rules_table =
@@ -102,7 +85,7 @@ public:
     explicit ErasedRules(P policy)
         : policy_{make_rules<P>(std::move(policy), buffer_)}, table_{&rules_table<P>} {}
     ErasedRules(const ErasedRules& other)
-        : policy_{other.table().ownership.copy(other.policy_, buffer_)}, table_{other.table_} {}
+        : policy_{other.table().copy(other.policy_, buffer_)}, table_{other.table_} {}
     ErasedRules(ErasedRules&& other) noexcept
         : policy_{other.release_to(buffer_)}, table_{other.table_} {}
     // Not one function with a parameter by value: the operator of a class with an ErasedRules would
@@ -131,12 +114,12 @@ private:
     /// Gives the policy away, and returns where it is now: in the buffer, or where it was.
     [[nodiscard]] void* release_to(std::byte* buffer) noexcept {
         void* const policy = std::exchange(policy_, nullptr);
-        if (policy == nullptr || table_->ownership.move == nullptr) return policy;
-        return table_->ownership.move(policy, buffer);
+        if (policy == nullptr || table_->move == nullptr) return policy;
+        return table_->move(policy, buffer);
     }
     void destroy() noexcept {
-        if (policy_ == nullptr || table_->ownership.destroy == nullptr) return;
-        table_->ownership.destroy(policy_);
+        if (policy_ == nullptr || table_->destroy == nullptr) return;
+        table_->destroy(policy_);
     }
 
     void* policy_;
@@ -144,9 +127,6 @@ private:
     alignas(std::max_align_t) std::byte buffer_[rules_in_place_bytes_max];
 };
 
-}  // namespace detail
-
-namespace detail {
 /// Stands for the rules of an AnyPolicy, which may have any hook.
 struct AnyRule {
     void wanted(Turn&) noexcept;
@@ -215,16 +195,11 @@ inline constexpr bool is_optional_rule = false;
 template <class R>
 inline constexpr bool is_optional_rule<std::optional<R>> = true;
 
+// Returns the rule of a Policy for what a program writes. Never called.
 template <class R>
-struct RuleOfImpl {
-    using type = R;
-};
+R rule_of(R);
 template <class R>
-struct RuleOfImpl<std::optional<R>> {
-    using type = policies::OptionalRule<R>;
-};
-template <class R>
-using RuleOf = typename RuleOfImpl<R>::type;
+policies::OptionalRule<R> rule_of(std::optional<R>);
 
 }  // namespace detail
 
@@ -274,6 +249,6 @@ private:
 // More constrained than the guide of Policy, and so preferred to it.
 template <class... Rules>
     requires(detail::is_optional_rule<Rules> || ...)
-Policy(Rules...) -> Policy<detail::RuleOf<Rules>...>;
+Policy(Rules...) -> Policy<decltype(detail::rule_of(std::declval<Rules>()))...>;
 
 }}  // namespace belay
