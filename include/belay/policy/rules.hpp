@@ -116,20 +116,13 @@ public:
 
     /// Sets the last instant at which an attempt may start; `never` means no limit.
     constexpr explicit Deadline(Instant last) noexcept : last_{last} {}
-    /// Does not compile, because a length of time is no instant.
-    template <class Rep, class Period>
-    constexpr explicit Deadline(std::chrono::duration<Rep, Period>) noexcept : last_{} {
+    /// Does not compile, because a length of time is no instant, and an operator may set any other
+    /// clock while the call runs.
+    template <class Time>
+        requires(!std::convertible_to<Time, Instant>)
+    constexpr explicit Deadline(Time) noexcept : last_{} {
         static_assert(
-            !sizeof(Rep),
-            "Deadline: pass an Instant, of a steady clock: after(now, 30s); for a length of time "
-            "use MaxElapsed{30s}");
-    }
-    /// Does not compile, because an operator may set such a clock while the call runs.
-    template <class Clock, class Length>
-        requires(!std::convertible_to<std::chrono::time_point<Clock, Length>, Instant>)
-    constexpr explicit Deadline(std::chrono::time_point<Clock, Length>) noexcept : last_{} {
-        static_assert(
-            !sizeof(Clock),
+            !sizeof(Time),
             "Deadline: pass an Instant, of a steady clock: after(now, 30s); for a length of time "
             "use MaxElapsed{30s}");
     }

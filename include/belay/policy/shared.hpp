@@ -312,17 +312,8 @@ public:
                       "wait, or Shared{object, FailFast{}}");
     }
     /// Does not compile, because a temporary would be destroyed at once.
-    constexpr explicit Shared(Object&& object) noexcept : Shared{object} {
-        static_assert(
-            !sizeof(Object),
-            "Shared: the shared object must be a variable that outlives it, and not a temporary");
-    }
-    constexpr Shared(Object&& object, AskAgain) noexcept : Shared{object} {
-        static_assert(
-            !sizeof(Object),
-            "Shared: the shared object must be a variable that outlives it, and not a temporary");
-    }
-    constexpr Shared(Object&& object, FailFast) noexcept : Shared{object} {
+    template <class... Given>
+    constexpr explicit Shared(Object&& object, Given...) noexcept : Shared{object} {
         static_assert(
             !sizeof(Object),
             "Shared: the shared object must be a variable that outlives it, and not a temporary");
