@@ -723,7 +723,10 @@ public:
     /// Requests a permit for a call now, by the breaker's own clock.   Errors: a rejected permit.
     Permit acquire() noexcept { return acquire_by(own_time()); }
     /// Requests a permit for a call at the turn's time.   Errors: a rejected permit.
-    Permit acquire(Turn& turn) noexcept { return acquire_by(TurnTime{turn}); }
+    Permit acquire(Turn& turn) noexcept {
+        // A copy, so that the turn of a caller need not be in memory.
+        return acquire_by([turn]() noexcept { return turn; });
+    }
 
     /// Counts an attempt that a Shared rule's check of this breaker rejected.
     void rejected() noexcept { engine_.rejected(); }
@@ -823,21 +826,11 @@ public:
 private:
     friend Permit;
 
-    // The time and the random bits of a call, read only if they are needed.
-    struct OwnTime {
-        CircuitBreaker& breaker;
-        [[nodiscard]] Turn operator()() const noexcept {
-            // The engine draws from the bits under its lock.
-            return {breaker.clock_.now(), breaker.bits_};
-        }
-    };
-    struct TurnTime {
-        // A copy, so that the turn of a caller need not be in memory.
-        Turn turn;
-        [[nodiscard]] Turn operator()() const noexcept { return turn; }
-    };
-
-    [[nodiscard]] OwnTime own_time() noexcept { return {*this}; }
+    // Returns what reads the time and the random bits of a call if they are needed. The engine
+    // draws from the bits under its lock.
+    [[nodiscard]] auto own_time() noexcept {
+        return [this]() noexcept { return Turn{clock_.now(), bits_}; };
+    }
     [[nodiscard]] detail::PeerEvidence evidence_of(const Failure& why) const noexcept {
         return engine_.evidence_of(why);
     }
