@@ -99,7 +99,9 @@ public:
         table_ = other.table_;
         return *this;
     }
-    ~ErasedRules() { destroy(); }
+    ~ErasedRules() {
+        if (policy_ != nullptr && table_->destroy != nullptr) table_->destroy(policy_);
+    }
 
     template <Ask A>
     void ask(Asked<A>& a) const noexcept {
@@ -116,10 +118,6 @@ private:
         void* const policy = std::exchange(policy_, nullptr);
         if (policy == nullptr || table_->move == nullptr) return policy;
         return table_->move(policy, buffer);
-    }
-    void destroy() noexcept {
-        if (policy_ == nullptr || table_->destroy == nullptr) return;
-        table_->destroy(policy_);
     }
 
     void* policy_;
