@@ -94,7 +94,7 @@ private:
 ///
 /// Models:        CapLike, std::copyable.
 /// Thread safety: a plain value.
-class PreJitterCap {
+class PreJitterCap : private Cap {
 public:
     static constexpr bool before_jitter = true;
 
@@ -102,17 +102,11 @@ public:
     ///
     /// Pre: most > 0ns, and at most 292 years, in any unit; not below the first wait. The Backoff
     ///      checks it.
-    constexpr explicit PreJitterCap(detail::AnyUnit most) noexcept : most_{most} {}
+    constexpr explicit PreJitterCap(detail::AnyUnit most) noexcept : Cap{most} {}
 
-    /// Returns the smaller of `wait` and the cap.   Errors: none.   Complexity: O(1).
-    [[nodiscard]] constexpr Duration limit(Duration wait) const noexcept {
-        return wait < most_ ? wait : most_;
-    }
+    using Cap::limit;
 
     friend constexpr bool operator==(PreJitterCap, PreJitterCap) noexcept = default;
-
-private:
-    Duration most_;
 };
 
 /// A cap without a limit; a wait that does not fit is `forever`.

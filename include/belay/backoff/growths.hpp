@@ -63,7 +63,10 @@ struct std::is_error_code_enum<belay::BackoffErrc> : std::true_type {};
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
-
+/// Returns what is wrong with the base of a growth.
+[[nodiscard]] constexpr BackoffErrc check(Duration base) noexcept {
+    return base.count() > 0 ? BackoffErrc{} : BackoffErrc::bad_base;
+}
 // The optional check of any part of a backoff. One in another form would be ignored silently.
 BELAY_DETAIL_OPTIONAL(Check, check, (const R& r), BackoffErrc, r.check());
 BELAY_DETAIL_REQUIRED(Growth, (const R& r, std::uint64_t failures), Duration, r(failures));
@@ -118,9 +121,7 @@ public:
 
     /// Errors: none.   Complexity: O(1).
     [[nodiscard]] constexpr Duration operator()(std::uint64_t) const noexcept { return base_; }
-    [[nodiscard]] constexpr BackoffErrc check() const noexcept {
-        return base_.count() > 0 ? BackoffErrc{} : BackoffErrc::bad_base;
-    }
+    [[nodiscard]] constexpr BackoffErrc check() const noexcept { return detail::check(base_); }
 
     friend constexpr bool operator==(Constant, Constant) noexcept = default;
 
@@ -146,9 +147,7 @@ public:
         const bool last = failures == ~std::uint64_t{0};
         return part::saturating_multiply(base_, last ? failures : failures + 1);
     }
-    [[nodiscard]] constexpr BackoffErrc check() const noexcept {
-        return base_.count() > 0 ? BackoffErrc{} : BackoffErrc::bad_base;
-    }
+    [[nodiscard]] constexpr BackoffErrc check() const noexcept { return detail::check(base_); }
 
     friend constexpr bool operator==(Linear, Linear) noexcept = default;
 
@@ -278,9 +277,7 @@ public:
         if (failures >= 63 || base_.count() > forever.count() >> failures) return forever;
         return Duration{base_.count() << failures};
     }
-    [[nodiscard]] constexpr BackoffErrc check() const noexcept {
-        return base_.count() > 0 ? BackoffErrc{} : BackoffErrc::bad_base;
-    }
+    [[nodiscard]] constexpr BackoffErrc check() const noexcept { return detail::check(base_); }
 
     friend constexpr bool operator==(const Exponential&, const Exponential&) noexcept = default;
 
@@ -365,9 +362,7 @@ public:
         }
         return part::saturating_multiply(base_, now);
     }
-    [[nodiscard]] constexpr BackoffErrc check() const noexcept {
-        return base_.count() > 0 ? BackoffErrc{} : BackoffErrc::bad_base;
-    }
+    [[nodiscard]] constexpr BackoffErrc check() const noexcept { return detail::check(base_); }
 
     friend constexpr bool operator==(Fibonacci, Fibonacci) noexcept = default;
 
