@@ -32,18 +32,10 @@ At(const Part&, Instant) -> At<Part>;
 /// Complexity: O(1).   Throws: what the visitor throws.
 template <class Visitor>
 void visit_metrics(const TokenBudget& budget, Visitor&& visitor) {
-    visitor(Metric{.part = "token_budget",
-                   .name = "tokens",
-                   .help = "Tokens that are left.",
-                   .kind = Metric::Kind::gauge,
-                   .value = budget.tokens_milli(),
-                   .per_unit = 1000});
-    visitor(Metric{.part = "token_budget",
-                   .name = "capacity",
-                   .help = "The most tokens there can be.",
-                   .kind = Metric::Kind::gauge,
-                   .value = budget.options().capacity_milli,
-                   .per_unit = 1000});
+    detail::visit_gauge("token_budget", "tokens", "Tokens that are left.", budget.tokens_milli(),
+                        visitor, 1000);
+    detail::visit_gauge("token_budget", "capacity", "The most tokens there can be.",
+                        budget.options().capacity_milli, visitor, 1000);
 }
 
 /// Passes how many retries a budget has left; the part is "ratio_budget".
@@ -60,12 +52,9 @@ void visit_metrics(const At<RatioBudget>& budget, Visitor&& visitor) {
 /// Thread safety: any thread.
 template <class Visitor>
 void visit_metrics(const At<AdaptiveThrottle>& throttle, Visitor&& visitor) {
-    visitor(Metric{.part = "throttle",
-                   .name = "rejected_ratio",
-                   .help = "The share of attempts that would be rejected now, from 0 to 1.",
-                   .kind = Metric::Kind::gauge,
-                   .value = throttle.part.rejected_per_thousand(throttle.now),
-                   .per_unit = 1000});
+    detail::visit_gauge("throttle", "rejected_ratio",
+                        "The share of attempts that would be rejected now, from 0 to 1.",
+                        throttle.part.rejected_per_thousand(throttle.now), visitor, 1000);
 }
 
 /// Passes the rate of a CubicRate, 0 while nothing is limited; the part is "cubic_rate".
@@ -73,12 +62,8 @@ void visit_metrics(const At<AdaptiveThrottle>& throttle, Visitor&& visitor) {
 /// Thread safety: any thread.
 template <class Visitor>
 void visit_metrics(const AdaptiveThrottle::CubicRate& rate, Visitor&& visitor) {
-    visitor(Metric{.part = "cubic_rate",
-                   .name = "rate",
-                   .help = "Attempts that may begin in a second; 0 if all may.",
-                   .kind = Metric::Kind::gauge,
-                   .value = rate.rate_milli(),
-                   .per_unit = 1000});
+    detail::visit_gauge("cubic_rate", "rate", "Attempts that may begin in a second; 0 if all may.",
+                        rate.rate_milli(), visitor, 1000);
 }
 
 /// Passes the limit and the attempts under way of an AdaptiveLimit; the part is "adaptive_limit".

@@ -84,9 +84,13 @@ constexpr void visit_rows(Metric head, const Numbers& numbers,
 template <class Visitor>
 // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of Row
 constexpr void visit_gauge(const char* part, const char* name, const char* help,
-                           std::uint64_t value, Visitor& visitor) {
-    visitor(Metric{
-        .part = part, .name = name, .help = help, .kind = Metric::Kind::gauge, .value = value});
+                           std::uint64_t value, Visitor& visitor, std::uint64_t per_unit = 1) {
+    visitor(Metric{.part = part,
+                   .name = name,
+                   .help = help,
+                   .kind = Metric::Kind::gauge,
+                   .value = value,
+                   .per_unit = per_unit});
 }
 
 /// Passes one gauge for each of `count` enumerators: 1 for `now`, 0 for the others.
