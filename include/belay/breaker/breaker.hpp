@@ -110,10 +110,6 @@ private:
     [[no_unique_address]] std::conditional_t<times_calls, Instant, Untimed> began_{};
 };
 
-template <class Trip, class OpenWait>
-Breaker(Trip, OpenWait) -> Breaker<Trip, OpenWait>;
-template <class Trip, class OpenWait>
-Breaker(Trip, OpenWait, HalfOpenOptions) -> Breaker<Trip, OpenWait>;
 // Does not compile, because the open wait is missing.
 template <class Trip>
 Breaker(Trip) -> Breaker<Trip, detail::NoOpenWait>;

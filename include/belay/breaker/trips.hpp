@@ -299,9 +299,6 @@ private:
     [[no_unique_address]] Predicate predicate_;
 };
 
-template <class Window, class Predicate>
-TripWhen(Window, Predicate) -> TripWhen<Window, Predicate>;
-
 /// Trips when the percentage of failed calls in the window reaches a threshold:
 ///
 ///     FailureRate{CountWindow<100>{}, {.percent = 50, .min_calls = 20}}
@@ -331,10 +328,6 @@ public:
     }
 };
 
-template <class Window>
-FailureRate(Window) -> FailureRate<Window>;
-template <class Window>
-FailureRate(Window, part::RateThreshold) -> FailureRate<Window>;
 template <class Window, std::integral... Numbers>
     requires(sizeof...(Numbers) >= 1)
 FailureRate(Window, Numbers...) -> FailureRate<Window>;
@@ -373,11 +366,6 @@ private:
     Duration slow_after_;
     FailureRate<Window> rate_;  // in this rate, "failed" means slow
 };
-
-template <class Window>
-SlowCallRate(detail::AnyUnit, Window) -> SlowCallRate<Window>;
-template <class Window>
-SlowCallRate(detail::AnyUnit, Window, part::RateThreshold) -> SlowCallRate<Window>;
 
 namespace detail {
 
@@ -519,8 +507,6 @@ private:
     [[no_unique_address]] Filter filter_;
 };
 
-template <class Trip, class Filter>
-CountOnly(Trip, Filter) -> CountOnly<Trip, Filter>;
 template <class Trip, std::same_as<Cause>... More>
 CountOnly(Trip, Cause, More...) -> CountOnly<Trip, detail::CauseSet>;
 

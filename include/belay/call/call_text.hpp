@@ -170,9 +170,4 @@ private:
     std::string name_;
 };
 
-template <class Sink>
-RetryLog(Sink) -> RetryLog<Sink>;
-template <class Sink>
-RetryLog(Sink, std::string) -> RetryLog<Sink>;
-
 }}  // namespace belay

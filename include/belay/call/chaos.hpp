@@ -282,8 +282,4 @@ private:
     [[no_unique_address]] F fn_;
 };
 
-Layer(Faults&) -> Layer<>;
-template <class F>
-Layer(Faults&, F) -> Layer<F>;
-
 }}}  // namespace belay::chaos

@@ -237,8 +237,6 @@ private:
     [[no_unique_address]] detail::ObserverOfCalls<Observer> observer_;
 };
 
-template <class P>
-Retrying(P) -> Retrying<P>;
 template <class P, class Observer>
 Retrying(P, Observer&) -> Retrying<P, detail::Unwrapped<Observer>>;
 template <class P, class Observer>
@@ -339,10 +337,6 @@ private:
     [[no_unique_address]] Chosen chosen_;
 };
 
-template <class F>
-Fallback(F) -> Fallback<F>;
-template <class F, class Chosen>
-Fallback(F, Chosen) -> Fallback<F, Chosen>;
 template <class F, std::same_as<Cause>... More>
 Fallback(F, Cause, More...) -> Fallback<F, detail::CauseSet>;
 

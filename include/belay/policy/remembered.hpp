@@ -484,9 +484,4 @@ private:
     bool stopped_ = false;  // by the crash that was found when it was restored
 };
 
-template <class P>
-Remembered(PolicyHistory&, P) -> Remembered<P>;
-template <class P>
-Remembered(PolicyHistory&, P, Turn) -> Remembered<P>;
-
 }}  // namespace belay

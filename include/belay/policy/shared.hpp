@@ -552,11 +552,4 @@ private:
     Way way_{};  ///< what the rule does while the object rejects
 };
 
-template <class Object>
-Shared(Object&) -> Shared<Object>;
-template <class Object>
-Shared(Object&, AskAgain) -> Shared<Object>;
-template <class Object>
-Shared(Object&, FailFast) -> Shared<Object>;
-
 }}  // namespace belay
