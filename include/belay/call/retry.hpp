@@ -83,22 +83,15 @@ Result<void> retry(const P&, const Sleeper&...) {
                   "fn)");
     return {};
 }
-/// Does not compile, because several rules make one policy.
+/// Does not compile, because several rules make one policy, or the second argument is neither a
+/// function nor a sleeper.
 template <detail::PolicyShaped First, class Second, class... Rest>
-    requires(!detail::SleeperShaped<Second> && !detail::FunctionShaped<Second> &&
-             detail::PolicyShaped<Second>)
-Result<void> retry(const First&, const Second&, Rest&&...) {
+    requires(!detail::SleeperShaped<Second> && !detail::FunctionShaped<Second>)
+Result<void> retry(const First&, Second&&, Rest&&...) {
     static_assert(!detail::PolicyShaped<Second>,
                   "retry: write the rules into one policy: retry(Policy{MaxAttempts{3}, "
                   "Backoff{...}}, fn)");
-    return {};
-}
-/// Does not compile, because the second argument is neither a function nor a sleeper.
-template <detail::PolicyShaped First, class Second, class... Rest>
-    requires(!detail::SleeperShaped<Second> && !detail::FunctionShaped<Second> &&
-             !detail::PolicyShaped<Second>)
-Result<void> retry(const First&, Second&&, Rest&&...) {
-    static_assert(detail::FunctionShaped<Second>,
+    static_assert(detail::PolicyShaped<Second>,
                   "retry: after the policy, pass a function without arguments, or of an Attempt; "
                   "or a sleeper, which has now(), bits() and sleep_until(), and is not const");
     return {};
