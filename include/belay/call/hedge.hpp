@@ -168,8 +168,6 @@ public:
         : plan_{plan}, context_{context}, around_{around}, next_at_{context.sleeper.now()} {
         context_.note_wait();  // until the first call
     }
-    HedgeRun(const HedgeRun&) = delete;
-    HedgeRun& operator=(const HedgeRun&) = delete;
     /// A caller that stops waiting destroys the run. Further calls that were made are paid for.
     ~HedgeRun() {
         Turn turn = context_.turn();

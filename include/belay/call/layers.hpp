@@ -434,8 +434,6 @@ private:
               waiter_{object_, queued.permits_} {
             context_.is_queued = true;
         }
-        Wait(const Wait&) = delete;
-        Wait& operator=(const Wait&) = delete;
         ~Wait() { note_late(); }
 
         // Whether to sleep until `until`, or until a stop of `token`, and then ask again.

@@ -54,10 +54,6 @@ struct WaitTicket {
     bool is_called = false;
     /// Wakes the caller.
     LocalStop wake;
-
-    WaitTicket() noexcept = default;
-    WaitTicket(const WaitTicket&) = delete;
-    WaitTicket& operator=(const WaitTicket&) = delete;
 };
 
 /// A first-in, first-out queue of tickets. Call every function under the lock of its owner.
@@ -146,9 +142,6 @@ private:
 /// The part of a RateLimiter and a Bulkhead that counts callers and holds those that wait in order.
 class Limiter {
 public:
-    Limiter(const Limiter&) = delete;
-    Limiter& operator=(const Limiter&) = delete;
-
     /// Counts an attempt that a Shared rule's check of this object rejected.
     void rejected() noexcept { count(rejected_); }
     /// Returns the counts, which are exact when no caller asks; numbers may lag behind each other.
@@ -186,8 +179,6 @@ template <class Owner>
 class LimitedCaller {
 public:
     LimitedCaller(Owner& owner, std::uint64_t calls) noexcept : calls_{calls}, owner_{owner} {}
-    LimitedCaller(const LimitedCaller&) = delete;
-    LimitedCaller& operator=(const LimitedCaller&) = delete;
     ~LimitedCaller() {
         if (has_queued_) owner_.leave(*this);
     }
@@ -209,13 +200,11 @@ private:
 };
 
 /// Wakes a waiting caller when the caller's stop token requests a stop. A StopToken wakes it at
-/// once; any other token is polled. It cannot be moved.
+/// once; any other token is polled.
 template <StopTokenLike Stop>
 class WaitStop {
 public:
     WaitStop(const Stop&, LocalStop&) noexcept {}
-    WaitStop(const WaitStop&) = delete;
-    WaitStop& operator=(const WaitStop&) = delete;
     /// Returns until when to sleep before the next poll of the token.
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): from the earlier to the later
     [[nodiscard]] static Instant slice(Instant now, Instant until) noexcept {

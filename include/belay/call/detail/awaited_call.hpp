@@ -105,8 +105,6 @@ public:
         turn_.start();
         if (turn_.done()) static_cast<void>(turn_.take());
     }
-    NextTurn(const NextTurn&) = delete;
-    NextTurn& operator=(const NextTurn&) = delete;
 
     /// Lets the wait end in the next turn, and adds it to `any`.
     void request(AnyDone& any) noexcept {

@@ -99,8 +99,6 @@ template <class State>
 class Guarded {
 public:
     constexpr explicit Guarded(State state) noexcept : state_{state} {}
-    Guarded(const Guarded&) = delete;
-    Guarded& operator=(const Guarded&) = delete;
 
     /// Returns `use(state)`, called under the lock.   Pre: `use` calls no user code.
     template <class F>
