@@ -12,7 +12,7 @@ using namespace belay;
 using namespace std::chrono_literals;
 
 static_assert(std::is_trivially_copyable_v<BreakerSnapshot> && sizeof(BreakerSnapshot) == 16);
-static_assert(std::is_trivially_copyable_v<HalfOpenOptions> && sizeof(HalfOpenOptions) == 24);
+static_assert(std::is_trivially_copyable_v<HalfOpenOptions> && sizeof(HalfOpenOptions) == 16);
 
 TEST_CASE("to_string names every state of a breaker", "[breaker][breaker_state][unit]") {
     const std::string_view names[] = {"closed", "open", "half_open"};

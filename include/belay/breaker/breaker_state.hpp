@@ -84,12 +84,6 @@ struct HalfOpenOptions {
     /// long ago. The next caller then gets a permit, and the verdicts of the lost probes are void.
     /// Pre: > 0ns.
     Duration probe_timeout = std::chrono::minutes{5};
-    /// The longest time in which a round of probes may decide, counted from its first probe. After
-    /// that, all results of the round are too old. Probes that are under way count as lost, and the
-    /// next caller is the first probe of a new round. The time is counted in whole milliseconds
-    /// from probe to probe. A value of 49 days or more means no limit.
-    /// Pre: > 0ns.
-    Duration at_most = forever;
 };
 
 /// The state of a breaker that survives a restart of the program.

@@ -9,7 +9,6 @@
 #include <belay/breaker/breaker_state.hpp>
 #include <belay/breaker/open_waits.hpp>
 #include <belay/breaker/trips.hpp>
-#include <belay/core/order.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -47,8 +46,7 @@ public:
     constexpr BreakerCore(Trip trip, OpenWait open_wait, HalfOpenOptions half_open) noexcept
         : trip_{trip},
           open_wait_{open_wait},
-          probe_timeout_{detail::smaller(half_open.probe_timeout, round_most(half_open.at_most))},
-          round_max_{in_round(half_open.at_most, true)},
+          probe_timeout_{half_open.probe_timeout},
           probes_{half_open.probes},
           successes_needed_{half_open.successes},
           failures_needed_{half_open.failures} {
@@ -57,7 +55,6 @@ public:
         BELAY_OPTION(half_open.failures >= 1, "HalfOpenOptions: failures must be >= 1");
         BELAY_OPTION(half_open.probe_timeout.count() > 0,
                      "HalfOpenOptions: probe_timeout must be > 0ns");
-        BELAY_OPTION(half_open.at_most.count() > 0, "HalfOpenOptions: at_most must be > 0ns");
     }
 
     /// Returns `go` if a call would be permitted, or else until when not.   Errors: none.
@@ -69,7 +66,7 @@ public:
         if (state_ == BreakerState::open) {
             return now >= until_ ? Advice::go() : Advice::suspend(until_);
         }
-        if (has_space() || now >= until_ || round_is_over(now)) return Advice::go();
+        if (has_space() || now >= until_) return Advice::go();
         const Instant recheck = after_time(now, detail::breaker_recheck);
         // Callers that wait would take every probe, and have too little time for it.
         return Advice::suspend(recheck < until_ && !was_cut_short_ ? recheck : until_);
@@ -84,7 +81,7 @@ public:
         const Advice advice = admit(now);
         if (advice.verb != Advice::Verb::go || state_ == BreakerState::closed) return {advice};
         BreakerChange change = BreakerChange::none;
-        if (state_ == BreakerState::open || round_is_over(now)) {
+        if (state_ == BreakerState::open) {
             change = out_ > 0 ? BreakerChange::probe_lost : BreakerChange::half_opened;
             begin_probing(now);
         } else if (!has_space()) {
@@ -93,7 +90,6 @@ public:
             change = BreakerChange::probe_lost;
         }
         ++out_;
-        round_ = round_at(now);
         until_ = after_time(now, probe_timeout_);
         return {advice, change};
     }
@@ -236,30 +232,6 @@ private:
         return out_ < probes_ && out_ < (to_close > to_open ? to_close : to_open);
     }
 
-    // A round is measured in 32-bit milliseconds to save space: every caller's breaker has one.
-    static constexpr std::uint32_t unbounded = 0xFFFFFFFFU;
-    [[nodiscard]] static constexpr std::uint32_t in_round(Duration d, bool upwards) noexcept {
-        const Duration::rep ms = d.count() / 1'000'000;
-        if (ms >= Duration::rep{unbounded}) return unbounded;
-        return static_cast<std::uint32_t>(ms + (upwards && d.count() % 1'000'000 != 0 ? 1 : 0));
-    }
-    // No probe outlives its round. So if there is a bound, until_ gives the time at which the last
-    // probe was granted, even if probes are never lost.
-    [[nodiscard]] static constexpr Duration round_most(Duration at_most) noexcept {
-        const std::uint32_t ms = in_round(at_most, true);
-        return ms == unbounded ? forever : Duration{std::chrono::milliseconds{ms}};
-    }
-    // Returns how long the round will have taken at `now`. While half-open, the last probe was
-    // granted a probe_timeout_ before until_.   Pre: half-open.
-    [[nodiscard]] constexpr std::uint32_t round_at(Instant now) const noexcept {
-        const std::uint32_t since = in_round(elapsed(before(until_, probe_timeout_), now), false);
-        return since < unbounded - round_ ? round_ + since : unbounded;
-    }
-    [[nodiscard]] constexpr bool round_is_over(Instant now) const noexcept {
-        return round_max_ != unbounded && state_ == BreakerState::half_open &&
-               round_at(now) >= round_max_;
-    }
-
     [[nodiscard]] constexpr CallCounts counts_of_trip() const noexcept {
         if constexpr (HeedsCounts<OpenWait>) {
             return trip_.tripped_by();
@@ -285,7 +257,6 @@ private:
     constexpr void begin_probing(Instant now) noexcept {
         renew();
         until_ = after_time(now, probe_timeout_);
-        round_ = 0;
         state_ = BreakerState::half_open;
         out_ = 0;
         successes_ = 0;
@@ -300,9 +271,6 @@ private:
     /// While open: when the open wait ends. While half-open: when the outstanding probes count as
     /// lost.
     Instant until_ = always;
-    std::uint32_t round_max_;
-    /// How long the round had taken when its last probe was granted.
-    std::uint32_t round_ = 0;
     std::uint32_t generation_ = 0;
     BreakerMode mode_ = BreakerMode::automatic;
     BreakerState state_ = BreakerState::closed;
