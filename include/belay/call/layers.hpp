@@ -298,15 +298,7 @@ public:
         if (answer.worked()) return answer;
         const Failure why = failure_of(answer, context.sleeper.now());
         if (!chosen_(why)) return answer;
-        if constexpr (has_no_value<typename Next::Answer>) {
-            static_cast<void>(ask(why));
-            return Next::Answer::success();
-        } else {
-            static_assert(
-                !std::is_void_v<decltype(ask(why))>,
-                "Fallback: fn must return a value, because it replaces a call that returns one");
-            return detail::answer_instead<typename Next::Answer>(ask(why));
-        }
+        return replacement<typename Next::Answer>(why);
     }
 
     template <class Next, class Context>
@@ -325,6 +317,19 @@ private:
         return failure;
     }
 
+    /// Returns the answer in place of that of the inner layers.
+    template <class Answer>
+    [[nodiscard]] Answer replacement(const Failure& why) const {
+        if constexpr (has_no_value<Answer>) {
+            static_cast<void>(ask(why));
+            return Answer::success();
+        } else {
+            static_assert(
+                !std::is_void_v<decltype(ask(why))>,
+                "Fallback: fn must return a value, because it replaces a call that returns one");
+            return detail::answer_instead<Answer>(ask(why));
+        }
+    }
     decltype(auto) ask(const Failure& failure) const {
         if constexpr (std::invocable<const F&, const Failure&>) {
             return fn_(failure);

@@ -205,14 +205,14 @@ struct Layered<First, Inner...> {
     template <class Answer, class Context, class F>
     Answer run(Context& context, F& fn, const Attempt& attempt) const {
         const BlockingNext<Answer, Layered<Inner...>, Context, F> next{inner, context, fn};
-        explain_layer<requires { layer_of(first).call(next, context, attempt); }>();
+        explain_layer<requires { layer_of(first).call(next, context, attempt); }, true>();
         return layer_of(first).call(next, context, attempt);
     }
     template <class Answer, bool retried, class Context, class F>
     belay::Task<Answer> await(Context& context, F& fn, const Attempt& attempt) const {
         const AwaitingNext<Answer, Layered<Inner...>, Context, F, retried || Retries<First>> next{
             inner, context, fn};
-        explain_awaiting_layer<requires { layer_of(first).await(next, context, attempt); }>();
+        explain_layer<requires { layer_of(first).await(next, context, attempt); }, false>();
         return layer_of(first).await(next, context, attempt);
     }
 
@@ -230,21 +230,16 @@ struct Layered<First, Inner...> {
     [[no_unique_address]] Layered<Inner...> inner;
 
 private:
-    template <bool fits>
+    template <bool fits, bool blocks>
     static consteval void explain_layer() {
         static_assert(fits || !RuleLike<First>,
                       "Pipeline: a policy or a rule is not a layer; write Retrying{policy}");
         static_assert(
-            fits || RuleLike<First>,
+            fits || RuleLike<First> || !blocks,
             "Pipeline: a layer of a blocking call needs 'auto call(const auto& next, auto& "
             "context, const belay::Attempt&) const', which returns the result of next(attempt)");
-    }
-    template <bool fits>
-    static consteval void explain_awaiting_layer() {
-        static_assert(fits || !RuleLike<First>,
-                      "Pipeline: a policy or a rule is not a layer; write Retrying{policy}");
         static_assert(
-            fits || RuleLike<First>,
+            fits || RuleLike<First> || blocks,
             "Pipeline: a layer of a coroutine needs 'auto await(auto next, auto& context, "
             "belay::Attempt) const', which returns a Task of the result of next(attempt)");
     }

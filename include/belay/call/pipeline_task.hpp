@@ -102,11 +102,10 @@ Task<typename Next::Answer> Fallback<F, Chosen>::await(Next next, Context& conte
     const Failure why = failure_of(answer, context.sleeper.now());
     if (!chosen_(why)) co_return answer;
     using Replacement = decltype(ask(why));
-    constexpr bool no_value = has_no_value<typename Next::Answer>;
     if constexpr (detail::Awaitable<Replacement>) {
         decltype(auto) asked = ask(why);
         decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(asked)>(asked));
-        if constexpr (no_value) {
+        if constexpr (has_no_value<typename Next::Answer>) {
             co_await awaiter;
             co_return Next::Answer::success();
         } else {
@@ -115,14 +114,8 @@ Task<typename Next::Answer> Fallback<F, Chosen>::await(Next next, Context& conte
                           "returns one");
             co_return detail::answer_instead<typename Next::Answer>(co_await awaiter);
         }
-    } else if constexpr (no_value) {
-        static_cast<void>(ask(why));
-        co_return Next::Answer::success();
     } else {
-        static_assert(
-            !std::is_void_v<Replacement>,
-            "Fallback: fn must return a value, because it replaces a call that returns one");
-        co_return detail::answer_instead<typename Next::Answer>(ask(why));
+        co_return replacement<typename Next::Answer>(why);
     }
 }
 
