@@ -306,9 +306,26 @@ public:
         }
         record(false, generation, began, time, Failure{});
     }
+    /// Records the end of a call that needs more than success() does.
     template <class Time>
-    void failure(std::uint32_t generation, Instant began, Time time, const Failure& why) noexcept {
-        record(true, generation, began, time, why);
+    [[gnu::noinline]] void record(bool failed, std::uint32_t generation, Instant began, Time time,
+                                  const Failure& why) noexcept {
+        const Word word = word_.load();
+        if (word.generation != generation) {
+            unlocked_.stale.fetch_add(1, std::memory_order_relaxed);
+            return;
+        }
+        if (word.gate == Gate::ignored) return;
+        if constexpr (needs_no_time) {
+            if (word.gate == Gate::closed) {
+                if (decide(failed, generation, began, time, why)) events_.notify(mutex_);
+                return;
+            }
+        }
+        // Reads the clock before taking the lock, because a clock may be slow.
+        auto&& turn = time();
+        const auto read = [&turn]() -> Turn& { return turn; };
+        if (decide(failed, generation, began, read, why)) events_.notify(mutex_);
     }
     /// Returns what such a failure shows about the peer.
     [[nodiscard]] PeerEvidence evidence_of(const Failure& why) const noexcept {
@@ -497,26 +514,6 @@ private:
         return grant;
     }
 
-    template <class Time>
-    [[gnu::noinline]] void record(bool failed, std::uint32_t generation, Instant began, Time time,
-                                  const Failure& why) noexcept {
-        const Word word = word_.load();
-        if (word.generation != generation) {
-            unlocked_.stale.fetch_add(1, std::memory_order_relaxed);
-            return;
-        }
-        if (word.gate == Gate::ignored) return;
-        if constexpr (needs_no_time) {
-            if (word.gate == Gate::closed) {
-                if (decide(failed, generation, began, time, why)) events_.notify(mutex_);
-                return;
-            }
-        }
-        // Reads the clock before taking the lock, because a clock may be slow.
-        auto&& turn = time();
-        const auto read = [&turn]() -> Turn& { return turn; };
-        if (decide(failed, generation, began, read, why)) events_.notify(mutex_);
-    }
     template <class Time>
     [[nodiscard]] bool decide(bool failed, std::uint32_t generation, Instant began, Time time,
                               const Failure& why) noexcept {
@@ -840,7 +837,7 @@ private:
         if constexpr (end == detail::PermitEnd::neutral) {
             engine_.neutral(data.generation, why);
         } else if constexpr (end == detail::PermitEnd::failure) {
-            engine_.failure(data.generation, began, time, why);
+            engine_.record(true, data.generation, began, time, why);
         } else {
             engine_.success(data.generation, began, time);
         }

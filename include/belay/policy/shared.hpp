@@ -455,10 +455,7 @@ private:
     [[nodiscard]] [[gnu::cold, gnu::noinline]] constexpr Advice waits_for_permit(
         Turn& turn) noexcept {
         const Advice advice = goes_on(permit_.advice(), turn.now);
-        return waits(advice, turn);
-    }
-    // Spreads the caller that opened the object, if it waits once more.
-    [[nodiscard]] constexpr Advice waits(Advice advice, Turn& turn) noexcept {
+        // Spreads the caller that opened the object, if it waits once more.
         if constexpr (spreads) {
             if (way_.share == 0 && advice.verb == Advice::Verb::suspend) draw_share(turn);
         }
