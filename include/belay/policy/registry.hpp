@@ -155,10 +155,6 @@ class Registry {
 public:
     /// Refers to an object, which exists as long as a handle does.
     using Handle = std::shared_ptr<Value>;
-    /// The limits.
-    using Options = RegistryOptions;
-    /// The numbers.
-    using Counters = RegistryCounters;
 
     /// Pre: options.entries_max >= 1, options.idle_after >= 0ns.
     explicit Registry(RegistryOptions options = {}) : options_{options} {
