@@ -132,10 +132,9 @@ public:
     /// Returns the next wait, drawn from the caller's generator.
     /// Errors: none.   Complexity: O(1), one draw.
     [[nodiscard]] constexpr Duration next(Random& bits) noexcept {
-        const Count failures = failures_;
+        const std::uint32_t failures = failures_;
         const Duration wait = draw(jitter_, failures, bits);
-        // No run draws 2^64 times.
-        if (sizeof(Count) == 8 || failures != ~Count{0}) failures_ = failures + 1;
+        if (failures != ~std::uint32_t{0}) failures_ = failures + 1;
         return wait;
     }
 
@@ -247,19 +246,15 @@ private:
             "JitterLike::range: the range must be in [0ns, nominal.most]");
         return range;
     }
-    /// Returns the range, raised by the floor.
-    [[nodiscard]] static constexpr part::WaitRange raised([[maybe_unused]] const Limit& cap,
-                                                          part::WaitRange range) noexcept {
+    /// Returns the range from which the jitter chooses after `failures` others, raised by the floor.
+    [[nodiscard]] constexpr part::WaitRange range(std::uint64_t failures) const noexcept {
+        part::WaitRange range = ranged(jitter_, cap_, growth_, failures);
         if constexpr (detail::HasLeast<Limit>) {
-            const Duration floor = cap.least();
+            const Duration floor = cap_.least();
             if (range.least < floor) range.least = floor;
             if (range.most < floor) range.most = floor;
         }
         return range;
-    }
-    /// Returns the range from which the jitter chooses after `failures` others.
-    [[nodiscard]] constexpr part::WaitRange range(std::uint64_t failures) const noexcept {
-        return raised(cap_, ranged(jitter_, cap_, growth_, failures));
     }
 
     [[nodiscard]] constexpr Duration draw(Jitter& jitter, std::uint64_t failures,
@@ -282,17 +277,9 @@ private:
         return draw(fresh, 0, bits);
     }
 
-    // The counter is in the padding that an Exponential with a factor leaves. There, a wider one
-    // would cost eight bytes. Elsewhere it is so wide that it needs no check against overflow.
-    struct Narrow {
-        [[no_unique_address]] Growth growth;
-        std::uint32_t count;
-    };
-    using Count =
-        std::conditional_t<sizeof(Narrow) == sizeof(Growth), std::uint32_t, std::uint64_t>;
-
     [[no_unique_address]] Growth growth_;
-    Count failures_ = 0;
+    // In the padding that an Exponential with a factor leaves. A wider one would cost 8 bytes.
+    std::uint32_t failures_ = 0;
     Random bits_;
     [[no_unique_address]] Limit cap_;
     [[no_unique_address]] Jitter jitter_;
