@@ -246,7 +246,7 @@ private:
             "JitterLike::range: the range must be in [0ns, nominal.most]");
         return range;
     }
-    /// Returns the range from which the jitter chooses after `failures` others, raised by the floor.
+    /// Returns the range from which the jitter chooses after `failures` others, above the floor.
     [[nodiscard]] constexpr part::WaitRange range(std::uint64_t failures) const noexcept {
         part::WaitRange range = ranged(jitter_, cap_, growth_, failures);
         if constexpr (detail::HasLeast<Limit>) {

@@ -88,7 +88,9 @@ public:
         // The wait of a rejected attempt; 0ns if it is granted.
         const Duration wait = state_.with([&turn](State& s) {
             s.attempts.roll(turn.now);
-            if (!s.draw_rejection(turn.bits)) return Duration::zero();
+            const std::uint64_t rejected = s.rejected_milli();
+            const std::uint64_t last = (s.attempts.counts().calls + 1) * 1000 - 1;
+            if (rejected == 0 || uniform_upto(turn.bits, last) >= rejected) return Duration::zero();
             s.attempts.add(true, turn.now);
             return s.options.ask_again;
         });
@@ -150,11 +152,6 @@ private:
             const std::uint64_t most = (counts.calls + 1) * options.rejected_per_thousand_max;
             if (made <= allowed) return 0;
             return made - allowed < most ? made - allowed : most;
-        }
-        [[nodiscard]] constexpr bool draw_rejection(Random& bits) const noexcept {
-            const std::uint64_t rejected = rejected_milli();
-            const std::uint64_t last = (attempts.counts().calls + 1) * 1000 - 1;
-            return rejected != 0 && uniform_upto(bits, last) < rejected;
         }
     };
 

@@ -345,7 +345,7 @@ public:
     constexpr Permit acquire(Turn& turn) noexcept {
         const bool counts = state_.with([&turn](State& s) {
             s.recent.add(false, turn.now);
-            if (!s.counts_at_once()) return false;
+            if (s.options.at_once_at_least == RatioBudgetOptions::unlimited) return false;
             ++s.first;
             return true;
         });
@@ -426,9 +426,6 @@ private:
 
         [[nodiscard]] constexpr std::uint64_t used() const noexcept {
             return held + recent.counts().bad;
-        }
-        [[nodiscard]] constexpr bool counts_at_once() const noexcept {
-            return options.at_once_at_least != RatioBudgetOptions::unlimited;
         }
         [[nodiscard]] constexpr std::uint64_t allowed() const noexcept {
             // At most 11 * 2^32 calls * 2^32: the division comes first where the product would not

@@ -327,10 +327,6 @@ struct Callee {
         return failed ? *std::move(failed) : Answer{.returned = std::move(returned)};
     }
 
-    /// Returns the time after which a call may be made again, if one was requested.
-    [[nodiscard]] static Duration wait_of(const Answer& answer) noexcept {
-        return answer.failure ? answer.failure->retry_after : Duration{};
-    }
     /// Makes the wait of a failure the longest that is known, before the caller gets it.
     template <class Sleeper>
     static void include_limits(Answer& answer, const Sleeper& sleeper) noexcept {
@@ -343,9 +339,10 @@ struct Callee {
 #if defined(__cpp_exceptions)
         if (answer.thrown) std::rethrow_exception(std::move(answer.thrown));
 #endif
+        const Duration wait = answer.failure ? answer.failure->retry_after : Duration{};
         return answer.returned
                    ? Outcome::finish(std::move(*answer.returned), answer.failure, answer.why)
-                   : Outcome::without(answer.why, wait_of(answer));
+                   : Outcome::without(answer.why, wait);
     }
     /// The same for a call that worked.
     static Result unwrap(Returned&& returned) {

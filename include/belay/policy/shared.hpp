@@ -486,7 +486,9 @@ private:
         requires reserves
     {
         const Instant again = after(turn.now, memory_.ask_again);
-        if (gains_by_time()) return Advice::suspend(again);
+        if constexpr (detail::HasGainsByTime<Object>) {
+            if (object_->gains_by_time()) return Advice::suspend(again);
+        }
         if (memory_.free_at == never) {
             const auto wait = static_cast<std::uint64_t>(memory_.ask_again.count());
             const auto drawn = static_cast<Duration::rep>(uniform_upto(turn.bits, wait));
@@ -497,13 +499,6 @@ private:
         permit_ = object_->acquire(turn);
         if (permit_.advice().verb == Advice::Verb::go) return Advice::go();
         return waits_for_permit(turn);
-    }
-    [[nodiscard]] constexpr bool gains_by_time() const noexcept {
-        if constexpr (detail::HasGainsByTime<Object>) {
-            return object_->gains_by_time();
-        } else {
-            return false;
-        }
     }
 
     // With AskAgain, the caller goes on, with any advice of the object.
