@@ -168,13 +168,8 @@ struct CallAdapter {
     static constexpr bool fails_late = FailsLate<F>;
     /// Whether a fails_on in this callable would never be used inside a fails_on<Outer>.
     template <class Outer>
-    static constexpr bool hidden_behind = [] {
-        if constexpr (Adapts<F>) {
-            return Unwrapped<F>::template hidden_behind<Outer>;
-        } else {
-            return false;
-        }
-    }();
+    static constexpr bool hidden_behind =
+        requires { requires Unwrapped<F>::template hidden_behind<Outer>; };
 
     F fn;
 

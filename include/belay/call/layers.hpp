@@ -130,10 +130,6 @@ namespace detail {
 // A temporary observer, which its Retrying stores; each call runs a copy of it.
 template <class O>
 struct StoredObserver {};
-template <class O>
-inline constexpr bool is_stored_observer = false;
-template <class O>
-inline constexpr bool is_stored_observer<StoredObserver<O>> = true;
 
 /// Gives a call its observer: the object of the caller, or a copy of the stored one.
 template <class O>
@@ -198,7 +194,6 @@ public:
     constexpr explicit Retrying(P policy)
         : policy_{std::move(policy)}, observer_{&detail::nobody} {}
     constexpr Retrying(P policy, std::type_identity_t<Observer>& observer)
-        requires(!detail::is_stored_observer<Observer>)
         : policy_{std::move(policy)}, observer_{&observer} {
         static_assert(detail::explain_observer<detail::RetryRunHooks, Observer>());
     }

@@ -694,6 +694,10 @@ concept AsksMember = requires(Predicate& predicate, const Value& value) { value.
 template <class Predicate, class Value>
 concept Asks = AsksMember<Predicate, Value> ||
                (!std::is_member_pointer_v<Predicate> && std::invocable<Predicate&, const Value&>);
+// The predicate takes the value in an R.
+template <class Predicate, class R>
+concept AsksValue =
+    Unwrappable<R> && Asks<Predicate, std::remove_cvref_t<decltype(*std::declval<const R&>())>>;
 template <class Predicate, class Value>
     requires Asks<Predicate, Value>
 decltype(auto) ask(Predicate& predicate, const Value& value) {
@@ -715,19 +719,10 @@ struct FailsIf : CallAdapter<F> {
 
     constexpr FailsIf(F f, Predicate p) : CallAdapter<F>{std::move(f)}, predicate{std::move(p)} {}
 
-    template <class J, class Result>
-    static constexpr bool asks_value = [] {
-        if constexpr (Unwrappable<Result>) {
-            return Asks<J, std::remove_cvref_t<decltype(*std::declval<const Result&>())>>;
-        } else {
-            return false;
-        }
-    }();
-
     /// Whether the predicate takes the value in a Result, and not the whole Result.
     template <class Result>
     static constexpr bool classifies_value =
-        !Asks<Predicate, Result> && asks_value<Predicate, Result>;
+        !Asks<Predicate, Result> && AsksValue<Predicate, Result>;
 
     // Not constrained: if a predicate did not fit, the type would be used instead, silently.
     template <class Result>
@@ -738,7 +733,7 @@ struct FailsIf : CallAdapter<F> {
     std::optional<Failure> classify_result(const Result& result) const {
         static_assert(
             Asks<const Predicate, Result> == Asks<Predicate, Result> &&
-                asks_value<const Predicate, Result> == asks_value<Predicate, Result>,
+                AsksValue<const Predicate, Result> == AsksValue<Predicate, Result>,
             "fails_if: the predicate must be callable as const, because fails_if is const here");
         return classify_by(predicate, result);
     }
@@ -752,7 +747,7 @@ private:
                       "fails_if: fn already has a predicate of another fails_if; use one");
         if constexpr (Asks<J, Result>) {
             return to_failure(detail::ask(predicate, result), result);
-        } else if constexpr (asks_value<J, Result>) {
+        } else if constexpr (AsksValue<J, Result>) {
             if (!result.has_value()) return RetryOutcome<Result>::classify(result);
             return to_failure(detail::ask(predicate, *result), result);
         } else {
