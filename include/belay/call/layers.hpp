@@ -10,8 +10,8 @@
 #include <optional>      // std::optional
 #include <string_view>   // std::string_view
 #include <system_error>  // std::errc
-#include <type_traits>   // std::is_reference_v, std::is_void_v, std::remove_cvref_t
-#include <utility>       // std::move
+#include <type_traits>   // std::conditional_t, std::is_reference_v, std::remove_cvref_t
+#include <utility>       // std::declval, std::forward, std::move
 
 #include <belay/call/answer.hpp>
 #include <belay/call/limiters.hpp>
@@ -127,20 +127,17 @@ private:
 
 namespace detail {
 
-// A temporary observer, which its Retrying stores; each call runs a copy of it.
-template <class O>
-struct StoredObserver {};
-
 /// Gives a call its observer: the object of the caller, or a copy of the stored one.
 template <class O>
 struct ObserverOfCalls {
-    O* observer;
-    [[nodiscard]] constexpr O& get() const noexcept { return *observer; }
-};
-template <class O>
-struct ObserverOfCalls<StoredObserver<O>> {
     O observer;
     [[nodiscard]] constexpr O get() const { return observer; }
+};
+template <class O>
+struct ObserverOfCalls<O&> {
+    constexpr explicit ObserverOfCalls(O& object) noexcept : observer{&object} {}
+    O* observer;
+    [[nodiscard]] constexpr O& get() const noexcept { return *observer; }
 };
 
 /// The inner layers, which a retry calls.
@@ -181,7 +178,7 @@ struct LayeredCall {
 ///
 /// Models:        a layer of Pipeline.
 /// Thread safety: that of the policy's copy; the observer is called on the thread of each call.
-template <class P, class Observer = const NoObserver>
+template <class P, class Observer = const NoObserver&>
 class Retrying {
     // Not a constraint, because the compiler's message for a failed one would hide the sentence.
     static_assert(explain::rule_like<P>());
@@ -191,17 +188,10 @@ public:
     static constexpr bool retries_calls = true;
     static constexpr bool limits_time = detail::limits_attempts<P>;
 
-    constexpr explicit Retrying(P policy)
-        : policy_{std::move(policy)}, observer_{&detail::nobody} {}
-    constexpr Retrying(P policy, std::type_identity_t<Observer>& observer)
-        : policy_{std::move(policy)}, observer_{&observer} {
+    constexpr explicit Retrying(P policy) : policy_{std::move(policy)}, observer_{detail::nobody} {}
+    constexpr Retrying(P policy, std::type_identity_t<Observer>&& observer)
+        : policy_{std::move(policy)}, observer_{std::forward<Observer>(observer)} {
         static_assert(detail::explain_observer<detail::RetryRunHooks, Observer>());
-    }
-    template <class O>
-        requires std::same_as<detail::StoredObserver<O>, Observer>
-    constexpr Retrying(P policy, O&& observer)
-        : policy_{std::move(policy)}, observer_{std::move(observer)} {
-        static_assert(detail::explain_observer<detail::RetryRunHooks, O>());
     }
 
     /// Returns how many rules of the policy refer to the object of `shared`, a Shared.
@@ -232,13 +222,10 @@ private:
     [[no_unique_address]] detail::ObserverOfCalls<Observer> observer_;
 };
 
-template <class P, class Observer>
-Retrying(P, Observer&) -> Retrying<P, detail::Unwrapped<Observer>>;
-template <class P, class Observer>
-    requires(!std::is_lvalue_reference_v<Observer> && !detail::Reference<Observer>)
-Retrying(P, Observer&&) -> Retrying<P, detail::StoredObserver<Observer>>;
-template <class P, detail::Reference Wrapper>
-Retrying(P, Wrapper&&) -> Retrying<P, detail::Unwrapped<Wrapper>>;
+template <class P, class O>
+Retrying(P, O&&)
+    -> Retrying<P, std::conditional_t<std::is_lvalue_reference_v<O> || detail::Reference<O>,
+                                      detail::Unwrapped<O>&, O>>;
 
 namespace detail {
 struct EveryFailure {
