@@ -204,33 +204,22 @@ private:
 template <StopTokenLike Stop>
 class WaitStop {
 public:
-    WaitStop(const Stop&, LocalStop&) noexcept {}
+    WaitStop(const Stop& stop, LocalStop& wake) noexcept : waiter_{token_of(stop), &relay, &wake} {}
     /// Returns until when to sleep before the next poll of the token.
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): from the earlier to the later
     [[nodiscard]] static Instant slice(Instant now, Instant until) noexcept {
-        const Instant next = after_time(now, ask_every);
-        return next < until ? next : until;
+        constexpr bool polls = !std::same_as<Stop, StopToken> && !std::same_as<Stop, NeverStops>;
+        return polls ? smaller(until, after_time(now, ask_every)) : until;
     }
 
 private:
     static constexpr Duration ask_every = std::chrono::milliseconds{10};
-};
-template <>
-class WaitStop<NeverStops> {
-public:
-    WaitStop(const NeverStops&, LocalStop&) noexcept {}
-    [[nodiscard]] static Instant slice(Instant, Instant until) noexcept { return until; }
-};
-template <>
-class WaitStop<StopToken> {
-public:
-    WaitStop(const StopToken& stop, LocalStop& wake) noexcept : waiter_{stop, &relay, &wake} {}
-    [[nodiscard]] static Instant slice(Instant, Instant until) noexcept { return until; }
 
-private:
+    static StopToken token_of(const StopToken& stop) noexcept { return stop; }
+    static StopToken token_of(const auto&) noexcept { return {}; }
     static void relay(void* wake) noexcept { static_cast<LocalStop*>(wake)->request_stop(); }
 
-    part::StopWaiter waiter_;
+    part::StopWaiter waiter_;  // of a StopToken
 };
 
 /// Grants permits by RateNumbers, which may change.
