@@ -209,11 +209,6 @@ consteval AnswerKind answer_kind();
 }
 
 template <class R>
-inline constexpr AnswerKind scalar_kind =
-    std::is_pointer_v<R>                         ? AnswerKind::unsupported
-    : std::is_integral_v<R> || std::is_enum_v<R> ? AnswerKind::number
-                                                 : AnswerKind::plain;
-template <class R>
 concept ErrorEnum = std::same_as<R, Cause> || std::is_error_code_enum<R>::value ||
                     std::is_error_condition_enum<R>::value;
 
@@ -267,7 +262,9 @@ consteval AnswerKind answer_kind() {
         return AnswerKind::number;
     } else if constexpr (std::is_scalar_v<R>) {
         if (held == Held::as_data) return AnswerKind::plain;
-        return std::same_as<R, bool> ? AnswerKind::classified : scalar_kind<R>;
+        if (std::same_as<R, bool>) return AnswerKind::classified;
+        if (std::is_pointer_v<R>) return AnswerKind::unsupported;
+        return std::is_integral_v<R> || std::is_enum_v<R> ? AnswerKind::number : AnswerKind::plain;
     } else if constexpr (std::derived_from<R, Failure> || std::same_as<R, std::exception_ptr> ||
                          std::same_as<R, std::error_condition>) {
         return AnswerKind::unsupported;
@@ -307,13 +304,12 @@ template <class E>
 /// Returns the error of a failure if the call left none: the error of a predicate, else `why`.
 template <class E>
 [[nodiscard]] E error_of(const std::optional<Failure>& failure, const std::error_code& why) {
+    const std::error_code none = why ? why : make_error_code(CallErrc::call_failed);
     if constexpr (std::constructible_from<E, std::error_code>) {
         const std::error_code error = failure ? failure->error() : std::error_code{};
-        if (error) return E(error);
-        return E(why ? why : make_error_code(CallErrc::call_failed));
+        return E(error ? error : none);
     } else {
-        return E(failure ? *failure
-                         : Failure::from(why ? why : make_error_code(CallErrc::call_failed)));
+        return E(failure ? *failure : Failure::from(none));
     }
 }
 
@@ -475,27 +471,6 @@ private:
 template <class R, Held held = Held::alone>
 [[nodiscard]] std::optional<Failure> classify_value(const R& value);
 
-// The failure of a value that reports one itself.
-template <class R>
-[[nodiscard]] std::optional<Failure> classify_itself(const R& value) {
-    if constexpr (HasAnswerTraits<R>) {
-        if constexpr (detail::explain_answer_traits<R>()) {
-            return detail::verdict(AnswerTraits<R>::failed(value));
-        } else {
-            return std::nullopt;
-        }
-    } else if constexpr (std::same_as<R, bool>) {
-        return detail::verdict(!value);
-    } else if constexpr (CodeLike<R>) {
-        return static_cast<bool>(value) ? std::optional{failure_of(value)} : std::nullopt;
-    } else if constexpr (OkReturnsBool<R>) {
-        return static_cast<bool>(value.ok()) ? std::nullopt : std::optional{failure_of(value)};
-    } else {
-        if (static_cast<bool>(value)) return std::nullopt;
-        return failure_of(value.error());
-    }
-}
-
 // The first failure of the values in a value.
 template <class R, Held held>
 [[nodiscard]] std::optional<Failure> classify_inside(const R& value) {
@@ -532,7 +507,12 @@ template <class R, Held held>
 std::optional<Failure> classify_value(const R& value) {
     if constexpr (detail::answer_kind<R, held>() != AnswerKind::classified) {
         return std::nullopt;
-    } else if constexpr (!HasAnswerTraits<R> && (OptionalLike<R> || ExpectedLike<R>)) {
+    } else if constexpr (HasAnswerTraits<R>) {
+        if constexpr (detail::explain_answer_traits<R>()) {
+            return detail::verdict(AnswerTraits<R>::failed(value));
+        }
+        return std::nullopt;
+    } else if constexpr (OptionalLike<R> || ExpectedLike<R>) {
         if (!value.has_value()) {
             if constexpr (OptionalLike<R>) return detail::verdict(held == Held::alone);
             if constexpr (ExpectedLike<R>) return detail::failure_without_value(value);
@@ -544,9 +524,15 @@ std::optional<Failure> classify_value(const R& value) {
             return detail::classify_value<std::remove_cvref_t<typename R::value_type>,
                                           Held::as_data>(*value);
         }
-    } else if constexpr (HasAnswerTraits<R> || std::same_as<R, bool> || CodeLike<R> ||
-                         OkReturnsBool<R> || HasErrorForm<R>) {
-        return detail::classify_itself(value);
+    } else if constexpr (std::same_as<R, bool>) {
+        return detail::verdict(!value);
+    } else if constexpr (CodeLike<R>) {
+        return static_cast<bool>(value) ? std::optional{failure_of(value)} : std::nullopt;
+    } else if constexpr (OkReturnsBool<R>) {
+        return static_cast<bool>(value.ok()) ? std::nullopt : std::optional{failure_of(value)};
+    } else if constexpr (HasErrorForm<R>) {
+        if (static_cast<bool>(value)) return std::nullopt;
+        return failure_of(value.error());
     } else {
         return detail::classify_inside<R, held>(value);
     }
