@@ -504,6 +504,8 @@ struct OneAttempt {
 /// The coming events of the calls or connections of a run, the earliest first.
 class StabilityEvents {
 public:
+    explicit StabilityEvents(Instant end) noexcept : end_{end} {}
+
     struct Event {
         Instant at;
         std::uint64_t order;  // its number, so that ties end as they began, and the call's index
@@ -516,7 +518,9 @@ public:
         }
     };
 
+    /// Adds an event, except at or after the end of the run.
     void push(Instant at, std::uint32_t index) {
+        if (at >= end_) return;
         events_.push_back(Event{at, numbers_++ << 32 | index});
         std::push_heap(events_.begin(), events_.end());
     }
@@ -532,6 +536,7 @@ public:
     }
 
 private:
+    Instant end_;
     std::vector<Event> events_;
     std::uint64_t numbers_ = 0;
 };
@@ -539,6 +544,12 @@ private:
 /// Returns the number of the second that holds `t`.
 [[nodiscard]] inline std::int64_t second_of(Instant t) noexcept {
     return t.time_since_epoch() / std::chrono::seconds{1};
+}
+
+/// Returns the largest count of the seconds in [from, to).
+[[nodiscard]] inline std::uint64_t peak_of(const std::vector<std::uint32_t>& by_second,
+                                           std::int64_t from, std::int64_t to) noexcept {
+    return from < to ? *std::max_element(by_second.begin() + from, by_second.begin() + to) : 0;
 }
 
 /// Plays one run: the calls arrive, are sent, wait and end, in the order of time.
@@ -552,7 +563,8 @@ public:
           times_{load.phases},
           server_{load, times_},
           arrivals_{Seed{mix64(load.seed.value ^ 0xA221)}},
-          draws_{Seed{mix64(load.seed.value ^ 0xD2A3)}} {
+          draws_{Seed{mix64(load.seed.value ^ 0xD2A3)}},
+          events_{end()} {
         report_.load = load;
         const auto seconds = static_cast<std::size_t>(second_of(end()));
         report_.sent_by_second.resize(seconds);
@@ -626,7 +638,7 @@ private:
             case StabilityStep::finished:
                 return close(index, now);
             case StabilityStep::wait:
-                return push(index, call.caller.until());
+                return events_.push(call.caller.until(), index);
             case StabilityStep::call:
                 break;
         }
@@ -636,7 +648,7 @@ private:
             server_.take(now, call.caller.attempt_limit(report_.load.timeout));
         call.sent = true;
         call.verdict = verdict.cause;
-        push(index, verdict.at);
+        events_.push(verdict.at, index);
     }
     void close(std::uint32_t index, Instant now) {
         Call& call = calls_[index];
@@ -664,12 +676,9 @@ private:
         }
     }
     [[nodiscard]] std::uint64_t peak(StabilityPhase from, StabilityPhase to) const noexcept {
-        std::uint64_t most = 0;
-        for (std::int64_t s = second_of(times_.start(from)); s < second_of(times_.start(to)); ++s) {
-            most =
-                std::max<std::uint64_t>(most, report_.sent_by_second[static_cast<std::size_t>(s)]);
-        }
-        return most * 1000 / report_.load.calls_per_second;
+        return peak_of(report_.sent_by_second, second_of(times_.start(from)),
+                       second_of(times_.start(to))) *
+               1000 / report_.load.calls_per_second;
     }
     [[nodiscard]] Duration back_after() const noexcept {
         if (report_.ended_early) return forever;
@@ -693,9 +702,6 @@ private:
                         std::uint64_t& all) noexcept {
         ++all;
         return ++by_second[static_cast<std::size_t>(second_of(now))];
-    }
-    void push(std::uint32_t index, Instant at) {
-        if (at < end()) events_.push(at, index);
     }
 
     const std::vector<const P*> policies_;
@@ -738,7 +744,8 @@ public:
     ReconnectionModel(const check::ReconnectionLoad& load, const std::vector<const P*>& policies)
         : return_{after(Instant{}, load.outage)},
           end_{after(return_, load.recovery)},
-          draws_{Seed{mix64(load.seed.value ^ 0xD1A1)}} {
+          draws_{Seed{mix64(load.seed.value ^ 0xD1A1)}},
+          events_{end_} {
         report_.load = load;
         report_.back_after = forever;
         report_.dials_by_second.resize(static_cast<std::size_t>(second_of(end_)));
@@ -791,20 +798,17 @@ private:
             ++report_.gave_up;
             return close(client);
         }
-        if (step == StabilityStep::wait) return push(client.caller.until(), index);
+        if (step == StabilityStep::wait) return events_.push(client.caller.until(), index);
         client.dialling = true;
         ++report_.dials;
         const auto second = static_cast<std::size_t>(second_of(turn.now));
         const std::uint64_t most = std::uint64_t{report_.load.clients} * 100;
         if (++report_.dials_by_second[second] >= most) report_.ended_early = true;
-        push(after(turn.now, report_.load.latency), index);
+        events_.push(after(turn.now, report_.load.latency), index);
     }
     void close(Client& client) noexcept {
         client.over = true;
         report_.longest_wait = std::max(report_.longest_wait, client.caller.longest_wait());
-    }
-    void push(Instant at, std::uint32_t index) {
-        if (at < end_) events_.push(at, index);
     }
 
     void finish() {
@@ -817,18 +821,15 @@ private:
         if (report_.ended_early) report_.back_after = forever;
         const std::int64_t from =
             std::min(second_of(after(Instant{}, report_.longest_wait)) + 1, second_of(end_));
-        report_.first_peak = peak(0, second_of(return_));
-        report_.later_peak = peak(from, second_of(end_));
-        report_.return_peak = peak(second_of(return_), second_of(end_));
+        const std::vector<std::uint32_t>& dials = report_.dials_by_second;
+        report_.first_peak = peak_of(dials, 0, second_of(return_));
+        report_.later_peak = peak_of(dials, from, second_of(end_));
+        report_.return_peak = peak_of(dials, second_of(return_), second_of(end_));
         // In tenths of a second, so that waits of less than a second count, too. Rounded up.
         const auto tenths = static_cast<std::uint64_t>(
             std::max<std::int64_t>(report_.longest_wait / std::chrono::milliseconds{100}, 1));
         const std::uint64_t mean = (std::uint64_t{report_.load.clients} * 20 + tenths - 1) / tenths;
         report_.later_peak_max = mean + 5 * root_of(mean);
-    }
-    [[nodiscard]] std::uint64_t peak(std::int64_t from, std::int64_t to) const noexcept {
-        const auto first = report_.dials_by_second.begin();
-        return from < to ? *std::max_element(first + from, first + to) : 0;
     }
 
     const Instant return_;
