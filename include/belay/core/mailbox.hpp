@@ -178,21 +178,17 @@ private:
     /// `repeats(ring)` returns whether the event would give no new information.
     template <class F, class R>
     Post post(bool message, F&& make, R&& repeats) {
-        if (is_home()) {
-            splice();
-            return post_home(message, make, repeats);
-        }
-        return post_foreign(message, make, repeats);
+        if (!is_home()) return post_foreign(message, make, repeats);
+        splice();
+        return post_home(message, make, repeats);
     }
 
     template <class F, class R>
     Post post_home(bool message, F&& make, R&& repeats) {
         if (closed_) return Post::gone;
-        if (message) {
-            if (local_messages() >= messages_max_) {
-                rejected_.store(true, std::memory_order_relaxed);
-                return Post::full;
-            }
+        if (message && local_messages() >= messages_max_) {
+            rejected_.store(true, std::memory_order_relaxed);
+            return Post::full;
         }
         if (repeats(local_)) return Post::taken;
         const bool first = local_.empty();
@@ -209,11 +205,9 @@ private:
         {
             const detail::SpinLock lock{mutex_};
             if (closed_) return Post::gone;
-            if (message) {
-                // Messages that were collected but not handled yet count, too. Otherwise the bound
-                // would hold for one turn only.
-                full = local_messages() + foreign_messages_ >= messages_max_;
-            }
+            // Messages that were collected but not handled yet count, too. Otherwise the bound
+            // would hold for one turn only.
+            full = message && local_messages() + foreign_messages_ >= messages_max_;
             if (repeats(foreign_)) return Post::taken;
             if (full) {
                 // The turn that made space may be over already, so another turn must report it.
