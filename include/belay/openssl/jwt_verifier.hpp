@@ -13,6 +13,7 @@
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
 
+#include <charconv>      // std::from_chars
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::int64_t
 #include <memory>        // std::unique_ptr
@@ -32,6 +33,7 @@
 #include <belay/core/detail/utf8.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
+#include <belay/core/order.hpp>
 #include <belay/core/result.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace jwt {
@@ -118,38 +120,30 @@ struct JwtNumber {
     std::string digits{};  ///< without leading zeros; empty for 0
     std::int64_t point = 0;
 
-    /// Reads the number with which `text` begins, and removes it from there.
-    /// Returns: nothing if there is none, or if a double does not have its range.
-    [[nodiscard]] static std::optional<JwtNumber> read(std::string_view& text) {
-        JwtNumber out;
-        out.negative = take(text, '-');
-        const std::string_view whole = take_digits(text);
-        if (whole.empty() || (whole.front() == '0' && whole.size() > 1)) return std::nullopt;
-        out.digits = whole;
-        out.point = static_cast<std::int64_t>(whole.size());
-        if (take(text, '.')) {
-            const std::string_view rest = take_digits(text);
-            if (rest.empty()) return std::nullopt;
-            out.digits += rest;
-        }
-        if (take(text, 'e') || take(text, 'E')) {
-            const bool down = take(text, '-');
-            if (!down) take(text, '+');
-            const std::string_view exponent = take_digits(text);
-            if (exponent.empty()) return std::nullopt;
-            std::int64_t value = 0;
+    /// Reads a number as JSON writes it.
+    explicit JwtNumber(std::string_view text) : negative{text.starts_with('-')} {
+        if (negative) text.remove_prefix(1);
+        const std::size_t end = smaller(text.find_first_of("eE"), text.size());
+        const std::string_view written = text.substr(end);
+        std::int64_t exponent = 0;
+        for (const char c : written) {
             // A token is too short for a number whose other digits would make up for more.
-            for (const char c : exponent)
-                value = value < 1'000'000 ? value * 10 + (c - '0') : value;
-            out.point += down ? -value : value;
+            const bool counts = c >= '0' && c <= '9' && exponent < 1'000'000;
+            exponent = counts ? exponent * 10 + (c - '0') : exponent;
         }
-        const auto zeros = out.digits.find_first_not_of('0');
-        out.point -= static_cast<std::int64_t>(zeros == std::string::npos ? 0 : zeros);
-        out.digits.erase(0, zeros);
-        if (!out.digits.empty() && out.point > 309) return std::nullopt;
-        // From 0.179...e309 on, other parsers round to infinity.
-        if (out.point == 309 && out.digits >= "17976931348623158079") return std::nullopt;
-        return out;
+        for (const char c : text.substr(0, end)) {
+            if (c != '.') digits += c;
+        }
+        const std::size_t zeros = smaller(digits.find_first_not_of('0'), digits.size());
+        digits.erase(0, zeros);
+        point = static_cast<std::int64_t>(smaller(text.find('.'), end)) -
+                static_cast<std::int64_t>(zeros) +
+                (written.find('-') == text.npos ? exponent : -exponent);
+    }
+    /// Returns whether a double has its range. From 0.179...e309 on, other parsers round to
+    /// infinity.
+    [[nodiscard]] bool is_finite() const noexcept {
+        return digits.empty() || point < 309 || (point == 309 && digits < "17976931348623158079");
     }
     /// Returns `count` digits after the first `from` ones of the number that has 0 before the point
     /// and all digits after it, as a number. Missing digits are zeros.   Pre: count <= 18.
@@ -161,20 +155,6 @@ struct JwtNumber {
             value = value * 10 + (has ? digits[static_cast<std::size_t>(i)] - '0' : 0);
         }
         return value;
-    }
-
-private:
-    static bool take(std::string_view& text, char c) noexcept {
-        if (text.empty() || text.front() != c) return false;
-        text.remove_prefix(1);
-        return true;
-    }
-    static std::string_view take_digits(std::string_view& text) noexcept {
-        std::size_t n = 0;
-        while (n < text.size() && text[n] >= '0' && text[n] <= '9') ++n;
-        const std::string_view digits = text.substr(0, n);
-        text.remove_prefix(n);
-        return digits;
     }
 };
 
@@ -249,8 +229,7 @@ private:
             return decode(written, value.text) && store(std::move(value));
         }
         [[nodiscard]] bool number(std::string_view written) {
-            std::string_view rest = written;
-            return JwtNumber::read(rest) && rest.empty() &&
+            return JwtNumber{written}.is_finite() &&
                    store({JwtValue::Kind::number, std::string{written}});
         }
         [[nodiscard]] bool word() { return store({}); }
@@ -269,53 +248,43 @@ private:
                 members_.back().second.items.push_back(std::move(value));
             return !open_.empty();
         }
-        /// Decodes the escapes of a string.   Returns: false for half of a surrogate pair.
-        [[nodiscard]] bool decode(std::string_view written, std::string& out) {
-            rest_ = written;
-            while (!rest_.empty()) {
-                const char c = rest_.front();
-                rest_.remove_prefix(1);
-                if (c != '\\') {
-                    out += c;
-                } else if (!read_escape(out)) {
-                    return false;
+        /// Decodes the escapes of a string of JSON.   Returns: false for half of a surrogate pair.
+        [[nodiscard]] static bool decode(std::string_view written, std::string& out) {
+            constexpr std::string_view letters = "\"\\/bfnrt";
+            constexpr std::string_view meant = "\"\\/\b\f\n\r\t";
+            while (!written.empty()) {
+                const std::size_t letter =
+                    written.front() == '\\' ? letters.find(written[1]) : letters.size();
+                if (letter == letters.npos) {
+                    if (!decode_units(written, out)) return false;
+                } else {
+                    const bool is_escape = letter != letters.size();
+                    out += is_escape ? meant[letter] : written.front();
+                    written.remove_prefix(is_escape ? 2 : 1);
                 }
             }
             return true;
         }
-        [[nodiscard]] bool read_escape(std::string& out) {
-            constexpr std::string_view letters = "\"\\/bfnrt";
-            constexpr std::string_view meant = "\"\\/\b\f\n\r\t";
-            const char c = rest_.empty() ? '\0' : rest_.front();
-            if (const auto i = letters.find(c); i != std::string_view::npos) {
-                rest_.remove_prefix(1);
-                out += meant[i];
-                return true;
-            }
-            unsigned code = 0;
-            if (!read_unit(code)) return false;
-            const bool is_high = code >= 0xD800 && code <= 0xDBFF;
+        /// Decodes and removes the units of UTF-16 with which a text begins: one, or a pair.
+        [[nodiscard]] static bool decode_units(std::string_view& written, std::string& out) {
+            unsigned code = take_unit(written);
             if (code >= 0xDC00 && code <= 0xDFFF) return false;
-            if (is_high) {
-                unsigned low = 0;
-                if (!read_low_unit(low)) return false;
+            if (code >= 0xD800 && code <= 0xDBFF) {
+                const unsigned low = written.starts_with("\\u") ? take_unit(written) : 0;
+                if (low < 0xDC00 || low > 0xDFFF) return false;
                 code = 0x10000 + ((code - 0xD800) << 10U) + (low - 0xDC00);
             }
             append_utf8(out, code);
             return true;
         }
-        [[nodiscard]] bool read_low_unit(unsigned& unit) {
-            return take("\\") && read_unit(unit) && unit >= 0xDC00 && unit <= 0xDFFF;
-        }
-        /// Reads `u` and four hexadecimal digits.
-        [[nodiscard]] bool read_unit(unsigned& unit) {
-            if (!take("u") || rest_.size() < 4) return false;
-            for (const char c : rest_.substr(0, 4)) {
-                if (hex_value(c) < 0) return false;
+        /// Takes "\uABCD" from the beginning of a text.
+        [[nodiscard]] static unsigned take_unit(std::string_view& written) {
+            unsigned unit = 0;
+            for (const char c : written.substr(2, 4)) {
                 unit = unit << 4U | static_cast<unsigned>(hex_value(c));
             }
-            rest_.remove_prefix(4);
-            return true;
+            written.remove_prefix(6);
+            return unit;
         }
         static void append_utf8(std::string& out, unsigned code) {
             const auto add = [&](unsigned byte) { out += static_cast<char>(byte); };
@@ -330,14 +299,8 @@ private:
             }
             add(0x80U | (code & 0x3FU));
         }
-        [[nodiscard]] bool take(std::string_view word) noexcept {
-            if (!rest_.starts_with(word)) return false;
-            rest_.remove_prefix(word.size());
-            return true;
-        }
 
         Members& members_;
-        std::string_view rest_{};  // of a string that is being decoded
         std::vector<Scope> open_{};
     };
 
@@ -389,26 +352,22 @@ struct JwtParts {
 /// range of WallTime becomes its minimum or maximum.
 [[nodiscard]] inline std::optional<WallTime> jwt_time(const JwtValue& value) {
     if (!value.is_number()) return std::nullopt;
-    std::string_view text{value.text};
-    const auto number = JwtNumber::read(text);
-    if (!number) return std::nullopt;
-    if (number->negative || number->digits.empty()) return WallTime{};
+    const JwtNumber number{value.text};
+    if (number.negative || number.digits.empty()) return WallTime{};
     constexpr std::int64_t most = 9'200'000'000;
-    if (number->point > 10) return WallTime::max();
-    const std::int64_t whole = number->point > 0 ? number->digits_from(0, number->point) : 0;
+    if (number.point > 10) return WallTime::max();
+    const std::int64_t whole = number.point > 0 ? number.digits_from(0, number.point) : 0;
     if (whole >= most) return WallTime::max();
-    return WallTime{std::chrono::seconds{whole} + Duration{number->digits_from(number->point, 9)}};
+    return WallTime{std::chrono::seconds{whole} + Duration{number.digits_from(number.point, 9)}};
 }
 
 /// Whether `text` is a number in its only form: no sign, no leading zero, at most 2^63 - 1.
 [[nodiscard]] inline bool is_strict_decimal(std::string_view text) noexcept {
-    constexpr std::string_view most = "9223372036854775807";
-    if (text.empty() || text.size() > most.size()) return false;
-    for (const char c : text) {
-        if (c < '0' || c > '9') return false;
-    }
-    if (text.front() == '0' && text.size() > 1) return false;
-    return text.size() < most.size() || text <= most;
+    std::int64_t value = 0;
+    const char* const end = text.data() + text.size();
+    const auto [at, error] = std::from_chars(text.data(), end, value);
+    return error == std::errc{} && at == end && text.front() != '-' &&
+           (text.front() != '0' || text.size() == 1);
 }
 
 enum class Verified : unsigned char { yes, no, failed };
