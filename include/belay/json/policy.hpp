@@ -358,12 +358,9 @@ private:
     }
     template <class T>
     [[nodiscard]] T number(const PolicyJson& value, T least, T most) const {
-        const bool fits = value.is_number_unsigned() ? value.get<std::uint64_t>() >= least &&
-                                                           value.get<std::uint64_t>() <= most
-                          : value.is_number_integer()
-                              ? value.get<std::int64_t>() >= static_cast<std::int64_t>(least) &&
-                                    value.get<std::int64_t>() <= static_cast<std::int64_t>(most)
-                              : false;
+        // The parser stores only negative numbers as signed.
+        const bool fits = value.is_number_unsigned() && value.get<std::uint64_t>() >= least &&
+                          value.get<std::uint64_t>() <= most;
         if (!fits) {
             fail(shown(value) + " is not a whole number in [" + std::to_string(least) + ", " +
                  std::to_string(most) + "]");

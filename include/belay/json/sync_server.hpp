@@ -55,17 +55,21 @@ template <class Make>
     if (text && !may_be_parsed(*text, depth_max)) text.reset();
     return text;
 }
-/// Adds the text of an outcome of an operation to a list. If the operation has no JSON, one with
-/// its id alone is in its place: the device needs no more.
-template <class Outcome, class Write>
-void add_outcome(std::string& list, Outcome& one, Write write) {
-    auto text = text_of_part([&] { return write(one); }, sync_answer_depth - 2);
-    if (!text) {
-        one.operation = {.id = one.operation.id, .action = RemoveElement{}};
-        // The message of an error may be no UTF-8.
-        text = write(one).dump(-1, ' ', false, Json::error_handler_t::replace);
+/// Returns the texts of outcomes of operations. If an operation has no JSON, one with its id alone
+/// is in its place: the device needs no more.
+template <class Outcome>
+[[nodiscard]] std::string text_of_outcomes(std::vector<Outcome> outcomes) {
+    std::string list;
+    for (Outcome& one : outcomes) {
+        auto text = text_of_part([&] { return Json(one); }, sync_answer_depth - 2);
+        if (!text) {
+            one.operation = {.id = one.operation.id, .action = RemoveElement{}};
+            // The message of an error may be no UTF-8.
+            text = Json(one).dump(-1, ' ', false, Json::error_handler_t::replace);
+        }
+        list += (list.empty() ? "" : ",") + *text;
     }
-    list += (list.empty() ? "" : ",") + *text;
+    return list;
 }
 template <class Value>
 [[nodiscard]] Json json_of_change(const part::ElementChange<Value>& one,
@@ -369,22 +373,12 @@ private:
             return value && !detail::text_of_part([&] { return detail::Json(*value); },
                                                   detail::sync_answer_depth - 4);
         });
-        const auto as_json = [](const auto& one) { return detail::Json(one); };
-        std::string conflicts;
-        for (auto& one : std::exchange(result.conflicts, {})) {
-            detail::add_outcome(conflicts, one, as_json);
-        }
-        std::string failures;
-        for (auto& one : std::exchange(result.failed_operations, {})) {
-            detail::add_outcome(failures, one, as_json);
-        }
+        const auto conflicts = detail::text_of_outcomes(std::exchange(result.conflicts, {}));
+        auto failures = detail::text_of_outcomes(std::exchange(result.failed_operations, {}));
         for (const detail::Json& one : unread) {
             failures += (failures.empty() ? "" : ",") + one.dump();
         }
-        std::string overwrites;
-        for (auto& one : std::exchange(result.overwrote, {})) {
-            detail::add_outcome(overwrites, one, as_json);
-        }
+        const auto overwrites = detail::text_of_outcomes(std::exchange(result.overwrote, {}));
         detail::Json document = result;
         if (!unread.empty()) {
             document["success"] = false;
