@@ -10,9 +10,6 @@
 
 #include <time.h>
 #if defined(__linux__)
-#    include <cerrno>        // errno
-#    include <system_error>  // std::system_error
-
 #    include <sys/timerfd.h>
 #endif
 
@@ -68,7 +65,7 @@ protected:
         : Poller{wakeup},
           timer_{::timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC)},
           watch_{*this, this, [](void*, short) {}} {
-        if (!timer_) refuse();
+        if (!timer_) refuse_loop();
         watch_.start(timer_.get(), POLLIN);
     }
 
@@ -86,14 +83,6 @@ protected:
     }
 
 private:
-    [[noreturn]] static void refuse() {
-#    if defined(__cpp_exceptions)
-        throw std::system_error{errno, std::generic_category(), "posix::Loop"};
-#    else
-        std::terminate();
-#    endif
-    }
-
     Descriptor timer_;
     Watch watch_;
 };

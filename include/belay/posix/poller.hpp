@@ -31,6 +31,16 @@ namespace belay { inline namespace BELAY_ABI { namespace posix {
 
 namespace detail {
 
+/// Reports that the process has no descriptors left, which errno states.   Throws:
+/// std::system_error; without exceptions it calls std::terminate.
+[[noreturn]] inline void refuse_loop() {
+#if defined(__cpp_exceptions)
+    throw std::system_error{errno, std::generic_category(), "posix::Loop"};
+#else
+    std::terminate();
+#endif
+}
+
 /// A descriptor that becomes readable when another thread notifies it.
 ///
 /// Thread safety: signal() from any thread, also in a signal handler; the rest on the loop's.
@@ -50,7 +60,7 @@ public:
             out_ = ends[1];
         }
 #endif
-        if (!made) refuse();
+        if (!made) refuse_loop();
     }
     WakeupFd(const WakeupFd&) = delete;
     WakeupFd& operator=(const WakeupFd&) = delete;
@@ -96,14 +106,6 @@ public:
     [[nodiscard]] int descriptor() const noexcept { return in_; }
 
 private:
-    [[noreturn]] static void refuse() {
-#if defined(__cpp_exceptions)
-        throw std::system_error{errno, std::generic_category(), "posix::Loop"};
-#else
-        std::terminate();
-#endif
-    }
-
     int in_ = -1;
     int out_ = -1;
     std::atomic<bool> signalled_{false};

@@ -5,7 +5,7 @@
 
 #include <cerrno>        // errno
 #include <system_error>  // std::error_code
-#include <utility>       // std::exchange
+#include <utility>       // std::exchange, std::swap
 
 #include <unistd.h>
 
@@ -25,11 +25,8 @@ public:
     Descriptor() noexcept = default;
     explicit Descriptor(int fd) noexcept : fd_{fd} {}
     Descriptor(Descriptor&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
-    Descriptor& operator=(Descriptor&& other) noexcept {
-        if (this != &other) {
-            reset();
-            fd_ = std::exchange(other.fd_, -1);
-        }
+    Descriptor& operator=(Descriptor other) noexcept {
+        std::swap(fd_, other.fd_);
         return *this;
     }
     ~Descriptor() { reset(); }

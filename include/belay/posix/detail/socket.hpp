@@ -123,18 +123,7 @@ struct SocketAddress {
 /// itself at once.
 [[nodiscard]] inline bool connected_to_itself(const Socket& socket) noexcept {
     const SocketAddress here = SocketAddress::local(socket);
-    const SocketAddress there = SocketAddress::peer(socket);
-    if (here.storage.ss_family != there.storage.ss_family || here.port() != there.port()) {
-        return false;
-    }
-    if (here.storage.ss_family == AF_UNIX) return false;
-    // Compares the address only, because flow label and padding may differ.
-    if (here.storage.ss_family == AF_INET6) {
-        return IN6_ARE_ADDR_EQUAL(&reinterpret_cast<const sockaddr_in6&>(here.storage).sin6_addr,
-                                  &reinterpret_cast<const sockaddr_in6&>(there.storage).sin6_addr);
-    }
-    return reinterpret_cast<const sockaddr_in&>(here.storage).sin_addr.s_addr ==
-           reinterpret_cast<const sockaddr_in&>(there.storage).sin_addr.s_addr;
+    return here.port() != 0 && here.key() == SocketAddress::peer(socket).key();
 }
 
 }}}  // namespace belay::posix::detail
