@@ -236,14 +236,10 @@ private:
     Watch watch_;
 };
 
-template <ClockLike Clock, class F>
-Listener(Loop<Clock>&, F) -> Listener<F>;
+template <ClockLike Clock, class F, FramingLike Framing = LengthPrefixed>
+Listener(Loop<Clock>&, F, Framing = {}, ListenerOptions = {}) -> Listener<F, Framing>;
 template <ClockLike Clock, class F>
 Listener(Loop<Clock>&, F, ListenerOptions) -> Listener<F>;
-template <ClockLike Clock, class F, FramingLike Framing>
-Listener(Loop<Clock>&, F, Framing) -> Listener<F, Framing>;
-template <ClockLike Clock, class F, FramingLike Framing>
-Listener(Loop<Clock>&, F, Framing, ListenerOptions) -> Listener<F, Framing>;
 template <class OtherLoop, class F, class... More>
     requires(!detail::PollingLoop<OtherLoop>)
 Listener(OtherLoop&, F, More...) -> Listener<F>;

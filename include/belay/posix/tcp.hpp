@@ -136,34 +136,19 @@ private:
 template <FramingLike Framing = LengthPrefixed>
 using TcpForEndpoints = Tcp<Framing, detail::Anywhere>;
 
-template <class Loop>
-Tcp(Loop&, Endpoint) -> Tcp<>;
+// Not the implicit guides: clang 14 does not check the constraints of constructors for them.
+template <class Loop, FramingLike Framing = LengthPrefixed>
+Tcp(Loop&, Endpoint, Framing = {}, TcpOptions = {}) -> Tcp<Framing>;
 template <class Loop>
 Tcp(Loop&, Endpoint, TcpOptions) -> Tcp<>;
 template <class Loop, std::convertible_to<std::string_view> Host, std::integral Port, class... More>
 Tcp(Loop&, const Host&, Port, More&&...) -> Tcp<>;
-template <class Loop, FramingLike Framing>
-Tcp(Loop&, Endpoint, Framing) -> Tcp<Framing>;
-template <class Loop, FramingLike Framing>
-Tcp(Loop&, Endpoint, Framing, TcpOptions) -> Tcp<Framing>;
-template <class Loop, ResolverLike R>
-Tcp(Loop&, R&, Endpoint) -> Tcp<>;
-template <class Loop, ResolverLike R, FramingLike Framing>
-Tcp(Loop&, R&, Endpoint, Framing) -> Tcp<Framing>;
-template <class Loop, ResolverLike R, FramingLike Framing>
-Tcp(Loop&, R&, Endpoint, Framing, TcpOptions) -> Tcp<Framing>;
-template <class Loop>
-Tcp(Loop&) -> Tcp<LengthPrefixed, detail::Anywhere>;
-template <class Loop, FramingLike Framing>
-Tcp(Loop&, Framing) -> Tcp<Framing, detail::Anywhere>;
-template <class Loop, FramingLike Framing>
-Tcp(Loop&, Framing, TcpOptions) -> Tcp<Framing, detail::Anywhere>;
-template <class Loop, ResolverLike R>
-Tcp(Loop&, R&) -> Tcp<LengthPrefixed, detail::Anywhere>;
-template <class Loop, ResolverLike R, FramingLike Framing>
-Tcp(Loop&, R&, Framing) -> Tcp<Framing, detail::Anywhere>;
-template <class Loop, ResolverLike R, FramingLike Framing>
-Tcp(Loop&, R&, Framing, TcpOptions) -> Tcp<Framing, detail::Anywhere>;
+template <class Loop, ResolverLike R, FramingLike Framing = LengthPrefixed>
+Tcp(Loop&, R&, Endpoint, Framing = {}, TcpOptions = {}) -> Tcp<Framing>;
+template <class Loop, FramingLike Framing = LengthPrefixed>
+Tcp(Loop&, Framing = {}, TcpOptions = {}) -> Tcp<Framing, detail::Anywhere>;
+template <class Loop, ResolverLike R, FramingLike Framing = LengthPrefixed>
+Tcp(Loop&, R&, Framing = {}, TcpOptions = {}) -> Tcp<Framing, detail::Anywhere>;
 
 /// Connects to a server of the same machine through a Unix domain socket for streams.
 ///
@@ -212,13 +197,9 @@ private:
     TcpOptions options_;
 };
 
-template <class Loop>
-Unix(Loop&, UnixPath) -> Unix<>;
+template <class Loop, FramingLike Framing = LengthPrefixed>
+Unix(Loop&, UnixPath, Framing = {}, TcpOptions = {}) -> Unix<Framing>;
 template <class Loop>
 Unix(Loop&, UnixPath, TcpOptions) -> Unix<>;
-template <class Loop, FramingLike Framing>
-Unix(Loop&, UnixPath, Framing) -> Unix<Framing>;
-template <class Loop, FramingLike Framing>
-Unix(Loop&, UnixPath, Framing, TcpOptions) -> Unix<Framing>;
 
 }}}  // namespace belay::posix
