@@ -10,6 +10,7 @@
 #include <cstring>    // std::memcpy
 #include <utility>    // std::move
 
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/journal/file_system_like.hpp>
 #include <belay/queue/queue_errc.hpp>
 #include <belay/windows/detail/win32.hpp>
@@ -24,9 +25,10 @@ inline constexpr DWORD shared_by_all = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE
 /// Opens a path, but not what a link at its end leads to.
 [[nodiscard]] inline Handle open_handle(const WidePath& path, DWORD access, DWORD sharing,
                                         DWORD creation, DWORD flags = 0) noexcept {
-    return Handle{::CreateFileW(path.get(), access, sharing, nullptr, creation,
-                                FILE_ATTRIBUTE_NORMAL | FILE_FLAG_OPEN_REPARSE_POINT | flags,
-                                nullptr)};
+    const DWORD attributes = FILE_ATTRIBUTE_NORMAL | FILE_FLAG_OPEN_REPARSE_POINT | flags;
+    const HANDLE handle =
+        ::CreateFileW(path.get(), access, sharing, nullptr, creation, attributes, nullptr);
+    return Handle{handle == INVALID_HANDLE_VALUE ? nullptr : handle};
 }
 
 [[nodiscard]] inline bool is_directory(const WidePath& path) noexcept {
@@ -150,7 +152,7 @@ public:
     /// Returns when everything written is on the medium, as far as Windows and the drive confirm
     /// it.   Blocks: on the disk.
     [[nodiscard]] std::error_code sync() noexcept {
-        return ::FlushFileBuffers(handle_.get()) == 0 ? last_error() : std::error_code{};
+        return error_unless(::FlushFileBuffers(handle_.get()));
     }
 
     [[nodiscard]] Result<std::uint64_t> size() const noexcept {
@@ -179,9 +181,8 @@ public:
     [[nodiscard]] std::error_code preallocate(std::uint64_t bytes) noexcept {
         FILE_END_OF_FILE_INFO end{};
         end.EndOfFile.QuadPart = static_cast<LONGLONG>(bytes);
-        const BOOL done =
-            ::SetFileInformationByHandle(handle_.get(), FileEndOfFileInfo, &end, sizeof end);
-        return done == 0 ? last_error() : std::error_code{};
+        return error_unless(
+            ::SetFileInformationByHandle(handle_.get(), FileEndOfFileInfo, &end, sizeof end));
     }
 
 private:
@@ -201,6 +202,12 @@ private:
     bool locked_ = false;
 };
 
+/// Gives a file another name. Returns when that is on the medium, as far as Windows confirms it.
+[[nodiscard]] inline std::error_code move_file(const WidePath& from, const WidePath& to) noexcept {
+    constexpr DWORD how = MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH;
+    return error_unless(::MoveFileExW(from.get(), to.get(), how));
+}
+
 /// Frees the name of a file. The file stays until its last handle is closed.
 [[nodiscard]] inline std::error_code remove_file(const std::string& path) noexcept {
     const WidePath wide{path};
@@ -209,9 +216,8 @@ private:
     if (const Handle alone = open_handle(wide, DELETE, 0, OPEN_EXISTING)) {
         FILE_DISPOSITION_INFO removal{};
         removal.DeleteFile = TRUE;
-        const BOOL done = ::SetFileInformationByHandle(alone.get(), FileDispositionInfo, &removal,
-                                                       sizeof removal);
-        return done == 0 ? last_error() : std::error_code{};
+        return error_unless(::SetFileInformationByHandle(alone.get(), FileDispositionInfo, &removal,
+                                                         sizeof removal));
     }
     if (::GetLastError() != ERROR_SHARING_VIOLATION) return last_error();
     // An open file keeps its name until it is closed, so it gets another name first. The number of
@@ -227,9 +233,8 @@ private:
     const std::string other = path + ".removed-" + std::to_string(number[1]);
     const WidePath away{other};
     if (away.error()) return away.error();
-    constexpr DWORD how = MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH;
-    if (::MoveFileExW(wide.get(), away.get(), how) == 0) return last_error();
-    return ::DeleteFileW(away.get()) == 0 ? last_error() : std::error_code{};
+    if (const std::error_code error = move_file(wide, away)) return error;
+    return error_unless(::DeleteFileW(away.get()));
 }
 
 /// Whether a file system refuses to flush a directory, as a whole and not for a failure.
@@ -315,8 +320,7 @@ struct Files {
         const detail::WidePath new_path{to};
         if (old_path.error()) return old_path.error();
         if (new_path.error()) return new_path.error();
-        constexpr DWORD how = MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH;
-        return answer(::MoveFileExW(old_path.get(), new_path.get(), how));
+        return detail::move_file(old_path, new_path);
     }
 
     /// Removes a file. If it is open somewhere, its name is free at once, and the file disappears
@@ -365,30 +369,16 @@ struct Files {
         const detail::WidePath wide{path + "/*"};
         if (wide.error()) return wide.error();
         WIN32_FIND_DATAW found{};
-        const Search search{::FindFirstFileW(wide.get(), &found)};
-        if (search.handle == INVALID_HANDLE_VALUE) return detail::last_error();
+        const HANDLE search = ::FindFirstFileW(wide.get(), &found);
+        if (search == INVALID_HANDLE_VALUE) return detail::last_error();
+        const belay::detail::ScopeExit close{[search] { ::FindClose(search); }};
         std::vector<std::string> names;
         do {
             names.push_back(detail::narrow(found.cFileName));
-        } while (::FindNextFileW(search.handle, &found) != 0);
+        } while (::FindNextFileW(search, &found) != 0);
         const DWORD code = ::GetLastError();
         if (code != ERROR_NO_MORE_FILES) return detail::win32_code(code);
         return names;
-    }
-
-private:
-    struct Search {
-        explicit Search(HANDLE h) noexcept : handle{h} {}
-        Search(const Search&) = delete;
-        Search& operator=(const Search&) = delete;
-        ~Search() {
-            if (handle != INVALID_HANDLE_VALUE) ::FindClose(handle);
-        }
-        HANDLE handle;
-    };
-
-    static std::error_code answer(BOOL done) noexcept {
-        return done == 0 ? detail::last_error() : std::error_code{};
     }
 };
 

@@ -21,7 +21,6 @@
 #include <string>        // std::string
 #include <string_view>   // std::string_view, std::wstring_view
 #include <system_error>  // std::error_code
-#include <utility>       // std::exchange
 
 #include <belay/core/assert.hpp>
 #include <belay/core/result.hpp>
@@ -109,42 +108,16 @@ namespace belay { inline namespace BELAY_ABI { namespace windows::detail {
 }
 /// Returns the error of the last failed call of this thread.
 [[nodiscard]] inline std::error_code last_error() noexcept { return win32_code(::GetLastError()); }
+/// Returns the error of a call that has just returned `done`.
+[[nodiscard]] inline std::error_code error_unless(BOOL done) noexcept {
+    return done == 0 ? last_error() : std::error_code{};
+}
 
-}}}  // namespace belay::windows::detail
-
-namespace belay { inline namespace BELAY_ABI { namespace windows::detail {
-
-/// Owns a handle; nullptr for none. Its destructor closes it.   Thread safety: distinct objects
-/// safe.
-class Handle {
-public:
-    Handle() noexcept = default;
-    /// Takes what CreateFileW returned.
-    explicit Handle(HANDLE handle) noexcept
-        : handle_{handle == INVALID_HANDLE_VALUE ? nullptr : handle} {}
-    Handle(Handle&& other) noexcept : handle_{std::exchange(other.handle_, nullptr)} {}
-    Handle& operator=(Handle&& other) noexcept {
-        if (this != &other) {
-            reset();
-            handle_ = std::exchange(other.handle_, nullptr);
-        }
-        return *this;
-    }
-    ~Handle() { reset(); }
-
-    [[nodiscard]] HANDLE get() const noexcept { return handle_; }
-    [[nodiscard]] explicit operator bool() const noexcept { return handle_ != nullptr; }
-    void reset() noexcept {
-        if (handle_ != nullptr) ::CloseHandle(std::exchange(handle_, nullptr));
-    }
-
-private:
-    HANDLE handle_ = nullptr;
+/// Owns a handle of an open file or directory; null for none.
+struct CloseHandle {
+    void operator()(HANDLE handle) const noexcept { ::CloseHandle(handle); }
 };
-
-}}}  // namespace belay::windows::detail
-
-namespace belay { inline namespace BELAY_ABI { namespace windows::detail {
+using Handle = std::unique_ptr<void, CloseHandle>;
 
 /// Memory for a path. Paths of usual lengths need no allocation.
 class WideBuffer {
