@@ -120,13 +120,13 @@ TEST_CASE("beast::AnyListener serves a client, and may be destroyed in on_accept
     rig.until([&] { return belay_test::is_over(peer); });
 }
 
-TEST_CASE("beast::AnyListener takes an observer without options", "[beast][any_listener]") {
+TEST_CASE("beast::AnyListener takes an observer", "[beast][any_listener]") {
     struct Log {
         void on_rejected(const beast::RejectedUpgrade&) {}
     };
     boost::asio::io_context context;
     AsioLoop loop{context};
-    beast::AnyListener listener{loop, [](beast::AnyAccepted) {}, Log{}};
+    beast::AnyListener listener{loop, [](beast::AnyAccepted) {}, {}, Log{}};
     REQUIRE_FALSE(listener.listen({"127.0.0.1", 0}));
     CHECK(listener.port() != 0);
 }

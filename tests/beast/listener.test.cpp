@@ -861,14 +861,6 @@ TEST_CASE("Listener, clients and Accepted may be destroyed at any time",
     }
 }
 
-TEST_CASE("A listener takes an observer without options", "[beast][listener][unit]") {
-    boost::asio::io_context context;
-    AsioLoop loop{context};
-    beast::Listener plain{loop, ignored, Ends{}};
-    REQUIRE_FALSE(plain.listen({"127.0.0.1", 0}));
-    CHECK(plain.port() != 0);
-}
-
 TEST_CASE("A listener may be destroyed in its own hooks", "[beast][listener][fault]") {
     boost::asio::io_context context;
     AsioLoop loop{context};

@@ -135,12 +135,6 @@ public:
         static_assert(detail::explain_observer<detail::ListenerHooks, Observer>());
     }
 
-    /// Takes an observer without the options.
-    template <class Observer>
-        requires(!std::convertible_to<Observer, ListenerOptions>)
-    AnyListener(Loop& loop, std::function<void(AnyAccepted)> on_accept, Observer observer)
-        : AnyListener{loop, std::move(on_accept), ListenerOptions{}, std::move(observer)} {}
-
     /// As Listener::listen.   Blocks: while a name is looked up.   Throws: std::bad_alloc.
     [[nodiscard]] std::error_code listen(const posix::Endpoint& endpoint) {
         return acceptor_->listen(endpoint);

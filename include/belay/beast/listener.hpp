@@ -4,7 +4,7 @@
 /// later.
 #pragma once
 
-#include <concepts>     // std::convertible_to, std::invocable, std::same_as
+#include <concepts>     // std::invocable
 #include <memory>       // std::shared_ptr, std::enable_shared_from_this
 #include <optional>     // std::optional
 #include <string>       // std::string
@@ -305,10 +305,6 @@ struct StreamTakenBy : StreamOf<beast::Accepted<>> {};
 template <class F>
     requires requires { typename TakenByCall<decltype(&F::operator())>::type; }
 struct StreamTakenBy<F> : StreamOf<typename TakenByCall<decltype(&F::operator())>::type> {};
-template <class F>
-concept TakesAccepted = std::invocable<F&, beast::Accepted<typename StreamTakenBy<F>::Type>>;
-template <class F>
-concept TakesTls = NeedsTls<typename StreamTakenBy<F>::Type>;
 
 }}}  // namespace belay::detail
 
@@ -319,7 +315,7 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 /// The call comes before the request is answered.
 ///
 ///     Listener listener{loop, [&](Accepted<> client) { serve(std::move(client)); }};
-///     Listener secure{loop, tls, [&](Accepted<Tls> client) { ... }, Log{}};
+///     Listener secure{loop, tls, [&](Accepted<Tls> client) { ... }, {}, Log{}};
 ///     if (const auto error = listener.listen({"0.0.0.0", 8080})) ...
 ///
 /// The parameter of on_accept selects the stream. For TLS, include <belay/beast/tls.hpp>;
@@ -350,7 +346,6 @@ class Listener {
                   "and a coroutine would never run");
     static_assert(detail::explain_observer<detail::ListenerHooks, Observer>());
     using Loop = AsioLoop<boost::asio::io_context>;
-    using Tcp = boost::asio::ip::tcp;
     using TlsContext = typename detail::TlsContextOf<Stream>::Type;
 
 public:
@@ -363,15 +358,6 @@ public:
         requires detail::NeedsTls<Stream>
         : state_{std::make_shared<State>(loop.context(), &tls, std::move(on_accept),
                                          std::move(options), std::move(observer))} {}
-    /// Takes an observer without the options.
-    template <std::same_as<Observer> O>
-        requires(!detail::NeedsTls<Stream>)
-    Listener(Loop& loop, F on_accept, O observer)
-        : Listener{loop, std::move(on_accept), ListenerOptions{}, std::move(observer)} {}
-    template <std::same_as<Observer> O>
-        requires detail::NeedsTls<Stream>
-    Listener(Loop& loop, TlsContext& tls, F on_accept, O observer)
-        : Listener{loop, tls, std::move(on_accept), ListenerOptions{}, std::move(observer)} {}
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;
     ~Listener() { close(); }
@@ -401,28 +387,5 @@ private:
         detail::BeastAcceptor<F, Accepted<Stream>, Stream, Observer, detail::ListenerHooks>;
     std::shared_ptr<State> state_;
 };
-
-template <class F>
-Listener(AsioLoop<boost::asio::io_context>&, F) -> Listener<F>;
-template <class F>
-Listener(AsioLoop<boost::asio::io_context>&, F, ListenerOptions) -> Listener<F>;
-template <class F, class O>
-Listener(AsioLoop<boost::asio::io_context>&, F, ListenerOptions, O)
-    -> Listener<F, typename detail::StreamTakenBy<F>::Type, O>;
-template <class F, class O>
-    requires(detail::TakesAccepted<F> && !std::convertible_to<O, ListenerOptions>)
-Listener(AsioLoop<boost::asio::io_context>&, F, O)
-    -> Listener<F, typename detail::StreamTakenBy<F>::Type, O>;
-template <class T, detail::TakesTls F>
-Listener(AsioLoop<boost::asio::io_context>&, T&, F) -> Listener<F>;
-template <class T, detail::TakesTls F>
-Listener(AsioLoop<boost::asio::io_context>&, T&, F, ListenerOptions) -> Listener<F>;
-template <class T, detail::TakesTls F, class O>
-    requires(!std::convertible_to<O, ListenerOptions>)
-Listener(AsioLoop<boost::asio::io_context>&, T&, F, O)
-    -> Listener<F, typename detail::StreamTakenBy<F>::Type, O>;
-template <class T, detail::TakesTls F, class O>
-Listener(AsioLoop<boost::asio::io_context>&, T&, F, ListenerOptions, O)
-    -> Listener<F, typename detail::StreamTakenBy<F>::Type, O>;
 
 }}}  // namespace belay::beast
