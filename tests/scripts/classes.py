@@ -29,6 +29,7 @@ LISTED = {
     "core/detail/member_names.hpp MemberNames": "one member for each name that is probed",
     "asio_sim/detail/socket.hpp AsioSimSocket": "the interface of asio's socket",
     "beast/detail/pending_upgrade.hpp BeastPendingUpgrade": "one upgrade: request, timers, TLS and proxy state",
+    "beast/detail/pending_upgrade.hpp BeastServerHandshake": "an accepted stream, behind an interface that hides its type",
     "beast/detail/stream.hpp BeastStream": "one WebSocket: both directions, pings, limits and closing",
     "curl/detail/transfer.hpp CurlTransfer": "one transfer: what libcurl's callbacks share",
     "libc_sim/detail/disk.hpp LibcDiskFile": "one function for each system call of a file",

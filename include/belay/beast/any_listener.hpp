@@ -4,13 +4,11 @@
 /// own; needs Boost 1.74 or later.
 #pragma once
 
-#include <concepts>      // std::convertible_to
-#include <functional>    // std::function
-#include <memory>        // std::unique_ptr, std::make_shared
-#include <string>        // std::string
-#include <string_view>   // std::string_view
-#include <system_error>  // std::make_error_code
-#include <utility>       // std::move
+#include <functional>   // std::function
+#include <memory>       // std::unique_ptr, std::make_shared
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
 
 #include <belay/asio/boost.hpp>
 #include <belay/asio/loop.hpp>
@@ -26,23 +24,17 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// A beast::Accepted.
 class AnyUpgrade {
 public:
-    AnyUpgrade() = default;
-    AnyUpgrade(const AnyUpgrade&) = delete;
-    AnyUpgrade& operator=(const AnyUpgrade&) = delete;
     virtual ~AnyUpgrade() = default;
 
     virtual UpgradeRequest request() const = 0;
     virtual std::string header(std::string_view name) const = 0;
     virtual void reject(int status, Duration retry_after) noexcept = 0;
-    virtual std::unique_ptr<AnyConnection> open(const Link<Bytes>& link) = 0;
+    virtual BeastConnection<AnyConnection> open(const Link<Bytes>& link) = 0;
 };
 
 /// A beast::Listener.
 class AnyAcceptor {
 public:
-    AnyAcceptor() = default;
-    AnyAcceptor(const AnyAcceptor&) = delete;
-    AnyAcceptor& operator=(const AnyAcceptor&) = delete;
     virtual ~AnyAcceptor() = default;
 
     virtual std::error_code listen(const posix::Endpoint& endpoint) = 0;
@@ -78,7 +70,7 @@ public:
     using message_type = Bytes;
 
     /// A connection of the client; see WebSocket.   Models: ConnectionLike.
-    using Connection = detail::BeastHandle<std::unique_ptr<detail::AnyConnection>>;
+    using Connection = detail::BeastConnection<detail::AnyConnection>;
 
     /// Called by the listener.
     explicit AnyAccepted(std::unique_ptr<detail::AnyUpgrade> upgrade) noexcept
@@ -94,11 +86,8 @@ public:
     }
     /// As Accepted::open.   Throws: std::bad_alloc.
     [[nodiscard]] Connection open(const Link<Bytes>& link) {
-        if (upgrade_) return Connection{upgrade_->open(link)};
-        // A client that was moved from cannot be opened.
-        Failure failure = Failure::from(std::make_error_code(std::errc::bad_file_descriptor));
-        failure.cause = Cause::permanent;
-        Link<Bytes>{link}.closed(failure);
+        if (upgrade_) return upgrade_->open(link);
+        detail::report_unavailable(link);
         return Connection{nullptr};
     }
 
@@ -122,7 +111,7 @@ private:
 /// of Listener, without TLS: use Listener for TLS, or a proxy.
 ///
 /// Thread safety: as Listener.
-/// Costs:         a virtual call for each call of a connection, and an allocation for each one.
+/// Costs:         an allocation for each client.
 class AnyListener {
     using Loop = AsioLoop<boost::asio::io_context>;
 

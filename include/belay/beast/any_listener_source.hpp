@@ -24,10 +24,8 @@ public:
     void reject(int status, Duration retry_after) noexcept override {
         accepted_.reject(status, retry_after);
     }
-    std::unique_ptr<AnyConnection> open(const Link<Bytes>& link) override {
-        using Connection = beast::Accepted<>::Connection;
-        return std::make_unique<AnyConnectionOf<AnyConnection, Connection>>(
-            [&] { return accepted_.open(link); });
+    BeastConnection<AnyConnection> open(const Link<Bytes>& link) override {
+        return accepted_.open(link);
     }
 
 private:

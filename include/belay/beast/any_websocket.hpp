@@ -4,10 +4,11 @@
 /// Boost 1.74 or later.
 #pragma once
 
-#include <memory>       // std::unique_ptr
-#include <string>       // std::string
-#include <string_view>  // std::string_view
-#include <utility>      // std::move
+#include <memory>        // std::shared_ptr, std::unique_ptr
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::make_error_code
+#include <utility>       // std::move
 
 #include <belay/asio/boost.hpp>
 #include <belay/beast/websocket_options.hpp>
@@ -20,12 +21,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A connection. The functions are those of BeastConnection.
+/// A connection, of a stream of any type. BeastConnection describes the functions.
 class AnyConnection {
 public:
-    AnyConnection() = default;
-    AnyConnection(const AnyConnection&) = delete;
-    AnyConnection& operator=(const AnyConnection&) = delete;
     virtual ~AnyConnection() = default;
 
     virtual SendResult send(const Bytes& message) noexcept = 0;
@@ -34,6 +32,8 @@ public:
     virtual void limit_output(std::size_t bytes) noexcept = 0;
     virtual void resume_reading() noexcept = 0;
     virtual void close(const Failure& why) noexcept = 0;
+    /// Closes the socket without a callback.
+    virtual void abandon() noexcept = 0;
 };
 
 /// A connection of a client.
@@ -43,38 +43,21 @@ public:
     virtual void advance(Turn& turn) = 0;
 };
 
-/// The AnyConnection or AnyDialled of a connection, which cannot be moved: `open()` returns it.
-template <class Base, class Connection>
-class AnyConnectionOf : public Base {
-public:
-    template <class Open>
-    explicit AnyConnectionOf(Open open) : connection_{open()} {}
-
-    SendResult send(const Bytes& message) noexcept override { return connection_.send(message); }
-    void ping() noexcept override { connection_.ping(); }
-    void limit_messages(std::size_t bytes) noexcept override { connection_.limit_messages(bytes); }
-    void limit_output(std::size_t bytes) noexcept override { connection_.limit_output(bytes); }
-    void resume_reading() noexcept override { connection_.resume_reading(); }
-    void close(const Failure& why) noexcept override { connection_.close(why); }
-
-protected:
-    [[nodiscard]] Connection& connection() noexcept { return connection_; }
-    [[nodiscard]] const Connection& connection() const noexcept { return connection_; }
-
-private:
-    Connection connection_;
-};
-
-/// Owns a connection, and passes calls to it. A null `Pointer` is a connection that is down: there
-/// was no stream, and its link has been notified.
-template <class Pointer>
-class BeastHandle {
-    using Impl = typename Pointer::element_type;
+/// One connection, dialled or accepted. `Impl` is AnyDialled or AnyConnection; null is a connection
+/// that is down: there was no stream, and its link has been notified. The destructor closes the
+/// socket without a callback. asio may hold the `Impl` longer.
+template <class Impl>
+class BeastConnection {
     static constexpr bool dials = requires(Impl& impl, Turn& turn) { impl.advance(turn); };
 
 public:
     /// Called by open().
-    explicit BeastHandle(Pointer impl) noexcept : impl_{std::move(impl)} {}
+    explicit BeastConnection(std::shared_ptr<Impl> impl) noexcept : impl_{std::move(impl)} {}
+    BeastConnection(const BeastConnection&) = delete;
+    BeastConnection& operator=(const BeastConnection&) = delete;
+    ~BeastConnection() {
+        if (impl_) impl_->abandon();
+    }
 
     /// Sends `message`.
     ///
@@ -113,22 +96,23 @@ public:
         if (impl_) impl_->close(why);
     }
 
-protected:
-    [[nodiscard]] Impl* impl() const noexcept { return impl_.get(); }
-
 private:
-    Pointer impl_;
+    std::shared_ptr<Impl> impl_;
 };
+
+/// Reports that an accepted client was opened before, or moved from.
+inline void report_unavailable(Link<Bytes> link) noexcept {
+    Failure failure = Failure::from(std::make_error_code(std::errc::bad_file_descriptor));
+    failure.cause = Cause::permanent;
+    link.closed(failure);
+}
 
 /// A beast::WebSocket. Null: the server of the transport, and no token.
 class AnyDialler {
 public:
-    AnyDialler() = default;
-    AnyDialler(const AnyDialler&) = delete;
-    AnyDialler& operator=(const AnyDialler&) = delete;
     virtual ~AnyDialler() = default;
 
-    virtual std::unique_ptr<AnyDialled> open(const Link<Bytes>& link, const posix::Endpoint* server,
+    virtual BeastConnection<AnyDialled> open(const Link<Bytes>& link, const posix::Endpoint* server,
                                              const std::string* token) = 0;
     [[nodiscard]] virtual std::string_view dial_report() const noexcept = 0;
 };
@@ -156,13 +140,13 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 ///
 /// Models:        TransportLike, move-only; its connections have what those of WebSocket have.
 /// Thread safety: as WebSocket.
-/// Costs:         a virtual call for each call of a connection, and an allocation for each one.
+/// Costs:         a virtual call for each attempt.
 class AnyWebSocket {
 public:
     using message_type = Bytes;
 
     /// The connection that it opens.   Models: ConnectionLike.
-    using Connection = detail::BeastHandle<std::unique_ptr<detail::AnyDialled>>;
+    using Connection = detail::BeastConnection<detail::AnyDialled>;
 
     /// As WebSocket.   Throws: std::bad_alloc.
     AnyWebSocket(boost::asio::io_context& context, posix::Endpoint server,
@@ -172,17 +156,17 @@ public:
 
     /// As WebSocket::open.   Throws: std::bad_alloc, and what asio throws.
     [[nodiscard]] Connection open(const Link<Bytes>& link) {
-        return Connection{dialler_->open(link, nullptr, nullptr)};
+        return dialler_->open(link, nullptr, nullptr);
     }
     [[nodiscard]] Connection open(const Link<Bytes>& link, const std::string& token) {
-        return Connection{dialler_->open(link, nullptr, &token)};
+        return dialler_->open(link, nullptr, &token);
     }
     [[nodiscard]] Connection open(const Link<Bytes>& link, const posix::Endpoint& server) {
-        return Connection{dialler_->open(link, &server, nullptr)};
+        return dialler_->open(link, &server, nullptr);
     }
     [[nodiscard]] Connection open(const Link<Bytes>& link, const posix::Endpoint& server,
                                   const std::string& token) {
-        return Connection{dialler_->open(link, &server, &token)};
+        return dialler_->open(link, &server, &token);
     }
 
     /// As WebSocket::dial_report.

@@ -8,15 +8,6 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A connection that a WebSocket has opened.
-class AnyDialledOf final : public AnyConnectionOf<AnyDialled, beast::WebSocket<>::Connection> {
-public:
-    using AnyConnectionOf::AnyConnectionOf;
-
-    Instant deadline() const noexcept override { return connection().deadline(); }
-    void advance(Turn& turn) override { connection().advance(turn); }
-};
-
 /// A WebSocket that hides its type.
 class AnyDiallerOf final : public AnyDialler {
 public:
@@ -24,15 +15,12 @@ public:
                  beast::WebSocketOptions options)
         : socket_{context, std::move(server), std::move(options)} {}
 
-    std::unique_ptr<AnyDialled> open(const Link<Bytes>& link, const posix::Endpoint* server,
+    BeastConnection<AnyDialled> open(const Link<Bytes>& link, const posix::Endpoint* server,
                                      const std::string* token) override {
-        return std::make_unique<AnyDialledOf>([&] {
-            if (server == nullptr) {
-                return token != nullptr ? socket_.open(link, *token) : socket_.open(link);
-            }
-            return token != nullptr ? socket_.open(link, *server, *token)
-                                    : socket_.open(link, *server);
-        });
+        if (server == nullptr) {
+            return token != nullptr ? socket_.open(link, *token) : socket_.open(link);
+        }
+        return token != nullptr ? socket_.open(link, *server, *token) : socket_.open(link, *server);
     }
     std::string_view dial_report() const noexcept override { return socket_.dial_report(); }
 

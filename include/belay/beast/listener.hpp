@@ -218,7 +218,7 @@ class Accepted {
 public:
     using message_type = Bytes;
     /// The connection that it becomes.   Models: ConnectionLike.
-    using Connection = detail::BeastConnection<Stream>;
+    using Connection = detail::BeastConnection<detail::AnyConnection>;
 
     /// Called by the listener.
     explicit Accepted(std::shared_ptr<PendingUpgrade> pending) noexcept
@@ -264,12 +264,7 @@ public:
     /// Accepts the upgrade; reports the result by `link`.   Throws: std::bad_alloc.
     [[nodiscard]] Connection open(const Link<Bytes>& link) {
         auto stream = upgrade_ ? upgrade_->take(link) : nullptr;
-        if (!stream) {
-            // An accepted connection cannot be opened a second time.
-            Failure failure = Failure::from(std::make_error_code(std::errc::bad_file_descriptor));
-            failure.cause = Cause::permanent;
-            Link<Bytes>{link}.closed(failure);
-        }
+        if (!stream) detail::report_unavailable(link);
         return Connection{std::move(stream)};
     }
 

@@ -140,8 +140,8 @@ template <class Message>
 
 /// A connection of beast::WebSocket, from the look-up of the name to the answer to its upgrade.
 template <class Stream>
-class BeastConnector : public BeastStream<Stream> {
-    using Parent = BeastStream<Stream>;
+class BeastConnector : public BeastStream<Stream, AnyDialled> {
+    using Parent = BeastStream<Stream, AnyDialled>;
     using Asio = AsioOf<boost::asio::io_context>;
     using Error = Asio::Error;
     using Tcp = Asio::Tcp;
@@ -183,11 +183,11 @@ public:
                                          self.connected();
                                      }));
     }
-    [[nodiscard]] Instant deadline() const noexcept {
+    [[nodiscard]] Instant deadline() const noexcept override {
         return this->dial_ ? this->dial_->deadline() : never;
     }
     /// Continues the dial of a name.
-    void advance(const Turn& turn) {
+    void advance(Turn& turn) override {
         if (!this->dial_ || !this->dial_->advance(turn.now)) return;
         if (!this->dial_->socket()) return end_dial_with(this->dial_->failure());
         this->socket() = std::move(*this->dial_->socket());
@@ -358,7 +358,7 @@ public:
     using message_type = Bytes;
 
     /// The connection that it opens.   Models: ConnectionLike.
-    using Connection = detail::BeastConnection<Stream, detail::BeastConnector<Stream>>;
+    using Connection = detail::BeastConnection<detail::AnyDialled>;
 
     /// Pre: options.messages.too_large_code is a close code that may be sent.
     WebSocket(Context& context, posix::Endpoint server, WebSocketOptions options = {})

@@ -59,8 +59,8 @@ template <class Socket>
 
 /// A connection of beast::Accepted, from the answer to its upgrade.
 template <class Stream>
-class BeastServerHandshake : public BeastStream<Stream> {
-    using Parent = BeastStream<Stream>;
+class BeastServerHandshake : public BeastStream<Stream, AnyConnection> {
+    using Parent = BeastStream<Stream, AnyConnection>;
     using typename Parent::Error;
     using typename Parent::State;
 

@@ -112,12 +112,13 @@ struct TlsContextOf<Stream> {
 };
 
 /// A WebSocket connection from its handshake to its end. BeastConnector dials it, and
-/// BeastServerHandshake accepts it. Every handler holds a reference, and does nothing after the
-/// connection has ended.
+/// BeastServerHandshake accepts it; `Interface` is AnyDialled or AnyConnection. Every handler holds
+/// a reference, and does nothing after the connection has ended.
 ///
 /// Thread safety: the thread that runs the context.
-template <class Stream>
-class BeastStream : public std::enable_shared_from_this<BeastStream<Stream>> {
+template <class Stream, class Interface>
+class BeastStream : public Interface,
+                    public std::enable_shared_from_this<BeastStream<Stream, Interface>> {
 protected:
     using Context = boost::asio::io_context;
     using Asio = AsioOf<Context>;
@@ -143,7 +144,7 @@ public:
     BeastStream(const BeastStream&) = delete;
     BeastStream& operator=(const BeastStream&) = delete;
 
-    [[nodiscard]] SendResult send(const Bytes& message) noexcept {
+    SendResult send(const Bytes& message) noexcept override {
         if (state_ != State::open || broken_) return SendResult::down;
         if (options_->messages.frames == beast::WebSocketFrames::text &&
             !is_utf8(as_text(message))) {
@@ -164,24 +165,24 @@ public:
         write();
         return SendResult::sent;
     }
-    void ping() noexcept {
+    void ping() noexcept override {
         if (state_ != State::open || broken_ || pings_) return;
         guarded([&] {
             ws_.async_ping({}, on([](auto& self, const Error&) { self.pings_ = false; }));
             pings_ = true;
         });
     }
-    void limit_messages(std::size_t bytes) noexcept {
+    void limit_messages(std::size_t bytes) noexcept override {
         limit_ = smaller(bytes, options_->messages.message_bytes_max);
     }
-    void limit_output(std::size_t bytes) noexcept {
+    void limit_output(std::size_t bytes) noexcept override {
         output_limit_ = smaller(bytes, options_->messages.output_bytes_max);
     }
-    void resume_reading() noexcept {
+    void resume_reading() noexcept override {
         if (!holds_ || state_ != State::open || !offer()) return;
         read();
     }
-    void close(const Failure& why) noexcept {
+    void close(const Failure& why) noexcept override {
         if (state_ == State::closing || state_ == State::over) return;
         permit_.closed_with(why);
         if (state_ != State::open || broken_) return end(why);
@@ -189,13 +190,13 @@ public:
             why.category == &websocket_category() && BeastFailure::is_sendable(why.code);
         send_close(has_code ? static_cast<Code>(why.code) : Code::normal, why);
     }
-    void abandon() noexcept {
+    void abandon() noexcept override {
         link_ = {};
         if (state_ != State::over) end({});
     }
 
 protected:
-    ~BeastStream() = default;
+    ~BeastStream() override = default;
 
     enum class State : std::uint8_t { connecting, open, closing, over };
 
@@ -530,18 +531,6 @@ protected:
     Asio::Timer close_timer_;
     IpPermit permit_;  ///< of an accepted connection
     boost::beast::websocket::stream<Layer> ws_;
-};
-
-/// One connection, dialled or accepted. Its destructor closes the socket without a callback.
-template <class Stream, class Impl = BeastStream<Stream>>
-class BeastConnection : public BeastHandle<std::shared_ptr<Impl>> {
-public:
-    using BeastHandle<std::shared_ptr<Impl>>::BeastHandle;
-    BeastConnection(const BeastConnection&) = delete;
-    BeastConnection& operator=(const BeastConnection&) = delete;
-    ~BeastConnection() {
-        if (this->impl() != nullptr) this->impl()->abandon();
-    }
 };
 
 }}}  // namespace belay::detail
