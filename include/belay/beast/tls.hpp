@@ -4,7 +4,7 @@
 /// Link belay::openssl.
 #pragma once
 
-#include <utility>  // std::forward; before asio, which in Boost 1.74 uses std::exchange without
+#include <utility>  // before asio, which in Boost 1.74 uses std::exchange without
 
 #include <boost/asio/ssl.hpp>
 #include <boost/beast/ssl.hpp>
@@ -25,21 +25,6 @@ struct BeastTls<Stream> {
         boost::system::error_code no_address;
         boost::asio::ip::make_address(host, no_address);
         return prepare_tls(stream.native_handle(), host, !no_address, no_verify);
-    }
-    template <class F>
-    static void handshake(Stream& stream, F&& f) {
-        stream.async_handshake(boost::asio::ssl::stream_base::client, std::forward<F>(f));
-    }
-    /// Starts the handshake as the server.
-    template <class F>
-    static void accept(Stream& stream, F&& f) {
-        stream.async_handshake(boost::asio::ssl::stream_base::server, std::forward<F>(f));
-    }
-    /// Sends the end of the data (close_notify), and reads until the peer has sent its own. Without
-    /// it, a receiver could not distinguish the end of an answer from a cut.
-    template <class F>
-    static void shutdown(Stream& stream, F&& f) {
-        stream.async_shutdown(std::forward<F>(f));
     }
     /// Returns whether the stream below has ended without the close_notify of TLS.
     [[nodiscard]] static bool is_cut(const boost::system::error_code& error) noexcept {

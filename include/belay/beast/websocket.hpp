@@ -249,11 +249,11 @@ private:
                     Tls::prepare(stream, server_.host, this->options_->insecure_no_verify)) {
                 return this->end(Failure::from(wrong));
             }
-            Tls::handshake(stream, on([](auto& self, const Error& e) {
-                               e ? self.end(Tls::failure(self.ws_.next_layer().next_layer(),
-                                                         Asio::standard(e)))
-                                 : self.send_upgrade();
-                           }));
+            stream.async_handshake(Stream::client, on([](auto& self, const Error& e) {
+                                       e ? self.end(Tls::failure(self.ws_.next_layer().next_layer(),
+                                                                 Asio::standard(e)))
+                                         : self.send_upgrade();
+                                   }));
         } else {
             send_upgrade();
         }

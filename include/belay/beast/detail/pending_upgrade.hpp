@@ -317,8 +317,8 @@ public:
         until_ = after(SteadyClock{}.now(), options.upgrade_within);
         if constexpr (NeedsTls<Stream>) {
             expect(smaller(until_, after(SteadyClock{}.now(), options.tls_within)));
-            BeastTls<Stream>::accept(
-                stream_, on([](auto& self, const Error& e) {
+            stream_.async_handshake(
+                Stream::server, on([](auto& self, const Error& e) {
                     e ? self.failed(e, {tls::Errc::handshake_failed, 0, Reason::tls}) : self.read();
                 }));
         } else {
@@ -513,12 +513,12 @@ private:
                                      e ? self.end() : self.close_gracefully();
                                  }));
     }
-    /// Reads the input for a while. Unread input would make the kernel drop the answer.
+    /// Reads the input for a while. Unread input would make the kernel drop the answer. Without the
+    /// close_notify of TLS, a receiver could not distinguish the end of an answer from a cut.
     void close_gracefully() {
         expect(after(SteadyClock{}.now(), leave_max));
         if constexpr (NeedsTls<Stream>) {
-            BeastTls<Stream>::shutdown(stream_,
-                                       on([](auto& self, const Error&) { self.end_sending(); }));
+            stream_.async_shutdown(on([](auto& self, const Error&) { self.end_sending(); }));
         } else {
             end_sending();
         }
