@@ -18,6 +18,7 @@
 #include <belay/beast/listener_options.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/link/transport_like.hpp>
+#include <belay/posix/detail/socket.hpp>
 #include <belay/posix/endpoint.hpp>
 #include <belay/room/room_request.hpp>
 
@@ -112,7 +113,7 @@ private:
         acceptor_.async_accept([self = this->shared_from_this(), mine = listens_](
                                    const Error& error, Tcp::socket socket) {
             if (mine != self->listens_) return;
-            if (error && !is_transient(error)) return self->exhausted(error);
+            if (error && !posix::detail::is_transient(error.value())) return self->exhausted(error);
             self->accept();
             if (!error) self->admit(std::move(socket));
         });
@@ -174,19 +175,6 @@ private:
         this->limiter->counters.reasons.add(Reason::exhausted);
         this->report_bounded({.error = Asio::standard(error), .reason = Reason::exhausted});
     }
-    /// Whether further connections may be waiting after this error. Source: accept(2), "Error
-    /// handling".
-    [[nodiscard]] static bool is_transient(const Error& error) noexcept {
-        const std::error_code code = Asio::standard(error);
-        for (const std::errc one :
-             {std::errc::interrupted, std::errc::connection_aborted, std::errc::protocol_error,
-              std::errc::network_down, std::errc::no_protocol_option, std::errc::host_unreachable,
-              std::errc::network_unreachable}) {
-            if (code == one) return true;
-        }
-        return false;
-    }
-
     F on_accept_;
     Observer observer_;
     /// Counts listen() and close(); a handler of an earlier count does nothing.

@@ -174,7 +174,7 @@ public:
             detail::Socket socket{
                 ::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
             if (!socket) {
-                if (is_transient(errno)) continue;
+                if (detail::is_transient(errno)) continue;
                 return is_exhausted(errno) ? pause(now) : wait();
             }
             on_accept_(
@@ -188,22 +188,6 @@ private:
     // again at once would fail, too, and keep the loop busy.
     static constexpr Duration exhausted_pause = std::chrono::milliseconds{100};
 
-    /// After such an error, more connections may wait. Source: accept(2), "Error handling".
-    static bool is_transient(int error) noexcept {
-        switch (error) {
-            case EINTR:
-            case ECONNABORTED:
-            case EPROTO:
-            case ENETDOWN:
-            case ENOPROTOOPT:
-            case EHOSTDOWN:
-            case EHOSTUNREACH:
-            case ENETUNREACH:
-                return true;
-            default:
-                return false;
-        }
-    }
     static bool is_exhausted(int error) noexcept {
         return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
     }

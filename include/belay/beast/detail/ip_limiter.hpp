@@ -156,18 +156,12 @@ public:
     /// Pre: enter() counted a connection for it.
     explicit IpPermit(std::shared_ptr<IpLimiter> limiter) noexcept
         : limiter_{std::move(limiter)}, since_{SteadyClock{}.now()} {}
-    IpPermit(IpPermit&& other) noexcept
-        : limiter_{std::move(other.limiter_)},
-          since_{other.since_},
-          ip_{std::exchange(other.ip_, std::nullopt)},
-          waits_{std::exchange(other.waits_, true)} {}
-    IpPermit& operator=(IpPermit&& other) noexcept {
-        if (this == &other) return *this;
-        leave();
-        limiter_ = std::move(other.limiter_);
-        since_ = other.since_;
-        ip_ = std::exchange(other.ip_, std::nullopt);
-        waits_ = std::exchange(other.waits_, true);
+    IpPermit(IpPermit&&) noexcept = default;  // leaves no limiter
+    IpPermit& operator=(IpPermit other) noexcept {
+        std::swap(limiter_, other.limiter_);
+        std::swap(since_, other.since_);
+        std::swap(ip_, other.ip_);
+        std::swap(waits_, other.waits_);
         return *this;
     }
     ~IpPermit() { leave(); }

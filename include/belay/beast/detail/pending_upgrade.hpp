@@ -468,7 +468,6 @@ private:
     /// Calls `pages`. If it throws, the client gets the status 500 before the exception leaves.
     HttpResponse page_of(const std::function<HttpResponse(const HttpRequest&)>& pages,
                          const HttpRequest& asked) {
-#if defined(__cpp_exceptions)
         try {
             return pages(asked);
         } catch (...) {
@@ -478,9 +477,6 @@ private:
             }
             throw;
         }
-#else
-        return pages(asked);
-#endif
     }
     /// The peer has closed the connection, or has broken the protocol.
     void failed(const Error& error, const Upgrade::Verdict& verdict) {

@@ -180,13 +180,9 @@ private:
 
 /// Whether `key` is 16 bytes in base64 (RFC 6455, section 4.1).
 [[nodiscard]] constexpr bool is_websocket_key(std::string_view key) noexcept {
-    if (key.size() != 24 || !key.ends_with("==")) return false;
-    for (const char c : key.substr(0, 22)) {
-        const bool known = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-                           (c >= '0' && c <= '9') || c == '+' || c == '/';
-        if (!known) return false;
-    }
-    return true;
+    constexpr std::string_view digits =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    return key.size() == 24 && key.ends_with("==") && key.find_first_not_of(digits) == 22;
 }
 
 /// Words separated by commas, as in headers.

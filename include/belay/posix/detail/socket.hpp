@@ -27,6 +27,24 @@ namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
     return error == EAGAIN;
 }
 
+/// Returns whether more connections may wait after accept(2) has failed with this error. Source:
+/// accept(2), "Error handling".
+[[nodiscard]] inline bool is_transient(int error) noexcept {
+    switch (error) {
+        case EINTR:
+        case ECONNABORTED:
+        case EPROTO:
+        case ENETDOWN:
+        case ENOPROTOOPT:
+        case EHOSTDOWN:
+        case EHOSTUNREACH:
+        case ENETUNREACH:
+            return true;
+        default:
+            return false;
+    }
+}
+
 /// A descriptor of a socket.   Thread safety: distinct objects safe.
 class Socket : public Descriptor {
 public:
