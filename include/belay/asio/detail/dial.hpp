@@ -133,15 +133,13 @@ public:
     [[nodiscard]] bool advance(Instant now) {
         if (!plan_.begun() && !start_race(now)) return false;
         ready_ = false;
-        for (auto& slot : slots_) {
-            if (slot && slot->ready) finish(slot);
-        }
+        for (std::size_t i = 0; i < slots_.size(); ++i) finish(i);
         const bool is_over = plan_.run(
             now, [this](std::size_t attempt) { start(attempt); },
-            [this](std::size_t attempt) { slot_of(attempt).reset(); });
+            [this](std::size_t attempt) { slots_[attempt].reset(); });
         if (!is_over) return false;
         if (plan_.race().has_won()) {
-            auto& slot = slot_of(plan_.race().winner());
+            auto& slot = slots_[plan_.race().winner()];
             socket_.emplace(std::move(slot->socket));
             slot.reset();
         } else if (!plan_.empty()) {
@@ -173,7 +171,6 @@ public:
 private:
     /// An open attempt.
     struct Slot {
-        std::size_t attempt;
         Socket socket;
         Error error{};
         bool ready = false;
@@ -199,13 +196,6 @@ private:
         const bool is_v6 = endpoint.address().is_v6();
         return (is_v6 ? "[" + host + "]" : host) + ":" + std::to_string(endpoint.port());
     }
-    [[nodiscard]] std::optional<Slot>& slot_of(std::size_t attempt) noexcept {
-        for (auto& slot : slots_) {
-            if (slot && slot->attempt == attempt) return slot;
-        }
-        BELAY_INVARIANT(false, "AsioDial: an open attempt must have a socket");
-        return slots_.front();
-    }
     /// Returns: false if the addresses are not known yet.
     [[nodiscard]] bool start_race(Instant now) {
         const std::optional<posix::HostAddresses> found = look_up_.advance(link_);
@@ -226,29 +216,24 @@ private:
         return true;
     }
     void start(std::size_t attempt) {
-        for (auto& slot : slots_) {
-            if (slot) continue;
-            slot.emplace(Slot{attempt, Socket{context_}});
-            open_to_dial<Error>(slot->socket, plan_.address_of(attempt));
-            slot->socket.async_connect(plan_.address_of(attempt),
-                                       [self = this->shared_from_this(), attempt](const Error& e) {
-                                           self->connected(attempt, e);
-                                       });
-            return;
-        }
-        BELAY_INVARIANT(false, "AsioDial: at most open_max attempts may be open");
+        Socket& socket = slots_[attempt].emplace(Slot{Socket{context_}}).socket;
+        open_to_dial<Error>(socket, plan_.address_of(attempt));
+        socket.async_connect(plan_.address_of(attempt),
+                             [self = this->shared_from_this(), attempt](const Error& e) {
+                                 self->connected(attempt, e);
+                             });
     }
     /// Keeps a result for the next turn, which has the time.
     void connected(std::size_t attempt, const Error& error) {
         if (over_ || !plan_.race().is_open(attempt)) return;
-        Slot& slot = *slot_of(attempt);
+        Slot& slot = *slots_[attempt];
         slot.error = error;
         slot.ready = ready_ = true;
         link_.wake();
     }
-    void finish(std::optional<Slot>& slot) {
-        slot->ready = false;
-        const std::size_t attempt = slot->attempt;
+    void finish(std::size_t attempt) {
+        std::optional<Slot>& slot = slots_[attempt];
+        if (!slot || !std::exchange(slot->ready, false)) return;
         const Failure failure = failure_of(slot->socket, slot->error);
         if (failure.cause == Cause::none) return plan_.race().connected(attempt);
         slot.reset();
@@ -264,7 +249,7 @@ private:
     /// The context runs while a look-up is under way.
     std::optional<typename Asio::Work> work_;
     std::uint16_t port_ = 0;
-    std::array<std::optional<Slot>, Race::open_max> slots_;
+    std::array<std::optional<Slot>, Race::attempts_max> slots_{};  // by attempt
     std::optional<Socket> socket_;
     Failure failure_{};
 };

@@ -48,15 +48,11 @@ struct DialNames {
 class Dial : public belay::detail::Counted {
     using Race = belay::detail::DialRace;
     using Memory = belay::detail::DialMemory;
-    static_assert(Race::open_max == 4, "Dial: each open attempt needs a slot");
 
 public:
     Dial(Poller& poller, const Link<Bytes>& link, belay::detail::Ref<Memory> memory,
          Duration silent_for) noexcept
-        : link_{link},
-          plan_{std::move(memory), silent_for},
-          slots_{Slot{*this, poller}, Slot{*this, poller}, Slot{*this, poller},
-                 Slot{*this, poller}} {}
+        : poller_{poller}, link_{link}, plan_{std::move(memory), silent_for} {}
     ~Dial() {
         plan_.learn([](const SocketAddress& address) { return address.text(); });
     }
@@ -81,13 +77,15 @@ public:
         if (found_) start_race(now);
         if (!plan_.begun()) return false;
         ready_ = false;
-        for (Slot& slot : slots_) slot.finish();
+        for (std::size_t i = 0; i < slots_.size(); ++i) finish(i);
         const bool is_over = plan_.run(
             now, [this](std::size_t attempt) { start(attempt); },
-            [this](std::size_t attempt) { slot_of(attempt).close(); });
+            [this](std::size_t attempt) { slots_[attempt].reset(); });
         if (!is_over) return false;
         if (plan_.race().has_won()) {
-            socket_ = slot_of(plan_.race().winner()).release();
+            std::optional<Slot>& slot = slots_[plan_.race().winner()];
+            socket_ = std::move(slot->socket);
+            slot.reset();
         } else if (!plan_.empty()) {
             failure_ = plan_.race().failure();
         }
@@ -97,60 +95,28 @@ public:
     [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
 
 private:
-    /// The slot of an open attempt.
-    class Slot {
-    public:
-        Slot(Dial& owner, Poller& poller) noexcept
-            : owner_{owner},
-              watch_{poller, this, [](void* self, short) { static_cast<Slot*>(self)->ready(); }} {}
-        [[nodiscard]] bool is_for(std::size_t attempt) const noexcept {
-            return socket_ && attempt_ == attempt;
-        }
-        [[nodiscard]] bool is_free() const noexcept { return !socket_; }
+    /// An open attempt.
+    struct Slot {
         /// Throws: std::bad_alloc.
-        void open(std::size_t attempt, Socket socket) {
-            watch_.start(socket.get(), POLLOUT);
-            socket_ = std::move(socket);
-            attempt_ = attempt;
-            ready_ = false;
+        Slot(Dial& dial, Socket dialled)
+            : owner{dial}, socket{std::move(dialled)}, watch{dial.poller_, this, &Slot::notify} {
+            watch.start(socket.get(), POLLOUT);
         }
-        void close() noexcept { static_cast<void>(release()); }
-        [[nodiscard]] Socket release() noexcept {
-            watch_.stop();
-            return std::move(socket_);
-        }
-        /// Reports the result of the attempt, if there is one.
-        void finish() noexcept {
-            if (!socket_ || !std::exchange(ready_, false)) return;
-            const std::error_code error = result_of_connect(socket_);
-            if (!error) return owner_.plan_.race().connected(attempt_);
-            close();
-            owner_.plan_.race().failed(attempt_, failure_of_dial(error));
-        }
-
-    private:
         /// Results are handled in a turn, which has the time.
-        void ready() noexcept {
-            watch_.modify(0);
-            ready_ = owner_.ready_ = true;
-            owner_.link_.wake();
+        static void notify(void* self, short) {
+            Slot& slot = *static_cast<Slot*>(self);
+            slot.watch.modify(0);
+            slot.ready = slot.owner.ready_ = true;
+            slot.owner.link_.wake();
         }
 
-        Dial& owner_;
-        std::size_t attempt_ = 0;
-        bool ready_ = false;
-        Socket socket_;
+        Dial& owner;
+        bool ready = false;
+        Socket socket;
         /// Last, so that it ends before the descriptor is closed.
-        Watch watch_;
+        Watch watch;
     };
 
-    [[nodiscard]] Slot& slot_of(std::size_t attempt) noexcept {
-        for (Slot& slot : slots_) {
-            if (slot.is_for(attempt)) return slot;
-        }
-        BELAY_INVARIANT(false, "Dial: an open attempt must have a socket");
-        return slots_.front();
-    }
     void start_race(Instant now) {
         const HostAddresses found = std::move(*found_);
         found_.reset();
@@ -171,18 +137,26 @@ private:
         std::error_code error;
         Socket socket = start_to_connect(plan_.address_of(attempt), error);
         if (!socket) return plan_.race().failed(attempt, failure_of_dial(error));
-        for (Slot& slot : slots_) {
-            if (slot.is_free()) return slot.open(attempt, std::move(socket));
-        }
-        BELAY_INVARIANT(false, "Dial: at most open_max attempts may be open");
+        slots_[attempt].emplace(*this, std::move(socket));
     }
+    /// Reports the result of an attempt, if there is one.
+    void finish(std::size_t attempt) noexcept {
+        std::optional<Slot>& slot = slots_[attempt];
+        if (!slot || !std::exchange(slot->ready, false)) return;
+        const std::error_code error = result_of_connect(slot->socket);
+        if (!error) return plan_.race().connected(attempt);
+        slot.reset();
+        plan_.race().failed(attempt, failure_of_dial(error));
+    }
+
+    Poller& poller_;
     const Link<Bytes> link_;
     belay::detail::DialPlan<SocketAddress> plan_;
     std::uint16_t port_ = 0;
     bool ready_ = false;  // a slot has a result
     PendingLookUp<Bytes> look_up_;
     std::optional<HostAddresses> found_;
-    std::array<Slot, Race::open_max> slots_;
+    std::array<std::optional<Slot>, Race::attempts_max> slots_{};  // by attempt
     Socket socket_;
     Failure failure_{};
 };
