@@ -108,9 +108,4 @@ public:
     [[nodiscard]] Context& context() const noexcept { return this->events.context(); }
 };
 
-template <class Context>
-AsioLoop(Context&) -> AsioLoop<Context>;
-template <class Context>
-AsioLoop(Context&, Seed) -> AsioLoop<Context>;
-
 }}  // namespace belay

@@ -434,25 +434,11 @@ private:
     detail::OwnDialMemory memory_{};
 };
 
-template <class Context>
-AsioTcp(Context&, posix::Endpoint) -> AsioTcp<Context>;
-template <class Context>
-AsioTcp(Context&, posix::Endpoint, AsioTcpOptions) -> AsioTcp<Context>;
-template <class Context, class Framing>
-    requires(!std::same_as<Framing, AsioTcpOptions>)
-AsioTcp(Context&, posix::Endpoint, Framing) -> AsioTcp<Context, Framing>;
-template <class Context, class Framing>
-AsioTcp(Context&, posix::Endpoint, Framing, AsioTcpOptions) -> AsioTcp<Context, Framing>;
-template <class Context>
-AsioTcp(Context&, posix::UnixPath) -> AsioTcp<Context, LengthPrefixed, detail::OverUnix>;
+template <class Context, FramingLike Framing = LengthPrefixed>
+AsioTcp(Context&, posix::UnixPath, Framing = {}, AsioTcpOptions = {})
+    -> AsioTcp<Context, Framing, detail::OverUnix>;
 template <class Context>
 AsioTcp(Context&, posix::UnixPath, AsioTcpOptions)
     -> AsioTcp<Context, LengthPrefixed, detail::OverUnix>;
-template <class Context, class Framing>
-    requires(!std::same_as<Framing, AsioTcpOptions>)
-AsioTcp(Context&, posix::UnixPath, Framing) -> AsioTcp<Context, Framing, detail::OverUnix>;
-template <class Context, class Framing>
-AsioTcp(Context&, posix::UnixPath, Framing, AsioTcpOptions)
-    -> AsioTcp<Context, Framing, detail::OverUnix>;
 
 }}  // namespace belay

@@ -41,16 +41,11 @@ struct OverTls {
 
 }  // namespace detail
 
-template <class Context, detail::TlsContextLike Tls>
-AsioTcp(Context&, Tls&, posix::Endpoint) -> AsioTcp<Context, LengthPrefixed, detail::OverTls>;
+template <class Context, detail::TlsContextLike Tls, FramingLike Framing = LengthPrefixed>
+AsioTcp(Context&, Tls&, posix::Endpoint, Framing = {}, AsioTcpOptions = {})
+    -> AsioTcp<Context, Framing, detail::OverTls>;
 template <class Context, detail::TlsContextLike Tls>
 AsioTcp(Context&, Tls&, posix::Endpoint, AsioTcpOptions)
     -> AsioTcp<Context, LengthPrefixed, detail::OverTls>;
-template <class Context, detail::TlsContextLike Tls, class Framing>
-    requires(!std::same_as<Framing, AsioTcpOptions>)
-AsioTcp(Context&, Tls&, posix::Endpoint, Framing) -> AsioTcp<Context, Framing, detail::OverTls>;
-template <class Context, detail::TlsContextLike Tls, class Framing>
-AsioTcp(Context&, Tls&, posix::Endpoint, Framing, AsioTcpOptions)
-    -> AsioTcp<Context, Framing, detail::OverTls>;
 
 }}  // namespace belay
