@@ -27,32 +27,19 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The connection of an AsioTcp: over TCP, unless its constructor receives something else.
 struct OverTcp {
     using Where = posix::Endpoint;
-    struct Trust {};
+    template <class Asio>
+    using Socket = typename Asio::Tcp::socket;
     static constexpr bool is_tls = false;
+    struct Trust {};
     struct Layer {
-        Layer(Trust, const posix::Endpoint&, bool) noexcept {}
+        Layer(Trust, const auto&, bool) noexcept {}
     };
 };
-struct OverUnix {
+struct OverUnix : OverTcp {
     using Where = posix::UnixPath;
-    struct Trust {};
-    static constexpr bool is_tls = false;
-    struct Layer {
-        Layer(Trust, const posix::UnixPath&, bool) noexcept {}
-    };
+    template <class Asio>
+    using Socket = typename Asio::Local::socket;
 };
-
-/// The socket of an AsioTcp over `Over`.
-template <class Asio, class Over>
-struct AsioSocketOf {
-    using Type = typename Asio::Tcp::socket;
-};
-#if !defined(_WIN32)
-template <class Asio>
-struct AsioSocketOf<Asio, OverUnix> {
-    using Type = typename Asio::Local::socket;
-};
-#endif
 
 /// One connection over asio. Every handler holds a reference, and does nothing after the
 /// connection has ended: asio calls cancelled handlers later, and calls queued ones with success.
@@ -71,7 +58,7 @@ class AsioTcpStream : public StreamConnection<AsioTcpStream<Context, Framing, Ov
     using Error = typename Asio::Error;
     using Kind = StreamAnswer::Kind;
     using Dial = AsioDial<Context>;
-    using Socket = typename AsioSocketOf<Asio, Over>::Type;
+    using Socket = typename Over::template Socket<Asio>;
     using Layer = typename Over::Layer;
     static constexpr bool is_unix = std::same_as<Over, OverUnix>;
 
@@ -211,18 +198,12 @@ private:
     // ---- what StreamConnection requires ---------------------------------------------------------
 
     void watch(bool input, bool output) {
-        if (input && !awaits_input_ && has_input()) {
-            Asio::post(context_, [self = this->shared_from_this()] {
-                self->awaits_input_ = false;
-                self->readable();
-            });
-            awaits_input_ = true;
-        }
         if (input && !awaits_input_) {
-            socket_.async_wait(Socket::wait_read, [self = this->shared_from_this()](const Error&) {
+            const auto read = [self = this->shared_from_this()](const auto&...) {
                 self->awaits_input_ = false;
                 self->readable();
-            });
+            };
+            has_input() ? Asio::post(context_, read) : socket_.async_wait(Socket::wait_read, read);
             awaits_input_ = true;
         }
         if (output && !awaits_output_) {

@@ -22,8 +22,7 @@ concept TlsContextLike = requires(T& context) {
 
 /// An AsioTcp over TLS: `AsioTcp{context, tls, {"chat.example.org", 9443}, Lines{}}`. `tls` is an
 /// ssl::context of the same asio, and outlives the transport.
-struct OverTls {
-    using Where = posix::Endpoint;
+struct OverTls : OverTcp {
     using Trust = SSL_CTX*;
     static constexpr bool is_tls = true;
 
