@@ -27,6 +27,7 @@ WORDS = ("Options", "Status", "Counters", "Report", "Snapshot")
 # "<header> <class>": why it may be larger, or deeper.
 LISTED = {
     "core/detail/member_names.hpp MemberNames": "one member for each name that is probed",
+    "asio/detail/asio_of.hpp AsioOf": "one function for each part of asio that two bindings use",
     "asio_sim/detail/socket.hpp AsioSimSocket": "the interface of asio's socket",
     "beast/detail/pending_upgrade.hpp BeastPendingUpgrade": "one upgrade: request, timers, TLS and proxy state",
     "beast/detail/pending_upgrade.hpp BeastServerHandshake": "an accepted stream, behind an interface that hides its type",

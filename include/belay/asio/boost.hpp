@@ -54,38 +54,15 @@ struct AsioNames<boost::asio::io_context> {
     using SocketBase = boost::asio::socket_base;
     using MutableBuffer = boost::asio::mutable_buffer;
     using ConstBuffer = boost::asio::const_buffer;
-
-    [[nodiscard]] static Error end_of_stream() noexcept { return boost::asio::error::eof; }
-    [[nodiscard]] static Error would_block_error() noexcept {
-        return boost::asio::error::would_block;
-    }
-    [[nodiscard]] static Error try_again_error() noexcept { return boost::asio::error::try_again; }
-    [[nodiscard]] static Error aborted() noexcept { return boost::asio::error::operation_aborted; }
-    [[nodiscard]] static Error host_not_found() noexcept {
-        return boost::asio::error::host_not_found;
-    }
-    [[nodiscard]] static Error name_unanswered() noexcept {
-        return boost::asio::error::host_not_found_try_again;
-    }
-    [[nodiscard]] static Error service_not_found() noexcept {
-        return boost::asio::error::service_not_found;
-    }
-    [[nodiscard]] static Error no_endpoint() noexcept { return boost::asio::error::not_found; }
-    [[nodiscard]] static Error already_open() noexcept { return boost::asio::error::already_open; }
-    static auto& system_category() noexcept { return boost::asio::error::get_system_category(); }
-    static auto& names_category() noexcept { return boost::asio::error::get_netdb_category(); }
-    static auto& info_category() noexcept { return boost::asio::error::get_addrinfo_category(); }
-    [[noreturn]] static void raise(const Error& error, const char* what) {
-        throw boost::system::system_error{error, what};
-    }
+    using BasicErrors = boost::asio::error::basic_errors;
+    using MiscErrors = boost::asio::error::misc_errors;
+    using NameErrors = boost::asio::error::netdb_errors;
+    using InfoErrors = boost::asio::error::addrinfo_errors;
+    using SystemError = boost::system::system_error;
 
     template <class F>
     static void post_on(auto&& executor, F&& f) {
         boost::asio::post(executor, std::forward<F>(f));
-    }
-    template <class Bytes>
-    [[nodiscard]] static auto buffer(Bytes bytes) noexcept {
-        return boost::asio::buffer(bytes.data(), bytes.size());
     }
     [[nodiscard]] static auto address(const std::string& text, Error& error) {
         return boost::asio::ip::make_address(text, error);

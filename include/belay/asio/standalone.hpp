@@ -54,34 +54,15 @@ struct AsioNames<asio::io_context> {
     using SocketBase = asio::socket_base;
     using MutableBuffer = asio::mutable_buffer;
     using ConstBuffer = asio::const_buffer;
-
-    [[nodiscard]] static Error end_of_stream() noexcept { return asio::error::eof; }
-    [[nodiscard]] static Error would_block_error() noexcept { return asio::error::would_block; }
-    [[nodiscard]] static Error try_again_error() noexcept { return asio::error::try_again; }
-    [[nodiscard]] static Error aborted() noexcept { return asio::error::operation_aborted; }
-    [[nodiscard]] static Error host_not_found() noexcept { return asio::error::host_not_found; }
-    [[nodiscard]] static Error name_unanswered() noexcept {
-        return asio::error::host_not_found_try_again;
-    }
-    [[nodiscard]] static Error service_not_found() noexcept {
-        return asio::error::service_not_found;
-    }
-    [[nodiscard]] static Error no_endpoint() noexcept { return asio::error::not_found; }
-    [[nodiscard]] static Error already_open() noexcept { return asio::error::already_open; }
-    static auto& system_category() noexcept { return asio::error::get_system_category(); }
-    static auto& names_category() noexcept { return asio::error::get_netdb_category(); }
-    static auto& info_category() noexcept { return asio::error::get_addrinfo_category(); }
-    [[noreturn]] static void raise(const Error& error, const char* what) {
-        throw std::system_error{error, what};
-    }
+    using BasicErrors = asio::error::basic_errors;
+    using MiscErrors = asio::error::misc_errors;
+    using NameErrors = asio::error::netdb_errors;
+    using InfoErrors = asio::error::addrinfo_errors;
+    using SystemError = std::system_error;
 
     template <class F>
     static void post_on(auto&& executor, F&& f) {
         asio::post(executor, std::forward<F>(f));
-    }
-    template <class Bytes>
-    [[nodiscard]] static auto buffer(Bytes bytes) noexcept {
-        return asio::buffer(bytes.data(), bytes.size());
     }
     [[nodiscard]] static auto address(const std::string& text, Error& error) {
         return asio::ip::make_address(text, error);

@@ -5,12 +5,14 @@
 
 #include <chrono>        // std::chrono::steady_clock
 #include <cstdint>       // std::uint32_t
+#include <span>          // std::span
 #include <string>        // std::string
 #include <system_error>  // std::errc
 #include <type_traits>   // std::decay_t, std::remove_reference_t
 #include <utility>       // std::forward
 
 #include <belay/core/assert.hpp>
+#include <belay/core/bytes.hpp>
 
 #if !defined(_WIN32)
 #    include <fcntl.h>
@@ -96,27 +98,55 @@ struct AsioOf : AsioNames<C> {
     static void post(Context& context, F&& f) {
         Names::post_on(context, std::decay_t<F>(std::forward<F>(f)));
     }
-    [[nodiscard]] static bool ended(const Error& e) noexcept { return e == Names::end_of_stream(); }
-    [[nodiscard]] static bool would_block(const Error& e) noexcept {
-        return e == Names::would_block_error() || e == Names::try_again_error();
+    [[nodiscard]] static auto buffer(std::span<std::byte> bytes) noexcept {
+        return typename Names::MutableBuffer{bytes.data(), bytes.size()};
     }
+    [[nodiscard]] static auto buffer(BytesView bytes) noexcept {
+        return typename Names::ConstBuffer{bytes.data(), bytes.size()};
+    }
+
+    [[nodiscard]] static bool ended(const Error& e) noexcept { return e == end_of_stream(); }
+    [[nodiscard]] static bool would_block(const Error& e) noexcept {
+        using Basic = typename Names::BasicErrors;
+        return e == Basic::would_block || e == Basic::try_again;
+    }
+    [[nodiscard]] static auto& system_category() noexcept { return aborted().category(); }
     /// Returns whether a name was not resolved; an unknown name may be known later.
     [[nodiscard]] static bool unresolved(const Error& e) noexcept {
-        return e.category() == Names::names_category() || e.category() == Names::info_category();
+        return e.category() == host_not_found().category() ||
+               e.category() == service_not_found().category();
     }
     /// Returns an error of the system in the category of the standard library. The conditions of
     /// asio's own category cover only a few errors.
     [[nodiscard]] static std::error_code standard(const Error& e) noexcept {
 #if defined(_WIN32)
         const std::errc condition =
-            e.category() == Names::system_category() ? winsock_condition(e.value()) : std::errc{};
+            e.category() == system_category() ? winsock_condition(e.value()) : std::errc{};
         if (condition != std::errc{}) return std::make_error_code(condition);
 #endif
-        if (e.category() == Names::system_category()) return {e.value(), std::system_category()};
+        if (e.category() == system_category()) return {e.value(), std::system_category()};
         return e;
     }
 
+    [[nodiscard]] static Error end_of_stream() noexcept { return Names::MiscErrors::eof; }
+    [[nodiscard]] static Error no_endpoint() noexcept { return Names::MiscErrors::not_found; }
+    [[nodiscard]] static Error already_open() noexcept { return Names::MiscErrors::already_open; }
+    [[nodiscard]] static Error aborted() noexcept { return Names::BasicErrors::operation_aborted; }
+    [[nodiscard]] static Error host_not_found() noexcept {
+        return Names::NameErrors::host_not_found;
+    }
+    [[nodiscard]] static Error name_unanswered() noexcept {
+        return Names::NameErrors::host_not_found_try_again;
+    }
+    [[nodiscard]] static Error service_not_found() noexcept {
+        return Names::InfoErrors::service_not_found;
+    }
+
     // ---- for sim::AsioNet ----------------------------------------------------------------------
+
+    [[noreturn]] static void raise(const Error& error, const char* what) {
+        throw typename Names::SystemError{error, what};
+    }
 
     /// Gives a context a scheduler that nothing runs. Without it, the first I/O object of asio that
     /// is made for the context starts a thread, which runs its handlers in real time.
@@ -180,8 +210,7 @@ struct AsioOf : AsioNames<C> {
         return get_associated_executor(handler, otherwise);
     }
     [[nodiscard]] static Error error_of(std::errc error) noexcept {
-        return error == std::errc{} ? Error{}
-                                    : Error{static_cast<int>(error), Names::system_category()};
+        return error == std::errc{} ? Error{} : Error{static_cast<int>(error), system_category()};
     }
 
 private:
