@@ -434,9 +434,4 @@ private:
     std::unique_ptr<State> state_;
 };
 
-template <class Http>
-Remote(Http, std::string) -> Remote<Http>;
-template <class Http>
-Remote(Http, std::string, Options) -> Remote<Http>;
-
 }}}  // namespace belay::mcp

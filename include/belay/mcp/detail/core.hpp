@@ -136,12 +136,7 @@ private:
     if (json.is_discarded()) return mcp::Errc::not_json;
     if (repeated.found) return mcp::Errc::bad_message;
     std::vector<McpMessage> messages;
-    if (!json.is_array()) {
-        auto message = message_of(json);
-        if (!message) return message.error();
-        messages.push_back(std::move(*message));
-        return messages;
-    }
+    if (!json.is_array()) json = McpJson::array({std::move(json)});
     if (json.empty() || json.size() > mcp_batch_max) return mcp::Errc::bad_message;
     for (McpJson& one : json) {
         auto message = message_of(one);
@@ -202,9 +197,8 @@ template <class Those>
 
 /// Makes a text of a server fit for a log: one line, at most 256 bytes, and without the token of
 /// the request.
-class McpLogText {
-public:
-    explicit McpLogText(std::string secret) : secret_{std::move(secret)} {}
+struct McpLogText {
+    std::string secret;
 
     [[nodiscard]] std::string operator()(std::string_view rest) const {
         constexpr std::size_t bytes_max = 256;
@@ -212,12 +206,12 @@ public:
         // token.
         std::string text;
         while (text.size() < bytes_max && !rest.empty()) {
-            const std::string_view start = rest.substr(0, bytes_max + secret_.size());
-            const std::size_t at = secret_.empty() ? start.npos : start.find(secret_);
+            const std::string_view start = rest.substr(0, bytes_max + secret.size());
+            const std::size_t at = secret.empty() ? start.npos : start.find(secret);
             text += start.substr(0, std::min(at, bytes_max));
             if (at == start.npos) break;
             text += "***";
-            rest.remove_prefix(at + secret_.size());
+            rest.remove_prefix(at + secret.size());
         }
         text.resize(std::min(text.size(), bytes_max));
         for (char& c : text) {
@@ -225,9 +219,6 @@ public:
         }
         return text;
     }
-
-private:
-    std::string secret_;
 };
 
 /// Returns the first text of a tool's result; empty if there is none.
