@@ -527,7 +527,7 @@ WORLD_MUTANTS = (
              ("belay/http/detail/http_policy.hpp", "return key != nullptr && !key->empty();",
               "return key == nullptr || !key->empty();")),
     explored("http_calls", "counts_no_dropped_calls", 'require "nothing is left behind"',
-             ("belay/http/http_calls.hpp", "if (!ended_) ++calls_.counters_.dropped;", "")),
+             ("belay/http/http_calls.hpp", "if (!has_ended) ++counters_.dropped;", "")),
     explored("http_calls", "keeps_abandoned_probes", 'eventually "every caller has its responses"',
              KEEPS_ABANDONED_PROBES),
 

@@ -50,27 +50,6 @@ struct HttpExchange {
     std::optional<HttpResponse> response{};  // while `state` is `waits`: the answering thread's
 };
 
-/// Notes the end of a request for the rules. If the caller has left, the thread of the calls may
-/// not have seen a response that has arrived.
-class HttpExchangeEnd {
-public:
-    HttpExchangeEnd(const HttpExchange& exchange, HttpProgress& progress, Instant sent_at) noexcept
-        : exchange_{exchange}, progress_{progress}, sent_at_{sent_at} {}
-    HttpExchangeEnd(const HttpExchangeEnd&) = delete;
-    HttpExchangeEnd& operator=(const HttpExchangeEnd&) = delete;
-    ~HttpExchangeEnd() {
-        const HttpExchangeState state = exchange_.state.load(std::memory_order_acquire);
-        if (state == HttpExchangeState::complete) progress_.answered = true;
-        if (state != HttpExchangeState::waits) return;
-        progress_.silent_since = detail::smaller(progress_.silent_since, sent_at_);
-    }
-
-private:
-    const HttpExchange& exchange_;
-    HttpProgress& progress_;
-    Instant sent_at_;
-};
-
 /// Sends one request, and waits for the answer. It is `client_failed` if the client was destroyed,
 /// `stopped` after a stop, and `timed_out` if the server was silent for `silent_max`. If the client
 /// throws, `progress.sent` stays as it is, otherwise it becomes true.
@@ -92,8 +71,14 @@ belay::Task<HttpResponse> http_exchange(Http& http, Sleeper& sleeper, HttpReques
     const Instant now = sleeper.now();
     [[maybe_unused]] const auto handle = http.request(std::move(request), std::move(done));
     progress.sent = true;
-    // Before the handle is destroyed, which answers "no".
-    const HttpExchangeEnd end{*exchange, progress, now};
+    // Notes the end for the rules, before the handle is destroyed, which answers "no". If the
+    // caller has left, the thread of the calls may not have seen a response that has arrived.
+    const ScopeExit end{[&progress, &exchange, now] {
+        const State state = exchange->state.load(std::memory_order_acquire);
+        if (state == State::complete) progress.answered = true;
+        if (state != State::waits) return;
+        progress.silent_since = detail::smaller(progress.silent_since, now);
+    }};
     const WaitStop<Stop> stopping{stop, exchange->answered};
     while (exchange->state.load(std::memory_order_acquire) == State::waits) {
         if (stop.stop_requested()) {
@@ -382,11 +367,6 @@ class HttpCalls {
     static_assert(detail::explain_observer<detail::RetryRunHooks, Observer>());
 
 public:
-    /// The options.
-    using Options = HttpCallsOptions;
-    /// The sums over all calls.
-    using Counters = HttpCallsCounters;
-
     /// Pre: options.check() is empty.   Throws: std::bad_alloc.
     HttpCalls(Http& http, Sleeper& sleeper, HttpCallsOptions options = {},
               HttpCallsOptions::Hooks hooks = {}, Observer observer = {})
@@ -500,31 +480,6 @@ public:
     }
 
 private:
-    // Counts one call, whichever way it ends.
-    class Running {
-    public:
-        explicit Running(HttpCalls& calls) noexcept : calls_{calls} {
-            ++calls_.under_way_;
-            ++calls_.counters_.calls;
-        }
-        Running(const Running&) = delete;
-        Running& operator=(const Running&) = delete;
-        ~Running() {
-            --calls_.under_way_;
-            if (!ended_) ++calls_.counters_.dropped;
-        }
-        void ended(const Outcome<HttpResponse>& outcome) noexcept {
-            ended_ = true;
-            HttpCallsCounters& counters = calls_.counters_;
-            const bool is_rejected =
-                outcome.last() == nullptr || outcome.error() == CallErrc::stopped;
-            ++(outcome ? counters.succeeded : is_rejected ? counters.rejected : counters.failed);
-        }
-
-    private:
-        HttpCalls& calls_;
-        bool ended_ = false;
-    };
     // Counts the retries of one call, and notes which rule ended it.
     struct Retries {
         HttpCallsCounters& counters;
@@ -547,10 +502,7 @@ private:
     };
     // A call whose response other calls share. It lives as long as one of them waits.
     struct Flight {
-        Flight(HttpCalls& c, std::string k) : calls{c}, key{std::move(k)} {}
-
-        HttpCalls& calls;
-        const std::string key;
+        std::string key{};
         StopSource finished{};
         Instant ends = never;          // its own deadline
         Instant waits_until = always;  // the last of its callers' deadlines
@@ -562,23 +514,16 @@ private:
         // because a client may answer at once.
         std::shared_ptr<Flight> next{};
     };
-    // Ends a flight, also if it throws or is destroyed.
-    struct FlightEnd {
-        Flight& flight;
-        ~FlightEnd() {
-            auto& flights = flight.calls.flights_;
-            const auto found = flights.find(flight.key);
-            if (found != flights.end()) {
-                const std::shared_ptr<Flight> listed = found->second.lock();
-                if (!listed || listed.get() == &flight) flights.erase(found);
-            }
-            flight.finished.request_stop();
-        }
-    };
 
     template <class Stop>
     Task<Outcome<HttpResponse>> run(HttpRequest request, Stop stop) {
-        Running running{*this};
+        ++under_way_;
+        ++counters_.calls;
+        bool has_ended = false;
+        const detail::ScopeExit end{[this, &has_ended] {
+            --under_way_;
+            if (!has_ended) ++counters_.dropped;
+        }};
         std::optional<Task<Outcome<HttpResponse>>> task;
         // A stop of one call must not end the others.
         if (std::same_as<Stop, NeverStops> && options_.single_flight &&
@@ -588,27 +533,32 @@ private:
             task.emplace(perform(std::move(request), std::move(stop)));
         }
         Outcome<HttpResponse> outcome = co_await std::move(*task);
-        running.ended(outcome);
+        has_ended = true;
+        const bool is_rejected = outcome.last() == nullptr || outcome.error() == CallErrc::stopped;
+        ++(outcome ? counters_.succeeded : is_rejected ? counters_.rejected : counters_.failed);
         co_return outcome;
     }
 
     template <class Stop>
     Task<Outcome<HttpResponse>> perform(HttpRequest request, Stop stop, Flight* flight = nullptr) {
-        const detail::HttpHosts::Use use{hosts_.host_of(request.url, sleeper_.now(), counters_),
-                                         sleeper_};
+        detail::HttpHost& host = hosts_.host_of(request.url, sleeper_.now(), counters_);
+        ++host.under_way;
+        const detail::ScopeExit leave{[this, &host] {
+            --host.under_way;
+            host.used_at = sleeper_.now();  // a long call may have opened the breaker just now
+        }};
         detail::HttpCall call{std::move(request)};
         if (flight != nullptr) flight->progress = &call.progress;
         Tee retries{Retries{counters_}, std::ref(observer_)};
         Hedges hedges{counters_, observer_};
         const Instant end =
             after(sleeper_.now(), detail::larger(call.request().deadline, Duration{}));
-        const Retrying retrying{use.host().policy(options_, call.progress, counters_, end),
-                                retries};
+        const Retrying retrying{host.policy(options_, call.progress, counters_, end), retries};
         const detail::HttpDeadline deadline{call.request().deadline, options_.attempt_timeout};
-        const Authorized authorized{*this, call, use.host()};
+        const Authorized authorized{*this, call, host};
         auto attempt = fails_if([this, &call, stop](Attempt a) { return send_once(call, a, stop); },
                                 [&](const HttpResponse& response) noexcept {
-                                    return failure_of(call, use.host(), response);
+                                    return failure_of(call, host, response);
                                 });
         const auto ended = [&](Outcome<HttpResponse> outcome) {
             if (flight != nullptr) flight->repeats = call.progress.noted[0].verdict.repeats;
@@ -616,7 +566,7 @@ private:
         };
         if (call.progress.repeatable && !call.in_pieces() && options_.hedge_after != forever) {
             const Pipeline pipeline{deadline, retrying,
-                                    Hedge{options_.hedge_after, 1, Shared{use.host().budget}}
+                                    Hedge{options_.hedge_after, 1, Shared{host.budget}}
                                         .until(detail::HttpDefinite{call.progress})
                                         .retry_after_max(options_.retry_after_max),
                                     authorized};
@@ -765,7 +715,8 @@ private:
         return found != flights_.end() ? found->second.lock() : nullptr;
     }
     std::shared_ptr<Flight> begin_flight(const std::string& key, HttpRequest request, Instant end) {
-        auto flight = std::make_shared<Flight>(*this, key);
+        auto flight = std::make_shared<Flight>();
+        flight->key = key;
         flights_[key] = flight;
         flight->ends = end;
         request.deadline = elapsed(sleeper_.now(), end);
@@ -799,7 +750,15 @@ private:
         co_return *flight->outcome;
     }
     Task<bool> fly(Flight& flight, HttpRequest request) {
-        const FlightEnd end{flight};
+        // Also if it throws or is destroyed.
+        const detail::ScopeExit end{[this, &flight] {
+            const auto found = flights_.find(flight.key);
+            if (found != flights_.end()) {
+                const std::shared_ptr<Flight> listed = found->second.lock();
+                if (!listed || listed.get() == &flight) flights_.erase(found);
+            }
+            flight.finished.request_stop();
+        }};
         auto task = perform(std::move(request), NeverStops{}, &flight);
         flight.outcome.emplace(co_await std::move(task));
         co_return true;
@@ -816,15 +775,5 @@ private:
     std::map<std::string, std::weak_ptr<Flight>> flights_{};
     std::size_t under_way_ = 0;
 };
-
-template <class Http, class Sleeper>
-HttpCalls(Http&, Sleeper&) -> HttpCalls<Http, Sleeper>;
-template <class Http, class Sleeper>
-HttpCalls(Http&, Sleeper&, HttpCallsOptions) -> HttpCalls<Http, Sleeper>;
-template <class Http, class Sleeper>
-HttpCalls(Http&, Sleeper&, HttpCallsOptions, HttpCallsOptions::Hooks) -> HttpCalls<Http, Sleeper>;
-template <class Http, class Sleeper, class Observer>
-HttpCalls(Http&, Sleeper&, HttpCallsOptions, HttpCallsOptions::Hooks, Observer)
-    -> HttpCalls<Http, Sleeper, Observer>;
 
 }}  // namespace belay

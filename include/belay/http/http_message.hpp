@@ -177,10 +177,8 @@ namespace detail {
 /// Returns whether a response has this media type, with or without parameters.
 [[nodiscard]] inline bool has_media_type(const HttpResponse& head, std::string_view type) noexcept {
     const std::string* const field = head.headers.find("Content-Type");
-    std::string_view sent = field == nullptr ? std::string_view{} : *field;
-    sent = sent.substr(0, sent.find(';'));
-    while (sent.ends_with(' ') || sent.ends_with('\t')) sent.remove_suffix(1);
-    return is_same_name(sent, type);
+    const std::string_view sent = field == nullptr ? std::string_view{} : *field;
+    return is_same_name(trimmed(sent.substr(0, sent.find(';'))), type);
 }
 /// Returns the wait that the Retry-After of a response asks for; 0ns without one.
 [[nodiscard]] inline Duration requested_wait(const HttpResponse& response,

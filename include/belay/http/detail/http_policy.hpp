@@ -638,28 +638,7 @@ class HttpHosts {
 public:
     explicit HttpHosts(const HttpCallsOptions& options) : options_{options} {}
 
-    /// One call to a host; keeps the host in its place. The clock gives the time of its end.
-    template <class Clock>
-    class Use {
-    public:
-        Use(HttpHost& host, Clock& clock) noexcept : host_{host}, clock_{clock} {
-            ++host_.under_way;
-        }
-        Use(const Use&) = delete;
-        Use& operator=(const Use&) = delete;
-        // A long call may have opened the breaker just now.
-        ~Use() {
-            --host_.under_way;
-            host_.used_at = clock_.now();
-        }
-        [[nodiscard]] HttpHost& host() const noexcept { return host_; }
-
-    private:
-        HttpHost& host_;
-        Clock& clock_;
-    };
-
-    /// Returns the host of a URL, which stays valid while a Use of it exists.
+    /// Returns the host of a URL, which stays valid while a call to it is under way.
     /// Throws: std::bad_alloc.
     [[nodiscard]] HttpHost& host_of(std::string_view url, Instant now,
                                     HttpCallsCounters& counters) {
