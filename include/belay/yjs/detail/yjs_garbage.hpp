@@ -418,21 +418,6 @@ public:
     [[nodiscard]] std::size_t structs() const noexcept { return writer_.structs(); }
 
 private:
-    static void append_head(Bytes& out, const Struct& s, std::uint64_t clock, ref::Kind kind) {
-        append_head(out, s, clock, static_cast<std::uint8_t>(kind));
-    }
-    static void append_head(Bytes& out, const Struct& s, std::uint64_t clock, std::uint8_t kind) {
-        if (clock == s.clock) {
-            out.push_back(static_cast<std::byte>((s.written_info() & ~ref_bits) | kind));
-            return append(out, s.head());
-        }
-        out.push_back(static_cast<std::byte>(kind | has_origin | (s.info & has_right_origin)));
-        append_varuint(out, s.client);
-        append_varuint(out, clock - 1);
-        if (!s.has(has_right_origin)) return;
-        append_varuint(out, s.right_origin.client);
-        append_varuint(out, s.right_origin.clock);
-    }
     /// Returns whether Yjs joins units, from `clock` on, with those that were written last.
     [[nodiscard]] bool follows(const Struct& s, std::uint64_t clock) const noexcept {
         const bool is_next =

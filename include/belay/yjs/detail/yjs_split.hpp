@@ -118,24 +118,12 @@ private:
     void put_part() {
         const Struct& s = cut_->whole;
         const Id at{s.client, s.clock_end() - cut_->units};
-        const bool begins = at.clock == s.clock;
         open(at);
         Bytes head;
-        if (begins) {
-            append(head, s.head());
-        } else {
-            append_varuint(head, at.client);
-            append_varuint(head, at.clock - 1);
-            if (s.has(has_right_origin)) {
-                append_varuint(head, s.right_origin.client);
-                append_varuint(head, s.right_origin.clock);
-            }
-        }
+        append_head(head, s, at.clock, s.kind());
         const Part part = fitting(head.size());
         const bool ends = part.units == cut_->units;
         Bytes& out = writer_.out();
-        const unsigned follows = s.kind() | has_origin | (s.info & has_right_origin);
-        out.push_back(static_cast<std::byte>(begins ? s.written_info() : follows));
         append(out, head);
         append_varuint(out, s.kind() == ref::string ? part.bytes : part.units);
         append(out, cut_->rest.first(part.bytes));
@@ -150,7 +138,7 @@ private:
     /// half a pair.
     [[nodiscard]] Part fitting(std::size_t head_bytes) const noexcept {
         const BytesView values = cut_->rest;
-        const std::size_t head = head_bytes + 1 + 8;
+        const std::size_t head = head_bytes + 8;
         const std::size_t room = left() - std::min(left(), head);
         if (values.size() <= room) return {cut_->units, values.size()};
         if (cut_->whole.kind() == ref::string) {

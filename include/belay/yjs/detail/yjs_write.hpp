@@ -41,6 +41,26 @@ inline void insert_varuints(Bytes& out, std::size_t place,
     return {in.position(), values.data() + values.size()};
 }
 
+/// Writes the neighbours of the part of an item that begins at `clock`: the unit before it, and the
+/// right neighbour of the whole.
+inline void append_neighbours(Bytes& out, const Struct& s, std::uint64_t clock) {
+    append_varuint(out, s.client);
+    append_varuint(out, clock - 1);
+    if (!s.has(has_right_origin)) return;
+    append_varuint(out, s.right_origin.client);
+    append_varuint(out, s.right_origin.clock);
+}
+
+/// Writes the head of an item, or of the part of it that begins at `clock`, as content of a kind.
+inline void append_head(Bytes& out, const Struct& s, std::uint64_t clock, std::uint8_t kind) {
+    if (clock == s.clock) {
+        out.push_back(static_cast<std::byte>((s.written_info() & ~ref_bits) | kind));
+        return append(out, s.head());
+    }
+    out.push_back(static_cast<std::byte>(kind | has_origin | (s.info & has_right_origin)));
+    append_neighbours(out, s, clock);
+}
+
 /// Writes a struct without its first `off` units.   Pre: 0 < off < s.len.
 inline void append_slice(Bytes& out, const Struct& s, std::uint64_t off) {
     if (!s.is_item()) {
@@ -52,12 +72,7 @@ inline void append_slice(Bytes& out, const Struct& s, std::uint64_t off) {
     const unsigned info =
         s.kind() | has_origin | (s.info & has_right_origin) | (has_key ? has_parent_sub : 0U);
     out.push_back(static_cast<std::byte>(info));
-    append_varuint(out, s.client);
-    append_varuint(out, s.clock + off - 1);
-    if (s.has(has_right_origin)) {
-        append_varuint(out, s.right_origin.client);
-        append_varuint(out, s.right_origin.clock);
-    }
+    append_neighbours(out, s, s.clock + off);
     if (s.kind() == ref::string) {
         const auto cut = ::belay::detail::cut_utf16(as_text(s.values()), off);
         const BytesView rest = s.values().subspan(cut.bytes);
