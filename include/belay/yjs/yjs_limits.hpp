@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstddef>      // std::size_t
-#include <cstdint>      // std::uint64_t
 #include <string_view>  // std::string_view
 #include <vector>       // std::vector
 
@@ -74,10 +73,6 @@ struct Merged {
     /// client id was then used twice, because of copied storage or a forged id. The content that
     /// comes first by clock, and then in the order of the updates, is kept.
     std::size_t conflicts = 0;
-    /// The client of the first conflict, if there is one.
-    std::uint64_t conflict_client = 0;
-    /// The clock of the first conflict, if there is one.
-    std::uint64_t conflict_clock = 0;
 };
 
 }}}  // namespace belay::yjs

@@ -365,7 +365,7 @@ private:
                 if (s.clock != 0) ++merged_.gaps;
                 end = s.clock;
             }
-            if (s.clock < end && overlap.differs_from(s)) note_conflict(s);
+            if (s.clock < end && overlap.differs_from(s)) ++merged_.conflicts;
             if (s.clock_end() <= end) continue;
             if (s.clock > end) {
                 coalescer_.end_run();
@@ -407,12 +407,6 @@ private:
                                                            static_cast<double>(s.len));
             }
         }
-    }
-
-    void note_conflict(const Struct& s) noexcept {
-        if (merged_.conflicts++ > 0) return;
-        merged_.conflict_client = s.client;
-        merged_.conflict_clock = s.clock;
     }
 
     [[nodiscard]] static bool before(const Block& a, const Block& b) noexcept {
