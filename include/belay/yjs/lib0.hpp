@@ -6,6 +6,7 @@
 #include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint64_t
 #include <string_view>  // std::string_view
+#include <utility>      // std::exchange
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/utf8.hpp>
@@ -88,7 +89,7 @@ public:
         if (at_ != end_ && static_cast<std::uint8_t>(*at_) < 0x80) {
             return static_cast<std::uint8_t>(*at_++);
         }
-        return long_varuint();
+        return long_number(7);
     }
 
     /// Reads a length and as many bytes. A length beyond the end is an error; nothing is allocated.
@@ -124,8 +125,8 @@ public:
             case 120:  // true
                 return;
             case 125:
-                return skip_varint();
-            case 124:  // float32
+                return static_cast<void>(long_number(6));  // the first byte has the sign
+            case 124:                                      // float32
                 return skip(4);
             case 123:  // float64
             case 122:  // int64
@@ -144,35 +145,20 @@ public:
     }
 
 private:
-    std::uint64_t long_varuint() noexcept {
+    /// Reads a number whose first byte holds `bits` bits of it; the others hold 7.
+    std::uint64_t long_number(unsigned bits) noexcept {
         const std::byte* const start = at_;
         std::uint64_t value = 0;
-        for (unsigned shift = 0; shift < 56; shift += 7) {
+        for (unsigned shift = 0; shift < 56; shift += std::exchange(bits, 7U)) {
             if (at_ == end_) return fail("the bytes end too early", at_), 0;
             const auto b = static_cast<std::uint8_t>(*at_++);
-            value |= static_cast<std::uint64_t>(b & 0x7F) << shift;
+            value |= static_cast<std::uint64_t>(b & ((1U << bits) - 1)) << shift;
             if (b < 0x80) {
                 if (value > varuint_max) break;
                 return value;
             }
         }
         return fail("a number is larger than 2^53 - 1", start), 0;
-    }
-
-    // A signed number: its first byte holds 6 bits of it, the others hold 7.
-    void skip_varint() noexcept {
-        const std::byte* const start = at_;
-        std::uint64_t value = 0;
-        for (unsigned shift = 0; shift < 56; shift += shift == 0 ? 6 : 7) {
-            if (at_ == end_) return fail("the bytes end too early", at_);
-            const auto b = static_cast<std::uint8_t>(*at_++);
-            value |= static_cast<std::uint64_t>(b & (shift == 0 ? 0x3F : 0x7F)) << shift;
-            if (b < 0x80) {
-                if (value > varuint_max) break;
-                return;
-            }
-        }
-        fail("a number is larger than 2^53 - 1", start);
     }
 
     void skip(std::size_t bytes) noexcept {

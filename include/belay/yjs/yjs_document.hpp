@@ -272,7 +272,7 @@ public:
         if (merged_.empty()) return Bytes(2);
         if (clocks.empty()) return Bytes{merged_};
         const BytesView merged{merged_};
-        yjs::detail::Sources sources = read(merged);
+        yjs::detail::Sources sources = read({&merged, 1});
         return yjs::detail::diff_of(sources, clocks);
     }
 
@@ -408,10 +408,10 @@ private:
         return limits;
     }
 
-    /// Reads bytes that were checked before. The bytes, and the view of them, must outlive the
+    /// Reads bytes that were checked before. The bytes, and the views of them, must outlive the
     /// result.
-    [[nodiscard]] static yjs::detail::Sources read(const BytesView& update) {
-        yjs::detail::Sources sources{{&update, 1}};
+    [[nodiscard]] static yjs::detail::Sources read(std::span<const BytesView> updates) {
+        yjs::detail::Sources sources{updates};
         const auto error = yjs::detail::read_sources<false>(yjs::Limits::none(), sources);
         BELAY_INVARIANT(!error, "YjsDocument: the bytes must have been checked");
         return sources;
@@ -423,9 +423,7 @@ private:
         updates.reserve(pending_.size() + 1);
         if (!merged_.empty()) updates.emplace_back(merged_);
         updates.insert(updates.end(), pending_.begin(), pending_.end());
-        yjs::detail::Sources sources{updates};
-        const auto error = yjs::detail::read_sources<false>(yjs::Limits::none(), sources);
-        BELAY_INVARIANT(!error, "YjsDocument: the bytes must have been checked");
+        yjs::detail::Sources sources = read(updates);
         yjs::detail::Merger merger{sources, true};
         yjs::Merged merged = merger.run();
         merged_ = std::move(merged.update);
@@ -455,7 +453,7 @@ private:
     void collect() {
         if (has_deleted_ && removes_deleted()) {
             const BytesView whole{merged_};
-            yjs::detail::Sources sources = read(whole);
+            yjs::detail::Sources sources = read({&whole, 1});
             Bytes collected = yjs::detail::collected(sources, structs_);
             merged_.swap(collected);
             known_.set_deletes(std::move(sources.deletes));

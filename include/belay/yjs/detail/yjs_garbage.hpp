@@ -30,7 +30,7 @@ public:
     /// Adds a struct of such a list.   Pre: its bytes outlive this object.
     void add(const Struct& s) {
         is_ordered_ = is_ordered_ && !s.has(has_right_origin);
-        const Value value{s.client, s.clock, s.len};
+        const DeleteRange value{s.client, s.clock, s.len};
         if (s.has(has_origin)) {
             later_.push_back({s.origin, value});
         } else {
@@ -43,9 +43,7 @@ public:
     /// Complexity: O(n log n).
     [[nodiscard]] bool find_last() {
         std::sort(later_.begin(), later_.end(), [](const Later& a, const Later& b) {
-            return a.origin.client != b.origin.client ? a.origin.client < b.origin.client
-                   : a.origin.clock != b.origin.clock ? a.origin.clock < b.origin.clock
-                                                      : a.value.client > b.value.client;
+            return a.origin != b.origin ? a.origin < b.origin : a.value.client > b.value.client;
         });
         std::sort(firsts_.begin(), firsts_.end(), [](const First& a, const First& b) {
             if (is_same_key(a, b)) return a.value.client > b.value.client;
@@ -58,45 +56,37 @@ public:
                                firsts_[i - 1].value.client == firsts_[i].value.client;
             is_ordered_ = is_ordered_ && !twice;
         }
-        std::sort(last_.begin(), last_.end(), before);
+        std::sort(last_.begin(), last_.end());
         return is_ordered_;
     }
 
     /// Returns whether a clock is the last value of its key.   Pre: find_last() returned true.
     [[nodiscard]] bool is_last(Id id) const noexcept {
-        return std::binary_search(last_.begin(), last_.end(), id, before);
+        return std::binary_search(last_.begin(), last_.end(), id);
     }
 
 private:
-    struct Value {
-        std::uint64_t client;
-        std::uint64_t clock;
-        std::uint64_t len;
-    };
     struct First {
         BytesView key;  ///< the parent and the key, as they are written
-        Value value;
+        DeleteRange value;
     };
     struct Later {
         Id origin;
-        Value value;
+        DeleteRange value;
     };
 
-    [[nodiscard]] static bool before(const Id& a, const Id& b) noexcept {
-        return a.client != b.client ? a.client < b.client : a.clock < b.clock;
-    }
     [[nodiscard]] static bool is_same_key(const First& a, const First& b) noexcept {
         return std::equal(a.key.begin(), a.key.end(), b.key.begin(), b.key.end());
     }
 
     /// Goes from a value to the last one after it.
-    void follow(Value value) {
+    void follow(DeleteRange value) {
         for (;;) {
             const Id at{value.client, value.clock};
             const auto next = std::lower_bound(
                 later_.begin(), later_.end(), at,
-                [](const Later& later, const Id& id) { return before(later.origin, id); });
-            const std::uint64_t end = value.clock + value.len;
+                [](const Later& later, const Id& id) { return later.origin < id; });
+            const std::uint64_t end = value.clock_end();
             if (next == later_.end() || next->origin.client != value.client ||
                 next->origin.clock >= end) {
                 return last_.push_back({value.client, end - 1});

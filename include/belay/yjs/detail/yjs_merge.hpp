@@ -302,7 +302,8 @@ template <bool checked>
     sources.deletes.reserve(ranges);
     for (std::size_t i = 0; i < deletes.size(); ++i) {
         const BytesView update = sources.updates[i];
-        read_delete_ranges({deletes[i], update.data() + update.size()}, sources.deletes);
+        for_each_delete_range({deletes[i], update.data() + update.size()},
+                              [&](const DeleteRange& r) { sources.deletes.push_back(r); });
     }
     return {};
 }
@@ -415,14 +416,8 @@ private:
 
     /// Moves the first block down to its place.   Complexity: O(1) if it stays, O(log n) at most.
     static void sift(std::span<Block> heap) noexcept {
-        for (std::size_t at = 0;;) {
-            std::size_t least = 2 * at + 1;
-            if (least >= heap.size()) return;
-            if (least + 1 < heap.size() && before(heap[least + 1], heap[least])) ++least;
-            if (!before(heap[least], heap[at])) return;
-            std::swap(heap[at], heap[least]);
-            at = least;
-        }
+        const auto put = [heap](std::size_t at, const Block& block) { heap[at] = block; };
+        if (!heap.empty()) ::belay::detail::sink_in_heap(heap, 0, before, put, heap.size());
     }
 
     Sources& sources_;

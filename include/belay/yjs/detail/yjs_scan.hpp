@@ -187,33 +187,19 @@ template <bool checked>
     return Scanner<checked>{update, limits, blocks}.run(number, found);
 }
 
-/// Returns how many ranges a delete set has that was checked before.   Complexity: O(bytes).
-[[nodiscard]] inline std::size_t count_delete_ranges(BytesView delete_set) noexcept {
-    Lib0Reader in{delete_set};
-    std::size_t count = 0;
-    for (std::uint64_t clients = in.varuint(); clients > 0; --clients) {
-        static_cast<void>(in.varuint());
-        for (std::uint64_t n = in.varuint(); n > 0; --n, ++count) {
-            static_cast<void>(in.varuint());
-            static_cast<void>(in.varuint());
-        }
-    }
-    BELAY_INVARIANT(!in.failed(), "count_delete_ranges: the bytes must have been checked");
-    return count;
-}
-
-/// Appends the ranges of a delete set that was checked before.
-inline void read_delete_ranges(BytesView delete_set, std::vector<DeleteRange>& ranges) {
+/// Calls `f` with each range of a delete set that was checked before.   Complexity: O(bytes).
+template <class F>
+void for_each_delete_range(BytesView delete_set, F&& f) {
     Lib0Reader in{delete_set};
     for (std::uint64_t clients = in.varuint(); clients > 0; --clients) {
         const std::uint64_t client = in.varuint();
         for (std::uint64_t n = in.varuint(); n > 0; --n) {
             DeleteRange range{client, in.varuint(), 0};
             range.len = in.varuint();
-            ranges.push_back(range);
+            f(range);
         }
     }
-    BELAY_INVARIANT(!in.failed(), "read_delete_ranges: the bytes must have been checked");
+    BELAY_INVARIANT(!in.failed(), "for_each_delete_range: the bytes must have been checked");
 }
 
 }}}  // namespace belay::yjs::detail

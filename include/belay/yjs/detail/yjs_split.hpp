@@ -57,8 +57,10 @@ private:
         end_piece();
         // Space is reserved by their count, because a growing vector holds three times as much for
         // a moment.
-        deletes_.reserve(count_delete_ranges(in_.rest()));
-        read_delete_ranges(in_.rest(), deletes_);
+        std::size_t ranges = 0;
+        for_each_delete_range(in_.rest(), [&](const DeleteRange&) { ++ranges; });
+        deletes_.reserve(ranges);
+        for_each_delete_range(in_.rest(), [this](const DeleteRange& r) { deletes_.push_back(r); });
         unite_ranges(deletes_);
         put_deletes();
     }

@@ -3,6 +3,7 @@
 /// Struct: one piece of content of a Yjs update, and how it is read.
 #pragma once
 
+#include <compare>      // std::strong_ordering
 #include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint64_t
 #include <string_view>  // std::string_view
@@ -37,7 +38,7 @@ inline constexpr std::uint8_t has_origin = 0x80;
 struct Id {
     std::uint64_t client = 0;
     std::uint64_t clock = 0;
-    friend constexpr bool operator==(const Id&, const Id&) noexcept = default;
+    friend constexpr auto operator<=>(const Id&, const Id&) noexcept = default;
 };
 
 /// A run of clocks of one client, with its content. Content that need not be understood stays in
@@ -84,18 +85,7 @@ public:
     [[nodiscard]] std::string_view guid() const noexcept { return guid_; }
 
     [[nodiscard]] Struct read(Id at) noexcept {
-        Struct s;
-        s.client = at.client;
-        s.clock = at.clock;
-        s.begin = in_.position();
-        s.info = in_.byte();
-        // Yjs recognizes a gap by all bits in one place, and by these bits in another.
-        if (s.kind() > ref::skip || (s.kind() == ref::skip && s.info != ref::skip)) {
-            in_.fail("the number of the kind is unknown", s.begin, YjsErrc::unknown_content);
-            return s;
-        }
-        if (s.is_item()) read_head(s);
-        s.content = in_.position();
+        Struct s = read_place(at);
         s.payload = s.content;
         read_content(s);
         s.end = in_.position();
@@ -114,6 +104,10 @@ public:
         s.clock = at.clock;
         s.begin = in_.position();
         s.info = in_.byte();
+        // Yjs recognizes a gap by all bits in one place, and by these bits in another.
+        if (s.kind() > ref::skip || (s.kind() == ref::skip && s.info != ref::skip)) {
+            in_.fail("the number of the kind is unknown", s.begin, YjsErrc::unknown_content);
+        }
         if (s.is_item()) read_head(s);
         s.content = in_.position();
         return s;
