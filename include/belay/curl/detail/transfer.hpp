@@ -21,6 +21,7 @@
 
 #include <belay/core/clocks.hpp>
 #include <belay/core/completion.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/order.hpp>
 #include <belay/http/detail/http_text.hpp>
 #include <belay/http/http_message.hpp>
@@ -35,20 +36,17 @@ public:
     /// The limit of all lines together, with those after the body. libcurl itself limits one line.
     static constexpr std::size_t bytes_max = std::size_t{64} << 10;
 
-    enum class Line : std::uint8_t { more, last, too_long };
-
-    /// Throws: std::bad_alloc.
-    [[nodiscard]] Line take(std::string_view line) {
-        if (!count(line)) return Line::too_long;
+    /// Returns whether it is the last line.   Throws: std::bad_alloc.
+    [[nodiscard]] bool take(std::string_view line) {
         while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
-        if (line.empty()) return Line::last;
+        if (line.empty()) return true;
         // A new status line: the one before was an interim response such as "100 Continue".
         if (line.starts_with("HTTP/")) headers_ = {};
         const std::size_t colon = line.find(':');
-        if (colon == line.npos || colon == 0 || line.starts_with("HTTP/")) return Line::more;
+        if (colon == line.npos || colon == 0 || line.starts_with("HTTP/")) return false;
         headers_.add({std::string{trimmed(line.substr(0, colon))},
                       std::string{trimmed(line.substr(colon + 1))}});
-        return Line::more;
+        return false;
     }
     /// Counts a line.   Returns: false if the limit is exceeded.
     [[nodiscard]] bool count(std::string_view line) noexcept {
@@ -232,10 +230,7 @@ private:
         // Returns the default port if the URL has none.
         const unsigned flags = which == CURLUPART_PORT ? CURLU_DEFAULT_PORT : 0;
         if (!is_ok(curl_url_get(parsed_.get(), which, &text, flags))) return {};
-        struct Freed {
-            char* text;
-            ~Freed() { curl_free(text); }
-        } const freed{text};
+        const ScopeExit freed{[text] { curl_free(text); }};
         return text;
     }
 
@@ -315,15 +310,56 @@ public:
     ~CurlTransfer() { release(); }
 
     /// Makes the easy handle.   Returns: why it cannot be sent.   Throws: what `configure` throws.
-    [[nodiscard]] std::optional<HttpErrc> prepare(CurlSetup& setup, const CurlSockets& sockets);
+    [[nodiscard]] std::optional<HttpErrc> prepare(CurlSetup& setup, const CurlSockets& sockets) {
+        sockets_ = &sockets;
+        const CurlUrl url{request_.url};
+        if (!url.is_http()) return HttpErrc::bad_url;
+        url_port_ = url.port();
+        if (!is_sendable()) return HttpErrc::bad_text;
+        // libcurl would send another method.
+        if (request_.method == "HEAD" && !request_.body.empty()) return HttpErrc::bad_text;
+        if (request_.deadline <= Duration::zero()) return HttpErrc::timed_out;
+        easy_ = curl_easy_init();
+        if (easy_ == nullptr || !put_lines()) return HttpErrc::client_failed;
+        CURLcode code = set_defaults(setup.connection_age);
+        if (code == CURLE_OK && setup.configure) code = setup.configure(easy_);
+        if (code == CURLE_OK) code = set_ours();
+        if (code == CURLE_OK) code = set_request();
+        return code == CURLE_OK ? std::nullopt : std::optional{HttpErrc::client_failed};
+    }
     /// Returns whether libcurl, which ended with `code`, must run again: to follow a redirection,
     /// or because nothing was sent over a connection with unread input.
-    [[nodiscard]] bool continues(CURLcode code);
+    [[nodiscard]] bool continues(CURLcode code) {
+        if (code == CURLE_ABORTED_BY_CALLBACK) return std::exchange(stale_, false);
+        return code == CURLE_OK && prepare_redirect();
+    }
     /// Returns the response of a request that ended with `code`, or with `error` before libcurl
     /// started it.
-    [[nodiscard]] HttpResponse conclude(CURLcode code, std::optional<HttpErrc> error);
+    [[nodiscard]] HttpResponse conclude(CURLcode code, std::optional<HttpErrc> error) {
+        if (!error) error = error_;
+        // Older versions also report this for a header line beyond their limit.
+        const bool in_head = head_.begun() && response_.status == 0;
+        if (!error && code == CURLE_OUT_OF_MEMORY && in_head) error = HttpErrc::too_long;
+        if (!error && code != CURLE_OK) error = http_errc_of(code);
+        // libcurl accepts a head that breaks off as complete.
+        if (!error && response_.status == 0) error = HttpErrc::lost;
+        HttpResponse response = std::move(response_);
+        if (!error) return response;
+        if (easy_ != nullptr) note_errno(static_cast<int>(info<long>(CURLINFO_OS_ERRNO)));
+        response.failure = easy_ != nullptr ? failure_of(code, *error) : Failure::from(*error);
+        // libcurl counts the bytes anew after a redirection, which followed a request that was
+        // sent. If a proxy refuses to connect, the server has not seen the request.
+        response.sent =
+            redirects_ != 0 || (easy_ != nullptr && info<long>(CURLINFO_REQUEST_SIZE) != 0 &&
+                                info<long>(CURLINFO_HTTP_CONNECTCODE) < 300);
+        return response;
+    }
     /// Frees the large members. A user may keep the handle of an ended request.
-    void release() noexcept;
+    void release() noexcept {
+        request_ = {};
+        curl_easy_cleanup(std::exchange(easy_, nullptr));
+        curl_slist_free_all(std::exchange(lines_, nullptr));
+    }
 
     [[nodiscard]] CURL* easy() const noexcept { return easy_; }
     /// Returns whether it has no connection yet.
@@ -349,13 +385,129 @@ public:
     bool dropped = false;  ///< the user dropped it
 
 private:
-    [[nodiscard]] bool prepare_redirect();
-    [[nodiscard]] bool is_sendable() const noexcept;
-    [[nodiscard]] bool put_lines();
-    [[nodiscard]] bool put_line(const std::string& line);
-    [[nodiscard]] CURLcode set_defaults(Duration connection_age);
-    [[nodiscard]] CURLcode set_ours();
-    [[nodiscard]] CURLcode set_request();
+    [[nodiscard]] bool prepare_redirect() {
+        if (next_url_.empty()) return false;
+        const int status = response_.status;
+        const bool as_get = (status == 303 && request_.method != "HEAD") ||
+                            (status <= 302 && request_.method == "POST");
+        if (as_get) {
+            request_.method = "GET";
+            request_.body.clear();
+        }
+        request_.url = std::exchange(next_url_, {});
+        forget_response();
+        body_sent_ = 0;
+        ++redirects_;
+        // A half-made request could have another method, so an error ends the transfer.
+        return set_request() == CURLE_OK || fail(HttpErrc::client_failed);
+    }
+    [[nodiscard]] bool is_sendable() const noexcept {
+        if (!is_header_name(request_.method)) return false;
+        for (const HttpHeaders::Field& f : request_.headers) {
+            if (!is_header_name(f.name) || !is_header_value(f.value)) return false;
+            // Two different lengths of a request allow request smuggling.
+            if (is_same_name(f.name, "Content-Length") || is_same_name(f.name, "Transfer-Encoding"))
+                return false;
+        }
+        return true;
+    }
+    [[nodiscard]] bool put_lines() {
+        for (const HttpHeaders::Field& f : request_.headers) {
+            // libcurl writes a header without a value if it ends in a semicolon. "Name:" would
+            // remove it.
+            if (!put_line(f.value.empty() ? f.name + ';' : f.name + ": " + f.value)) return false;
+        }
+        // Removes what libcurl would add: a form's type, and a wait of one second for a "100
+        // Continue".
+        const bool typed = request_.headers.find("Content-Type") != nullptr;
+        const bool expects = request_.headers.find("Expect") != nullptr;
+        return (typed || put_line("Content-Type:")) && (expects || put_line("Expect:"));
+    }
+    [[nodiscard]] bool put_line(const std::string& line) {
+        curl_slist* const longer = curl_slist_append(lines_, line.c_str());
+        if (longer != nullptr) lines_ = longer;
+        return longer != nullptr;
+    }
+    /// Sets the options that `configure` may change.
+    [[nodiscard]] CURLcode set_defaults([[maybe_unused]] Duration connection_age) {
+        Options set{easy_};
+        // No CURLOPT_ACCEPT_ENCODING: libcurl reports a compressed body that breaks off as
+        // complete.
+        set(CURLOPT_SSL_VERIFYPEER, 1L)(CURLOPT_SSL_VERIFYHOST, 2L);
+        // Each new connection looks its name up, so a server that has moved is found.
+        set(CURLOPT_DNS_CACHE_TIMEOUT, 0L);
+        // libcurl gives an address half of the time that is left if another one follows it. Without
+        // this limit, which would be 300 s, the next address is tried only after our deadline.
+        constexpr Duration usual = std::chrono::seconds{300};
+        const auto limit =
+            std::chrono::ceil<std::chrono::milliseconds>(smaller(request_.deadline, usual)).count();
+        set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(limit));
+#if LIBCURL_VERSION_NUM >= 0x075000
+        const bool has_age = curl_version_info(CURLVERSION_NOW)->version_num >= 0x075000;
+        if (has_age && connection_age != forever) {
+            const auto age = std::chrono::ceil<std::chrono::seconds>(connection_age).count();
+            set(CURLOPT_MAXLIFETIME_CONN, static_cast<long>(larger(age, decltype(age){1})));
+        }
+#endif
+        using Open = curl_socket_t (*)(void*, curlsocktype, curl_sockaddr*);
+        set(CURLOPT_OPENSOCKETFUNCTION, Open{&on_open})(CURLOPT_OPENSOCKETDATA, this);
+        return set.code;
+    }
+    /// Sets the options that belay's promises depend on.
+    [[nodiscard]] CURLcode set_ours() {
+        using Move = std::size_t (*)(char*, std::size_t, std::size_t, void*);
+        using Seek = int (*)(void*, curl_off_t, int);
+        void* const self = this;
+        Options set{easy_};
+        set(CURLOPT_PRIVATE, self);
+        set(CURLOPT_HEADERFUNCTION, Move{&on_header})(CURLOPT_HEADERDATA, self);
+        set(CURLOPT_WRITEFUNCTION, Move{&on_body})(CURLOPT_WRITEDATA, self);
+        set(CURLOPT_READFUNCTION, Move{&on_read})(CURLOPT_READDATA, self);
+        set(CURLOPT_SEEKFUNCTION, Seek{&on_seek})(CURLOPT_SEEKDATA, self);
+        // Before 7.88, a write over TLS to a closed connection raises SIGPIPE. libcurl suppresses
+        // the signal only without this option, which is meant for look-ups without a thread.
+        const curl_version_info_data& curl = *curl_version_info(CURLVERSION_NOW);
+        const bool signals =
+            curl.version_num < 0x075800 && (curl.features & CURL_VERSION_ASYNCHDNS) != 0;
+        set(CURLOPT_NOSIGNAL, signals ? 0L : 1L);
+        set(CURLOPT_FOLLOWLOCATION, 0L)(CURLOPT_PATH_AS_IS, 1L);
+        set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L)(CURLOPT_HTTP09_ALLOWED, 0L);
+        set(CURLOPT_HTTPHEADER, lines_);
+#if LIBCURL_VERSION_NUM >= 0x075500
+        set(CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+        set(CURLOPT_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075000
+        using Connected = int (*)(void*, char*, char*, int, int);
+        set(CURLOPT_PREREQFUNCTION, Connected{&on_connected})(CURLOPT_PREREQDATA, self);
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075700
+        // Without it the end of a request would wait for a look-up that is under way.
+        set(CURLOPT_QUICK_EXIT, 1L);
+#endif
+        return set.code;
+    }
+    /// Sets the options that change with a redirection.
+    [[nodiscard]] CURLcode set_request() {
+        const std::string& method = request_.method;
+        const auto is = [&](auto... names) { return ((method == names) || ...); };
+        // libcurl repeats a request that got no answer over a reused connection. on_seek rejects
+        // that for a request with a body. A request without one that changes something gets a new
+        // connection.
+        const bool repeatable =
+            !request_.body.empty() || is("GET", "HEAD", "PUT", "DELETE", "OPTIONS");
+        const bool fresh = request_.fresh_connection || !repeatable;
+        Options set{easy_};
+        set(CURLOPT_URL, request_.url.c_str())(CURLOPT_HTTPGET, 1L);
+        set(CURLOPT_NOBODY, is("HEAD") ? 1L : 0L)(CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
+        if (!request_.body.empty() || is("POST", "PUT", "PATCH")) {
+            const auto size = static_cast<curl_off_t>(request_.body.size());
+            set(CURLOPT_POST, 1L)(CURLOPT_POSTFIELDSIZE_LARGE, size);
+        }
+        set(CURLOPT_CUSTOMREQUEST, method.c_str());
+        return set.code;
+    }
     template <class T>
     [[nodiscard]] T info(CURLINFO which) const noexcept {
         T value{};
@@ -377,21 +529,12 @@ private:
     // ---- what libcurl calls: nothing may be thrown ---------------------------------------------
 
     static std::size_t on_header(char* data, std::size_t, std::size_t size, void* self) noexcept {
-        return of(self).caught([&](CurlTransfer& t) {
-            return t.take_header({data, size});
-        })
-                   ? size
-                   : 0;
+        return of(self).taken(size, [&](CurlTransfer& t) { return t.take_header({data, size}); });
     }
     static std::size_t on_body(char* data, std::size_t, std::size_t size, void* self) noexcept {
         // libcurl ends the transfer if fewer bytes are taken than it passed. With no bytes there is
         // no smaller number.
-        if (size == 0) return 0;
-        return of(self).caught([&](CurlTransfer& t) {
-            return t.take_body({data, size});
-        })
-                   ? size
-                   : 0;
+        return of(self).taken(size, [&](CurlTransfer& t) { return t.take_body({data, size}); });
     }
     static std::size_t on_read(char* to, std::size_t, std::size_t space, void* self) noexcept {
         CurlTransfer& t = of(self);
@@ -428,13 +571,14 @@ private:
     [[nodiscard]] static CurlTransfer& of(void* self) noexcept {
         return *static_cast<CurlTransfer*>(self);
     }
+    /// Returns how many bytes libcurl should consider taken: all if `f` returns true, else none.
     template <class F>
-    [[nodiscard]] bool caught(F f) noexcept {
+    [[nodiscard]] std::size_t taken(std::size_t size, F f) noexcept {
         try {
-            return f(*this);
+            return f(*this) ? size : 0;
         } catch (...) {
-            // No memory.
-            return fail(HttpErrc::client_failed);
+            error_ = HttpErrc::client_failed;  // no memory
+            return 0;
         }
     }
     /// Notes why an address was not reached. An error of this side counts only if all are.
@@ -447,16 +591,93 @@ private:
     [[nodiscard]] bool dials_proxy() const noexcept {
         return dialled_port_ != 0 && dialled_port_ != url_port_;
     }
-    [[nodiscard]] Failure failure_of(CURLcode code, HttpErrc error) const noexcept;
-    void forget_response() noexcept;
+    /// Returns the failure for an error, with the most exact reason that libcurl has.
+    [[nodiscard]] Failure failure_of(CURLcode code, HttpErrc error) const noexcept {
+        const auto of_proxy = static_cast<int>(info<long>(CURLINFO_HTTP_CONNECTCODE));
+        if (of_proxy >= 300) return Failure::from(http_errc_of_proxy(of_proxy));
+#if LIBCURL_VERSION_NUM >= 0x074900
+        if (code == CURLE_PROXY) {
+            const auto why = static_cast<CURLproxycode>(info<long>(CURLINFO_PROXY_ERROR));
+            return Failure::from(http_errc_of_proxy(why));
+        }
+#endif
+        if (error == HttpErrc::certificate_rejected) {
+            if (info<long>(CURLINFO_PROXY_SSL_VERIFYRESULT) != 0)
+                return Failure::from(HttpErrc::proxy_rejected);
+            return Failure::from(certificate_error_of(code, info<long>(CURLINFO_SSL_VERIFYRESULT)));
+        }
+        // Without descriptors, the C library cannot open its own files, and reports an unknown
+        // name.
+        if (error == HttpErrc::name_not_found && !posix::detail::Socket::stream(AF_UNIX))
+            return Failure::from(posix::detail::errno_code());
+        if (error == HttpErrc::not_connected) {
+            if (errno_ != 0 && is_all_ours_)
+                return Failure::from({errno_, std::generic_category()});
+            if (dials_proxy()) return Failure::from(HttpErrc::proxy_not_connected);
+        }
+        Failure failure = Failure::from(error);
+        const bool is_connected = info<curl_off_t>(CURLINFO_CONNECT_TIME_T) != 0;
+        if (error == HttpErrc::timed_out && !is_connected && dials_proxy()) {
+            failure.origin = Failure::Origin::local;
+        }
+        return failure;
+    }
+    void forget_response() noexcept {
+        response_ = {};
+        head_ = {};
+        body_bytes_ = 0;
+        next_url_.clear();
+    }
     [[nodiscard]] bool fail(HttpErrc e) noexcept {
         error_ = e;
         return false;
     }
 
-    [[nodiscard]] bool take_header(std::string_view line);
-    [[nodiscard]] bool take_head();
-    [[nodiscard]] bool take_body(std::string_view piece);
+    [[nodiscard]] bool take_header(std::string_view line) {
+        // One call of libcurl continues several requests, so on_chunk of another one may have
+        // dropped this one.
+        if (dropped) return false;
+        // libcurl may have sent the request again, to authenticate. Only the last response counts.
+        if (response_.status != 0 && line.starts_with("HTTP/") &&
+            info<long>(CURLINFO_REQUEST_SIZE) > asked_bytes_) {
+            forget_response();
+        }
+        if (!head_.count(line)) return fail(HttpErrc::too_long);
+        // A trailer is counted and not kept.
+        const bool ends = response_.status == 0 && head_.take(line);
+        return !ends || take_head();
+    }
+    [[nodiscard]] bool take_head() {
+        const auto status = static_cast<int>(info<long>(CURLINFO_RESPONSE_CODE));
+        if (status < 200) return true;  // an interim response: more follows
+        asked_bytes_ = info<long>(CURLINFO_REQUEST_SIZE);
+        response_.status = status;
+        response_.headers = head_.take_headers();
+        if (response_.headers.find("Date") == nullptr) response_.received = SystemClock{}.now();
+        const bool redirects =
+            status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+        const std::string* const location = response_.headers.find("Location");
+        if (redirects && request_.redirects && redirects_ < redirects_max && location != nullptr) {
+            next_url_ = CurlUrl{request_.url}.within_origin(*location);
+            if (!next_url_.empty()) return true;
+        }
+        if (request_.on_chunk) request_.on_chunk(response_, {});
+        return !dropped;
+    }
+    [[nodiscard]] bool take_body(std::string_view piece) {
+        if (dropped) return false;
+        // After "101 Switching Protocols", which was not asked for.
+        if (response_.status == 0) return fail(HttpErrc::not_http);
+        if (piece.size() > request_.body_bytes_max - body_bytes_) return fail(HttpErrc::too_long);
+        body_bytes_ += piece.size();
+        if (!next_url_.empty()) return true;
+        if (request_.on_chunk) {
+            request_.on_chunk(response_, piece);
+        } else {
+            response_.body += piece;
+        }
+        return !dropped;
+    }
 
     HttpRequest request_;
     std::optional<Completion<HttpResponse>> completion_;
@@ -476,273 +697,5 @@ private:
     std::string next_url_;                      ///< the target of the redirection that is followed
     std::optional<HttpErrc> error_;
 };
-
-inline bool CurlTransfer::is_sendable() const noexcept {
-    if (!is_header_name(request_.method)) return false;
-    for (const HttpHeaders::Field& f : request_.headers) {
-        if (!is_header_name(f.name) || !is_header_value(f.value)) return false;
-        // Two different lengths of a request allow request smuggling.
-        if (is_same_name(f.name, "Content-Length") || is_same_name(f.name, "Transfer-Encoding"))
-            return false;
-    }
-    return true;
-}
-
-inline bool CurlTransfer::put_line(const std::string& line) {
-    curl_slist* const longer = curl_slist_append(lines_, line.c_str());
-    if (longer != nullptr) lines_ = longer;
-    return longer != nullptr;
-}
-
-inline bool CurlTransfer::put_lines() {
-    for (const HttpHeaders::Field& f : request_.headers) {
-        // libcurl writes a header without a value if it ends in a semicolon. "Name:" would remove
-        // it.
-        if (!put_line(f.value.empty() ? f.name + ';' : f.name + ": " + f.value)) return false;
-    }
-    // Removes what libcurl would add: a form's type, and a wait of one second for a "100 Continue".
-    const bool typed = request_.headers.find("Content-Type") != nullptr;
-    const bool expects = request_.headers.find("Expect") != nullptr;
-    return (typed || put_line("Content-Type:")) && (expects || put_line("Expect:"));
-}
-
-inline std::optional<HttpErrc> CurlTransfer::prepare(CurlSetup& setup, const CurlSockets& sockets) {
-    sockets_ = &sockets;
-    const CurlUrl url{request_.url};
-    if (!url.is_http()) return HttpErrc::bad_url;
-    url_port_ = url.port();
-    if (!is_sendable()) return HttpErrc::bad_text;
-    // libcurl would send another method.
-    if (request_.method == "HEAD" && !request_.body.empty()) return HttpErrc::bad_text;
-    if (request_.deadline <= Duration::zero()) return HttpErrc::timed_out;
-    easy_ = curl_easy_init();
-    if (easy_ == nullptr || !put_lines()) return HttpErrc::client_failed;
-    CURLcode code = set_defaults(setup.connection_age);
-    if (code == CURLE_OK && setup.configure) code = setup.configure(easy_);
-    if (code == CURLE_OK) code = set_ours();
-    if (code == CURLE_OK) code = set_request();
-    return code == CURLE_OK ? std::nullopt : std::optional{HttpErrc::client_failed};
-}
-
-/// Sets the options that `configure` may change.
-inline CURLcode CurlTransfer::set_defaults([[maybe_unused]] Duration connection_age) {
-    Options set{easy_};
-    // No CURLOPT_ACCEPT_ENCODING: libcurl reports a compressed body that breaks off as complete.
-    set(CURLOPT_SSL_VERIFYPEER, 1L)(CURLOPT_SSL_VERIFYHOST, 2L);
-    // Each new connection looks its name up, so a server that has moved is found.
-    set(CURLOPT_DNS_CACHE_TIMEOUT, 0L);
-    // libcurl gives an address half of the time that is left if another one follows it. Without
-    // this limit, which would be 300 s, the next address is tried only after our deadline.
-    constexpr Duration usual = std::chrono::seconds{300};
-    const auto limit =
-        std::chrono::ceil<std::chrono::milliseconds>(smaller(request_.deadline, usual)).count();
-    set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(limit));
-#if LIBCURL_VERSION_NUM >= 0x075000
-    const bool has_age = curl_version_info(CURLVERSION_NOW)->version_num >= 0x075000;
-    if (has_age && connection_age != forever) {
-        const auto age = std::chrono::ceil<std::chrono::seconds>(connection_age).count();
-        set(CURLOPT_MAXLIFETIME_CONN, static_cast<long>(larger(age, decltype(age){1})));
-    }
-#endif
-    using Open = curl_socket_t (*)(void*, curlsocktype, curl_sockaddr*);
-    set(CURLOPT_OPENSOCKETFUNCTION, Open{&on_open})(CURLOPT_OPENSOCKETDATA, this);
-    return set.code;
-}
-
-/// Sets the options that belay's promises depend on.
-inline CURLcode CurlTransfer::set_ours() {
-    using Move = std::size_t (*)(char*, std::size_t, std::size_t, void*);
-    using Seek = int (*)(void*, curl_off_t, int);
-    void* const self = this;
-    Options set{easy_};
-    set(CURLOPT_PRIVATE, self);
-    set(CURLOPT_HEADERFUNCTION, Move{&on_header})(CURLOPT_HEADERDATA, self);
-    set(CURLOPT_WRITEFUNCTION, Move{&on_body})(CURLOPT_WRITEDATA, self);
-    set(CURLOPT_READFUNCTION, Move{&on_read})(CURLOPT_READDATA, self);
-    set(CURLOPT_SEEKFUNCTION, Seek{&on_seek})(CURLOPT_SEEKDATA, self);
-    // Before 7.88, a write over TLS to a closed connection raises SIGPIPE. libcurl suppresses the
-    // signal only without this option, which is meant for look-ups without a thread.
-    const curl_version_info_data& curl = *curl_version_info(CURLVERSION_NOW);
-    const bool signals =
-        curl.version_num < 0x075800 && (curl.features & CURL_VERSION_ASYNCHDNS) != 0;
-    set(CURLOPT_NOSIGNAL, signals ? 0L : 1L);
-    set(CURLOPT_FOLLOWLOCATION, 0L)(CURLOPT_PATH_AS_IS, 1L);
-    set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L)(CURLOPT_HTTP09_ALLOWED, 0L);
-    set(CURLOPT_HTTPHEADER, lines_);
-#if LIBCURL_VERSION_NUM >= 0x075500
-    set(CURLOPT_PROTOCOLS_STR, "http,https");
-#else
-    set(CURLOPT_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-#endif
-#if LIBCURL_VERSION_NUM >= 0x075000
-    using Connected = int (*)(void*, char*, char*, int, int);
-    set(CURLOPT_PREREQFUNCTION, Connected{&on_connected})(CURLOPT_PREREQDATA, self);
-#endif
-#if LIBCURL_VERSION_NUM >= 0x075700
-    // Without it the end of a request would wait for a look-up that is under way.
-    set(CURLOPT_QUICK_EXIT, 1L);
-#endif
-    return set.code;
-}
-
-/// Sets the options that change with a redirection.
-inline CURLcode CurlTransfer::set_request() {
-    const std::string& method = request_.method;
-    const auto is = [&](auto... names) { return ((method == names) || ...); };
-    // libcurl repeats a request that got no answer over a reused connection. on_seek rejects that
-    // for a request with a body. A request without one that changes something gets a new
-    // connection.
-    const bool repeatable = !request_.body.empty() || is("GET", "HEAD", "PUT", "DELETE", "OPTIONS");
-    const bool fresh = request_.fresh_connection || !repeatable;
-    Options set{easy_};
-    set(CURLOPT_URL, request_.url.c_str())(CURLOPT_HTTPGET, 1L);
-    set(CURLOPT_NOBODY, is("HEAD") ? 1L : 0L)(CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
-    if (!request_.body.empty() || is("POST", "PUT", "PATCH")) {
-        const auto size = static_cast<curl_off_t>(request_.body.size());
-        set(CURLOPT_POST, 1L)(CURLOPT_POSTFIELDSIZE_LARGE, size);
-    }
-    set(CURLOPT_CUSTOMREQUEST, method.c_str());
-    return set.code;
-}
-
-inline bool CurlTransfer::take_header(std::string_view line) {
-    // One call of libcurl continues several requests, so on_chunk of another one may have dropped
-    // this one.
-    if (dropped) return false;
-    // libcurl may have sent the request again, to authenticate. Only the last response counts.
-    if (response_.status != 0 && line.starts_with("HTTP/") &&
-        info<long>(CURLINFO_REQUEST_SIZE) > asked_bytes_) {
-        forget_response();
-    }
-    // A trailer is counted and not kept.
-    if (response_.status != 0) return head_.count(line) || fail(HttpErrc::too_long);
-    switch (head_.take(line)) {
-        case HttpHead::Line::more:
-            return true;
-        case HttpHead::Line::last:
-            return take_head();
-        case HttpHead::Line::too_long:
-            break;
-    }
-    return fail(HttpErrc::too_long);
-}
-
-inline bool CurlTransfer::take_head() {
-    const auto status = static_cast<int>(info<long>(CURLINFO_RESPONSE_CODE));
-    if (status < 200) return true;  // an interim response: more follows
-    asked_bytes_ = info<long>(CURLINFO_REQUEST_SIZE);
-    response_.status = status;
-    response_.headers = head_.take_headers();
-    if (response_.headers.find("Date") == nullptr) response_.received = SystemClock{}.now();
-    const bool redirects =
-        status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-    const std::string* const location = response_.headers.find("Location");
-    if (redirects && request_.redirects && redirects_ < redirects_max && location != nullptr) {
-        next_url_ = CurlUrl{request_.url}.within_origin(*location);
-        if (!next_url_.empty()) return true;
-    }
-    if (request_.on_chunk) request_.on_chunk(response_, {});
-    return !dropped;
-}
-
-inline bool CurlTransfer::take_body(std::string_view piece) {
-    if (dropped) return false;
-    // After "101 Switching Protocols", which was not asked for.
-    if (response_.status == 0) return fail(HttpErrc::not_http);
-    if (piece.size() > request_.body_bytes_max - body_bytes_) return fail(HttpErrc::too_long);
-    body_bytes_ += piece.size();
-    if (!next_url_.empty()) return true;
-    if (request_.on_chunk) {
-        request_.on_chunk(response_, piece);
-    } else {
-        response_.body += piece;
-    }
-    return !dropped;
-}
-
-inline void CurlTransfer::forget_response() noexcept {
-    response_ = {};
-    head_ = {};
-    body_bytes_ = 0;
-    next_url_.clear();
-}
-
-inline bool CurlTransfer::continues(CURLcode code) {
-    if (code == CURLE_ABORTED_BY_CALLBACK) return std::exchange(stale_, false);
-    return code == CURLE_OK && prepare_redirect();
-}
-
-inline bool CurlTransfer::prepare_redirect() {
-    if (next_url_.empty()) return false;
-    const int status = response_.status;
-    const bool as_get = (status == 303 && request_.method != "HEAD") ||
-                        (status <= 302 && request_.method == "POST");
-    if (as_get) {
-        request_.method = "GET";
-        request_.body.clear();
-    }
-    request_.url = std::exchange(next_url_, {});
-    forget_response();
-    body_sent_ = 0;
-    ++redirects_;
-    // A half-made request could have another method, so an error ends the transfer.
-    return set_request() == CURLE_OK || fail(HttpErrc::client_failed);
-}
-
-inline HttpResponse CurlTransfer::conclude(CURLcode code, std::optional<HttpErrc> error) {
-    if (!error) error = error_;
-    // Older versions also report this for a header line beyond their limit.
-    const bool in_head = head_.begun() && response_.status == 0;
-    if (!error && code == CURLE_OUT_OF_MEMORY && in_head) error = HttpErrc::too_long;
-    if (!error && code != CURLE_OK) error = http_errc_of(code);
-    // libcurl accepts a head that breaks off as complete.
-    if (!error && response_.status == 0) error = HttpErrc::lost;
-    HttpResponse response = std::move(response_);
-    if (!error) return response;
-    if (easy_ != nullptr) note_errno(static_cast<int>(info<long>(CURLINFO_OS_ERRNO)));
-    response.failure = easy_ != nullptr ? failure_of(code, *error) : Failure::from(*error);
-    // libcurl counts the bytes anew after a redirection, which followed a request that was sent. If
-    // a proxy refuses to connect, the server has not seen the request.
-    response.sent =
-        redirects_ != 0 || (easy_ != nullptr && info<long>(CURLINFO_REQUEST_SIZE) != 0 &&
-                            info<long>(CURLINFO_HTTP_CONNECTCODE) < 300);
-    return response;
-}
-
-/// Returns the failure for an error, with the most exact reason that libcurl has.
-inline Failure CurlTransfer::failure_of(CURLcode code, HttpErrc error) const noexcept {
-    const auto of_proxy = static_cast<int>(info<long>(CURLINFO_HTTP_CONNECTCODE));
-    if (of_proxy >= 300) return Failure::from(http_errc_of_proxy(of_proxy));
-#if LIBCURL_VERSION_NUM >= 0x074900
-    if (code == CURLE_PROXY) {
-        const auto why = static_cast<CURLproxycode>(info<long>(CURLINFO_PROXY_ERROR));
-        return Failure::from(http_errc_of_proxy(why));
-    }
-#endif
-    if (error == HttpErrc::certificate_rejected) {
-        if (info<long>(CURLINFO_PROXY_SSL_VERIFYRESULT) != 0)
-            return Failure::from(HttpErrc::proxy_rejected);
-        return Failure::from(certificate_error_of(code, info<long>(CURLINFO_SSL_VERIFYRESULT)));
-    }
-    // Without descriptors, the C library cannot open its own files, and reports an unknown name.
-    if (error == HttpErrc::name_not_found && !posix::detail::Socket::stream(AF_UNIX))
-        return Failure::from(posix::detail::errno_code());
-    if (error == HttpErrc::not_connected) {
-        if (errno_ != 0 && is_all_ours_) return Failure::from({errno_, std::generic_category()});
-        if (dials_proxy()) return Failure::from(HttpErrc::proxy_not_connected);
-    }
-    Failure failure = Failure::from(error);
-    const bool is_connected = info<curl_off_t>(CURLINFO_CONNECT_TIME_T) != 0;
-    if (error == HttpErrc::timed_out && !is_connected && dials_proxy()) {
-        failure.origin = Failure::Origin::local;
-    }
-    return failure;
-}
-
-inline void CurlTransfer::release() noexcept {
-    request_ = {};
-    curl_easy_cleanup(std::exchange(easy_, nullptr));
-    curl_slist_free_all(std::exchange(lines_, nullptr));
-}
 
 }}}  // namespace belay::detail
