@@ -5,6 +5,7 @@
 
 #include <functional>   // std::function
 #include <memory>       // std::unique_ptr
+#include <optional>     // std::optional
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
@@ -19,20 +20,17 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// An HttpCalls. `stop` is null if nothing stops the call.
+/// An HttpCalls. Without a `stop`, nothing stops the call.
 class AnyCalls {
 public:
     using Ended = belay::Outcome<HttpResponse>;
+    using Stop = std::optional<StopToken>;
 
-    AnyCalls() = default;
-    AnyCalls(const AnyCalls&) = delete;
-    AnyCalls& operator=(const AnyCalls&) = delete;
     virtual ~AnyCalls() = default;
 
-    virtual belay::Task<Ended> send(HttpRequest& request, const StopToken* stop) = 0;
-    virtual belay::Task<Ended> get(std::string url, const StopToken* stop) = 0;
-    virtual Ended send_blocking(posix::Loop<>& loop, HttpRequest request,
-                                const StopToken* stop) = 0;
+    virtual belay::Task<Ended> send(HttpRequest& request, Stop stop) = 0;
+    virtual belay::Task<Ended> get(std::string url, Stop stop) = 0;
+    virtual Ended send_blocking(posix::Loop<>& loop, HttpRequest request, Stop stop) = 0;
     virtual const HttpCallsCounters& counters() const noexcept = 0;
     virtual const HttpCallsOptions& options() const noexcept = 0;
     virtual BreakerState breaker_state(std::string_view url) const = 0;
@@ -73,11 +71,6 @@ namespace belay { inline namespace BELAY_ABI { namespace curl {
 /// Costs:         a virtual call for each function.
 class AnyHttpCalls {
 public:
-    /// The options.
-    using Options = HttpCallsOptions;
-    /// The sums over all calls.
-    using Counters = HttpCallsCounters;
-
     /// `configure` sets options of libcurl, as that of Http does. It is called with the handle of
     /// each request (a CURL*), and returns a CURLcode. It may be empty.
     ///
@@ -89,29 +82,19 @@ public:
               loop, options, std::move(hooks), std::move(configure))} {}
 
     /// As HttpCalls::send. The request is a variable, and not a temporary.
-    [[nodiscard]] Task<Outcome<HttpResponse>> send(HttpRequest& request) {
-        return calls_->send(request, nullptr);
-    }
-    /// Ends by the stop, too.
-    [[nodiscard]] Task<Outcome<HttpResponse>> send(HttpRequest& request, const StopToken& stop) {
-        return calls_->send(request, &stop);
+    [[nodiscard]] Task<Outcome<HttpResponse>> send(HttpRequest& request,
+                                                   std::optional<StopToken> stop = {}) {
+        return calls_->send(request, std::move(stop));
     }
     /// As HttpCalls::get.
-    [[nodiscard]] Task<Outcome<HttpResponse>> get(std::string url) {
-        return calls_->get(std::move(url), nullptr);
-    }
-    /// Ends by the stop, too.
-    [[nodiscard]] Task<Outcome<HttpResponse>> get(std::string url, const StopToken& stop) {
-        return calls_->get(std::move(url), &stop);
+    [[nodiscard]] Task<Outcome<HttpResponse>> get(std::string url,
+                                                  std::optional<StopToken> stop = {}) {
+        return calls_->get(std::move(url), std::move(stop));
     }
     /// As HttpCalls::send_blocking.   Pre: `loop` is the loop of this object.
-    [[nodiscard]] Outcome<HttpResponse> send_blocking(posix::Loop<>& loop, HttpRequest request) {
-        return calls_->send_blocking(loop, std::move(request), nullptr);
-    }
-    /// Ends by the stop, too.
     [[nodiscard]] Outcome<HttpResponse> send_blocking(posix::Loop<>& loop, HttpRequest request,
-                                                      const StopToken& stop) {
-        return calls_->send_blocking(loop, std::move(request), &stop);
+                                                      std::optional<StopToken> stop = {}) {
+        return calls_->send_blocking(loop, std::move(request), std::move(stop));
     }
 
     /// As HttpCalls::counters.

@@ -22,15 +22,15 @@ public:
           sleeper_{loop},
           calls_{http_, sleeper_, options, std::move(hooks)} {}
 
-    belay::Task<Ended> send(HttpRequest& request, const StopToken* stop) override {
-        return stop != nullptr ? calls_.send(request, *stop) : calls_.send(request);
+    belay::Task<Ended> send(HttpRequest& request, Stop stop) override {
+        return stop ? calls_.send(request, *std::move(stop)) : calls_.send(request);
     }
-    belay::Task<Ended> get(std::string url, const StopToken* stop) override {
-        return stop != nullptr ? calls_.get(std::move(url), *stop) : calls_.get(std::move(url));
+    belay::Task<Ended> get(std::string url, Stop stop) override {
+        return stop ? calls_.get(std::move(url), *std::move(stop)) : calls_.get(std::move(url));
     }
-    Ended send_blocking(posix::Loop<>& loop, HttpRequest request, const StopToken* stop) override {
-        return stop != nullptr ? calls_.send_blocking(loop, std::move(request), *stop)
-                               : calls_.send_blocking(loop, std::move(request));
+    Ended send_blocking(posix::Loop<>& loop, HttpRequest request, Stop stop) override {
+        return stop ? calls_.send_blocking(loop, std::move(request), *std::move(stop))
+                    : calls_.send_blocking(loop, std::move(request));
     }
     const HttpCallsCounters& counters() const noexcept override { return calls_.counters(); }
     const HttpCallsOptions& options() const noexcept override { return calls_.options(); }

@@ -387,23 +387,19 @@ public:
     class Handle {
     public:
         Handle(Handle&&) noexcept = default;
-        Handle& operator=(Handle&& other) noexcept {
-            if (this != &other) {
-                drop();
-                core_ = std::move(other.core_);
-                transfer_ = std::move(other.transfer_);
-            }
+        Handle& operator=(Handle other) noexcept {
+            std::swap(core_, other.core_);
+            std::swap(transfer_, other.transfer_);
             return *this;
         }
-        ~Handle() { drop(); }
+        ~Handle() {
+            if (transfer_) core_->drop(*transfer_);
+        }
 
     private:
         friend class Http;
         Handle(detail::Ref<detail::CurlCore> core, detail::Ref<detail::CurlTransfer> transfer)
             : core_{std::move(core)}, transfer_{std::move(transfer)} {}
-        void drop() noexcept {
-            if (transfer_) core_->drop(*transfer_);
-        }
 
         detail::Ref<detail::CurlCore> core_;
         detail::Ref<detail::CurlTransfer> transfer_;
@@ -434,14 +430,13 @@ public:
         loop.attach(*core_);
     }
     Http(Http&&) noexcept = default;
-    Http& operator=(Http&& other) noexcept {
-        if (this != &other) {
-            close();
-            core_ = std::move(other.core_);
-        }
+    Http& operator=(Http other) noexcept {
+        std::swap(core_, other.core_);
         return *this;
     }
-    ~Http() { close(); }
+    ~Http() {
+        if (core_) core_->close();
+    }
 
     /// Starts a request; see HttpLike.
     ///
@@ -453,10 +448,6 @@ public:
     }
 
 private:
-    void close() noexcept {
-        if (const detail::Ref<detail::CurlCore> core = std::move(core_)) core->close();
-    }
-
     detail::Ref<detail::CurlCore> core_;
 };
 
