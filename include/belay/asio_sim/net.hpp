@@ -62,11 +62,6 @@ struct AsioNet {
         /// Returns the protocol of IPv6, which no host has.
         [[nodiscard]] static auto v6() noexcept { return Asio::Tcp::v6(); }
     };
-
-    /// Returns the host on which an executor runs its handlers.
-    [[nodiscard]] static Host& host_of(const typename Asio::Executor& executor) {
-        return belay::detail::asio_sim_core<Asio>(executor)->host();
-    }
 };
 
 }}}  // namespace belay::sim
