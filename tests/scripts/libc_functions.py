@@ -24,8 +24,8 @@ HEADERS = ("include/belay/libc_sim/detail/symbols.hpp", "include/belay/libc_sim/
 
 NAME = r"[A-Za-z_]\w*"
 REFUSED = re.compile(r"^BELAY_DETAIL_REFUSE\(([\w\s,]*)\)", re.MULTILINE)
-REPLACED = re.compile(r"^BELAY_DETAIL_REPLACE\(\w+,([\w\s,]*)\)", re.MULTILINE)
-ALONE = re.compile(rf"^(?:BELAY_DETAIL_(?:REPLACE_BY|ROUTE|LOCK)\(({NAME}),|BELAY_DETAIL_SYMBOL[^;]*?asm\(\s*\"({NAME})\"\);)",
+REPLACED = re.compile(r"^BELAY_DETAIL_REPLACE(?:_BY)?\([\w:]+,([\w\s,]*)\)", re.MULTILINE)
+ALONE = re.compile(rf"^(?:BELAY_DETAIL_(?:ROUTE|LOCK)\(({NAME}),|BELAY_DETAIL_SYMBOL[^;]*?asm\(\s*\"({NAME})\"\);)",
                    re.MULTILINE)
 # Written out, because they have a list of arguments or return twice, and refused like the functions that they call.
 REFUSED_BY_HAND = {"execl", "execlp", "execle", "vfork", "__vfork", "syscall"}

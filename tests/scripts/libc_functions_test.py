@@ -12,7 +12,7 @@ import libc_functions as script  # noqa: E402
 HEADER = """
 BELAY_DETAIL_REPLACE(libc_calls,
     read, write)
-BELAY_DETAIL_REPLACE_BY(pread64, libc_files::pread)
+BELAY_DETAIL_REPLACE_BY(libc_files::pread, pread64)
 BELAY_DETAIL_REFUSE(
     fork, clone)
 BELAY_DETAIL_SYMBOL [[noreturn]] inline void exit_now(int) asm("_exit");

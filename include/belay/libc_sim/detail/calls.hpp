@@ -655,7 +655,7 @@ inline ssize_t recv(LibcProcess& p, int fd, void* out, std::size_t size, int fla
     message.msg_iovlen = 1;
     return libc_calls::recvmsg(p, fd, &message, flags);
 }
-inline ssize_t recvfrom(LibcProcess& p, int fd, void* out, std::size_t size, int flags,
+inline ssize_t recvfrom(LibcProcess& p, int fd, void* out, std::size_t size, int flags, sockaddr*,
                         socklen_t* name_size) {
     if (name_size != nullptr) *name_size = 0;
     return libc_calls::recv(p, fd, out, size, flags);

@@ -102,17 +102,13 @@ inline int pselect(LibcProcess& p, int count, fd_set* reads, fd_set* writes, fd_
                    const timespec* timeout, const sigset_t* mask) {
     return libc_calls::pselect(p, count, {reads, writes, exceptions}, timeout, mask);
 }
-inline ssize_t recvfrom(LibcProcess& p, int fd, void* out, std::size_t size, int flags, sockaddr*,
-                        socklen_t* from_size) {
-    return libc_calls::recvfrom(p, fd, out, size, flags, from_size);
-}
 inline ssize_t recv_checked(LibcProcess& p, int fd, void* out, std::size_t size, std::size_t,
                             int flags) {
     return libc_calls::recv(p, fd, out, size, flags);
 }
 inline ssize_t recvfrom_checked(LibcProcess& p, int fd, void* out, std::size_t size, std::size_t,
-                                int flags, sockaddr*, socklen_t* from_size) {
-    return libc_calls::recvfrom(p, fd, out, size, flags, from_size);
+                                int flags, sockaddr* from, socklen_t* from_size) {
+    return libc_calls::recvfrom(p, fd, out, size, flags, from, from_size);
 }
 
 // ---- the macros ---------------------------------------------------------------------------------
@@ -130,8 +126,10 @@ inline ssize_t recvfrom_checked(LibcProcess& p, int fd, void* out, std::size_t s
 #define BELAY_DETAIL_REPLACE(calls, ...) \
     BELAY_DETAIL_EACH(BELAY_DETAIL_REPLACE_ONE, calls, __VA_ARGS__)
 #define BELAY_DETAIL_REPLACE_ONE(calls, name) BELAY_DETAIL_ROUTE(name, libc_route, &calls::name)
-// Defines a function that is another one in a program.
-#define BELAY_DETAIL_REPLACE_BY(name, in_world) BELAY_DETAIL_ROUTE(name, libc_route, &in_world)
+// Defines functions that are another one in a program.
+#define BELAY_DETAIL_REPLACE_BY(in_world, ...) \
+    BELAY_DETAIL_EACH(BELAY_DETAIL_REPLACE_BY_ONE, in_world, __VA_ARGS__)
+#define BELAY_DETAIL_REPLACE_BY_ONE(in_world, name) BELAY_DETAIL_ROUTE(name, libc_route, &in_world)
 // Defines functions that a program must not call.
 #define BELAY_DETAIL_REFUSE(...) BELAY_DETAIL_EACH(BELAY_DETAIL_REFUSE_ONE, , __VA_ARGS__)
 #define BELAY_DETAIL_REFUSE_ONE(unused, name) BELAY_DETAIL_ROUTE(name, libc_refuse)
@@ -164,11 +162,11 @@ inline ssize_t recvfrom_checked(LibcProcess& p, int fd, void* out, std::size_t s
 BELAY_DETAIL_REPLACE(libc_calls,
     clock_gettime, gettimeofday, time, timespec_get, clock, nanosleep, clock_nanosleep, usleep,
     sleep, sched_yield, getrandom, getentropy, arc4random, arc4random_uniform)
-BELAY_DETAIL_REPLACE_BY(arc4random_buf, libc_random)
+BELAY_DETAIL_REPLACE_BY(libc_random, arc4random_buf)
 #ifdef __GLIBCXX__
-BELAY_DETAIL_REPLACE_BY(_ZNSt13random_device9_M_getvalEv, libc_calls::random_device)
+BELAY_DETAIL_REPLACE_BY(libc_calls::random_device, _ZNSt13random_device9_M_getvalEv)
 #else
-BELAY_DETAIL_REPLACE_BY(_ZNSt3__113random_deviceclEv, libc_calls::random_device)
+BELAY_DETAIL_REPLACE_BY(libc_calls::random_device, _ZNSt3__113random_deviceclEv)
 #endif
 
 // ---- state of the process -----------------------------------------------------------------------
@@ -176,16 +174,14 @@ BELAY_DETAIL_REPLACE_BY(_ZNSt3__113random_deviceclEv, libc_calls::random_device)
 BELAY_DETAIL_REPLACE(libc_state,
     rand, srand, initstate, setstate, lrand48, mrand48, nrand48, jrand48, srand48, seed48, lcong48,
     getpid, getppid, getpgid, umask, prlimit, getrlimit, setrlimit)
-BELAY_DETAIL_REPLACE_BY(random, libc_state::rand)
-BELAY_DETAIL_REPLACE_BY(srandom, libc_state::srand)
-BELAY_DETAIL_REPLACE_BY(gettid, libc_state::getpid)
-BELAY_DETAIL_REPLACE_BY(getpgrp, libc_state::getpid)
-BELAY_DETAIL_REPLACE_BY(getsid, libc_state::getpgid)
-BELAY_DETAIL_REPLACE_BY(prlimit64, libc_state::prlimit)
-BELAY_DETAIL_REPLACE_BY(getrlimit64, libc_state::getrlimit)
-BELAY_DETAIL_REPLACE_BY(setrlimit64, libc_state::setrlimit)
-BELAY_DETAIL_REPLACE_BY(__getpid, libc_state::getpid)
-BELAY_DETAIL_REPLACE_BY(__getpgid, libc_state::getpgid)
+// Some have several names: of 64 bits, of the C library itself, of -D_FORTIFY_SOURCE, or old ones.
+BELAY_DETAIL_REPLACE_BY(libc_state::rand, random)
+BELAY_DETAIL_REPLACE_BY(libc_state::srand, srandom)
+BELAY_DETAIL_REPLACE_BY(libc_state::getpid, gettid, getpgrp, __getpid)
+BELAY_DETAIL_REPLACE_BY(libc_state::getpgid, getsid, __getpgid)
+BELAY_DETAIL_REPLACE_BY(libc_state::prlimit, prlimit64)
+BELAY_DETAIL_REPLACE_BY(libc_state::getrlimit, getrlimit64)
+BELAY_DETAIL_REPLACE_BY(libc_state::setrlimit, setrlimit64)
 // Their results have registers of their own.
 BELAY_DETAIL_SYMBOL inline double drand48() asm("drand48");
 inline double drand48() {
@@ -211,12 +207,27 @@ BELAY_DETAIL_REPLACE(libc_calls,
     eventfd_read, eventfd_write, isatty, timerfd_create, timerfd_settime, timerfd_gettime,
     epoll_create, epoll_create1, epoll_ctl, epoll_wait, epoll_pwait, epoll_pwait2, poll, ppoll,
     select, socket, bind, listen, accept, accept4, connect, shutdown, getsockopt, setsockopt,
-    getsockname, getpeername, send, sendto, sendmsg, recv, recvmsg, sendfile, copy_file_range,
-    dup, dup2, dup3)
-BELAY_DETAIL_REPLACE_BY(__dup2, libc_calls::dup2)
-BELAY_DETAIL_REPLACE_BY(sendfile64, libc_calls::sendfile)
-BELAY_DETAIL_REPLACE(libc_symbols, pselect, recvfrom)
-BELAY_DETAIL_REPLACE_BY(fcntl64, libc_calls::fcntl)
+    getsockname, getpeername, send, sendto, sendmsg, recv, recvfrom, recvmsg, sendfile,
+    copy_file_range, dup, dup2, dup3)
+BELAY_DETAIL_REPLACE(libc_symbols, pselect)
+BELAY_DETAIL_REPLACE_BY(libc_calls::dup2, __dup2)
+BELAY_DETAIL_REPLACE_BY(libc_calls::sendfile, sendfile64)
+BELAY_DETAIL_REPLACE_BY(libc_calls::fcntl, fcntl64, __fcntl)
+BELAY_DETAIL_REPLACE_BY(libc_calls::clock_gettime, __clock_gettime)
+BELAY_DETAIL_REPLACE_BY(libc_calls::gettimeofday, __gettimeofday)
+BELAY_DETAIL_REPLACE_BY(libc_calls::nanosleep, __nanosleep)
+BELAY_DETAIL_REPLACE_BY(libc_calls::sched_yield, __sched_yield, pthread_yield, thrd_yield)
+BELAY_DETAIL_REPLACE_BY(libc_calls::close, __close)
+BELAY_DETAIL_REPLACE_BY(libc_calls::read, __read, __read_chk)
+BELAY_DETAIL_REPLACE_BY(libc_calls::write, __write)
+BELAY_DETAIL_REPLACE_BY(libc_calls::pipe, __pipe)
+BELAY_DETAIL_REPLACE_BY(libc_calls::poll, __poll, __poll_chk)
+BELAY_DETAIL_REPLACE_BY(libc_calls::select, __select)
+BELAY_DETAIL_REPLACE_BY(libc_calls::connect, __connect)
+BELAY_DETAIL_REPLACE_BY(libc_calls::send, __send)
+BELAY_DETAIL_REPLACE_BY(libc_symbols::recv_checked, __recv_chk)
+BELAY_DETAIL_REPLACE_BY(libc_symbols::recvfrom_checked, __recvfrom_chk)
+BELAY_DETAIL_REPLACE_BY(libc_calls::ppoll, __ppoll_chk)
 BELAY_DETAIL_SYMBOL inline int vdprintf(int, const char*, va_list) asm("vdprintf");
 inline int vdprintf(int fd, const char* format, va_list arguments) {
     if (LibcProcess* const p = LibcProcess::current()) {
@@ -236,6 +247,7 @@ inline int dprintf(int fd, const char* format, ...) {
 // ---- names --------------------------------------------------------------------------------------
 
 BELAY_DETAIL_REPLACE(libc_names, getaddrinfo, freeaddrinfo, getnameinfo, gethostname, uname)
+BELAY_DETAIL_REPLACE_BY(libc_names::gethostname, __gethostname_chk)
 
 // ---- files and streams --------------------------------------------------------------------------
 
@@ -247,47 +259,50 @@ BELAY_DETAIL_REPLACE(libc_files,
     canonicalize_file_name, mkstemp, mkstemps, mkostemp, mkostemps, mkdtemp, opendir, fdopendir,
     readdir, rewinddir, dirfd, closedir, flock, mmap, munmap, mremap,
     madvise)
-BELAY_DETAIL_REPLACE_BY(fdatasync, libc_files::fsync)
-BELAY_DETAIL_REPLACE_BY(lstat, libc_files::stat)
-BELAY_DETAIL_REPLACE_BY(open64, libc_files::open)
-BELAY_DETAIL_REPLACE_BY(openat64, libc_files::openat)
-BELAY_DETAIL_REPLACE_BY(creat64, libc_files::creat)
-BELAY_DETAIL_REPLACE_BY(pread64, libc_files::pread)
-BELAY_DETAIL_REPLACE_BY(pwrite64, libc_files::pwrite)
-BELAY_DETAIL_REPLACE_BY(preadv64, libc_files::preadv)
-BELAY_DETAIL_REPLACE_BY(pwritev64, libc_files::pwritev)
-BELAY_DETAIL_REPLACE_BY(lseek64, libc_files::lseek)
-BELAY_DETAIL_REPLACE_BY(truncate64, libc_files::truncate)
-BELAY_DETAIL_REPLACE_BY(ftruncate64, libc_files::ftruncate)
-BELAY_DETAIL_REPLACE_BY(fallocate64, libc_files::fallocate)
-BELAY_DETAIL_REPLACE_BY(posix_fallocate64, libc_files::posix_fallocate)
-BELAY_DETAIL_REPLACE_BY(mmap64, libc_files::mmap)
-BELAY_DETAIL_REPLACE_BY(statvfs64, libc_files::statvfs)
-BELAY_DETAIL_REPLACE_BY(fstatvfs64, libc_files::fstatvfs)
-BELAY_DETAIL_REPLACE_BY(mkstemp64, libc_files::mkstemp)
-BELAY_DETAIL_REPLACE_BY(mkstemps64, libc_files::mkstemps)
-BELAY_DETAIL_REPLACE_BY(mkostemp64, libc_files::mkostemp)
-BELAY_DETAIL_REPLACE_BY(mkostemps64, libc_files::mkostemps)
-BELAY_DETAIL_REPLACE_BY(stat64, libc_files::stat)
-BELAY_DETAIL_REPLACE_BY(lstat64, libc_files::stat)
-BELAY_DETAIL_REPLACE_BY(fstat64, libc_files::fstat)
-BELAY_DETAIL_REPLACE_BY(fstatat64, libc_files::fstatat)
-BELAY_DETAIL_REPLACE_BY(readdir64, libc_files::readdir)
+BELAY_DETAIL_REPLACE_BY(libc_files::fsync, fdatasync)
+BELAY_DETAIL_REPLACE_BY(libc_files::stat, lstat, stat64, lstat64)
+BELAY_DETAIL_REPLACE_BY(libc_files::open, open64, __open, __open64, __open_2, __open64_2)
+BELAY_DETAIL_REPLACE_BY(libc_files::openat, openat64, __openat_2, __openat64_2)
+BELAY_DETAIL_REPLACE_BY(libc_files::creat, creat64)
+BELAY_DETAIL_REPLACE_BY(libc_files::pread,
+    pread64, __libc_pread, __pread64, __pread_chk, __pread64_chk)
+BELAY_DETAIL_REPLACE_BY(libc_files::pwrite, pwrite64, __libc_pwrite, __pwrite64)
+BELAY_DETAIL_REPLACE_BY(libc_files::preadv, preadv64)
+BELAY_DETAIL_REPLACE_BY(libc_files::pwritev, pwritev64)
+BELAY_DETAIL_REPLACE_BY(libc_files::lseek, lseek64, __lseek, llseek)
+BELAY_DETAIL_REPLACE_BY(libc_files::truncate, truncate64)
+BELAY_DETAIL_REPLACE_BY(libc_files::ftruncate, ftruncate64)
+BELAY_DETAIL_REPLACE_BY(libc_files::fallocate, fallocate64)
+BELAY_DETAIL_REPLACE_BY(libc_files::posix_fallocate, posix_fallocate64)
+BELAY_DETAIL_REPLACE_BY(libc_files::mmap, mmap64)
+BELAY_DETAIL_REPLACE_BY(libc_files::statvfs, statvfs64)
+BELAY_DETAIL_REPLACE_BY(libc_files::fstatvfs, fstatvfs64)
+BELAY_DETAIL_REPLACE_BY(libc_files::mkstemp, mkstemp64)
+BELAY_DETAIL_REPLACE_BY(libc_files::mkstemps, mkstemps64)
+BELAY_DETAIL_REPLACE_BY(libc_files::mkostemp, mkostemp64)
+BELAY_DETAIL_REPLACE_BY(libc_files::mkostemps, mkostemps64)
+BELAY_DETAIL_REPLACE_BY(libc_files::fstat, fstat64, __fstat64)
+BELAY_DETAIL_REPLACE_BY(libc_files::fstatat, fstatat64)
+BELAY_DETAIL_REPLACE_BY(libc_files::readdir, readdir64)
+BELAY_DETAIL_REPLACE_BY(libc_files::getcwd, __getcwd_chk)
+BELAY_DETAIL_REPLACE_BY(libc_files::readlink, __readlink_chk)
+BELAY_DETAIL_REPLACE_BY(libc_files::readlinkat, __readlinkat_chk)
+BELAY_DETAIL_REPLACE_BY(libc_files::realpath, __realpath_chk)
 
 BELAY_DETAIL_REPLACE(libc_streams, fopen, fdopen, fileno, fflush)
-BELAY_DETAIL_REPLACE_BY(fopen64, libc_streams::fopen)
-BELAY_DETAIL_REPLACE_BY(fileno_unlocked, libc_streams::fileno)
-BELAY_DETAIL_REPLACE_BY(fflush_unlocked, libc_streams::fflush)
+BELAY_DETAIL_REPLACE_BY(libc_streams::fopen, fopen64)
+BELAY_DETAIL_REPLACE_BY(libc_streams::fileno, fileno_unlocked)
+BELAY_DETAIL_REPLACE_BY(libc_streams::fflush, fflush_unlocked)
 
 // ---- signals ------------------------------------------------------------------------------------
 
 BELAY_DETAIL_REPLACE(libc_signals,
     signal, sigaction, raise, kill, sigset, sigignore, sighold, sigrelse, pthread_sigmask,
     sigprocmask, sigpending, sigtimedwait)
-BELAY_DETAIL_REPLACE_BY(gsignal, libc_signals::raise)
-BELAY_DETAIL_REPLACE_BY(bsd_signal, libc_signals::signal)
-BELAY_DETAIL_REPLACE_BY(ssignal, libc_signals::signal)
-BELAY_DETAIL_REPLACE_BY(__sysv_signal, libc_signals::sysv_signal)
+BELAY_DETAIL_REPLACE_BY(libc_signals::raise, gsignal)
+BELAY_DETAIL_REPLACE_BY(libc_signals::signal, bsd_signal, ssignal)
+BELAY_DETAIL_REPLACE_BY(libc_signals::sysv_signal, __sysv_signal, sysv_signal)
+BELAY_DETAIL_REPLACE_BY(libc_signals::sigaction, __sigaction)
 
 // ---- the end ------------------------------------------------------------------------------------
 
@@ -301,9 +316,7 @@ inline void exit(int code) {
     __builtin_unreachable();
 }
 inline void exit_now(LibcProcess& p, int code) { p.exit(code); }
-BELAY_DETAIL_REPLACE_BY(_exit, libc_symbols::exit_now)
-BELAY_DETAIL_REPLACE_BY(_Exit, libc_symbols::exit_now)
-BELAY_DETAIL_REPLACE_BY(quick_exit, libc_symbols::exit_now)
+BELAY_DETAIL_REPLACE_BY(libc_symbols::exit_now, _exit, _Exit, quick_exit)
 BELAY_DETAIL_SYMBOL inline int atexit(void (*)()) asm("atexit");
 /// A part of each program, and not of the C library.
 inline int atexit(void (*f)()) {
@@ -318,7 +331,7 @@ inline int static_atexit(LibcProcess& p, void (*f)(void*), void* argument, void*
     if (p.has_static(place)) return p.at_exit(f, argument), 0;
     return libc_real<"__cxa_atexit", int>(f, argument, place);
 }
-BELAY_DETAIL_REPLACE_BY(__cxa_atexit, libc_symbols::static_atexit)
+BELAY_DETAIL_REPLACE_BY(libc_symbols::static_atexit, __cxa_atexit)
 /// The program goes on as its own child. Its output stays that of the test.
 inline int daemon(LibcProcess&) noexcept { return 0; }
 BELAY_DETAIL_REPLACE(libc_symbols, daemon)
@@ -335,9 +348,8 @@ inline void assert_error(LibcProcess& p, int error, const char* file, unsigned l
     libc_symbols::assert_fail(p, ::strerror(error), file, line);
 }
 BELAY_DETAIL_REPLACE(libc_symbols, abort)
-BELAY_DETAIL_REPLACE_BY(__assert_fail, libc_symbols::assert_fail)
-BELAY_DETAIL_REPLACE_BY(__assert, libc_symbols::assert_fail)
-BELAY_DETAIL_REPLACE_BY(__assert_perror_fail, libc_symbols::assert_error)
+BELAY_DETAIL_REPLACE_BY(libc_symbols::assert_fail, __assert_fail, __assert)
+BELAY_DETAIL_REPLACE_BY(libc_symbols::assert_error, __assert_perror_fail)
 
 // The C library calls its own exit() in these, which is not replaced there.
 BELAY_DETAIL_SYMBOL [[noreturn]] inline void verr(int, const char*, va_list) asm("verr");
@@ -432,55 +444,10 @@ BELAY_DETAIL_REPLACE(libc_symbols, openlog, closelog)
 
 /// The destructors of a program's thread-local variables do not run: the thread is the test's.
 inline int thread_atexit(LibcProcess&) noexcept { return 0; }
-BELAY_DETAIL_REPLACE_BY(__cxa_thread_atexit, libc_symbols::thread_atexit)
-
-// ---- names that the library itself gives them ---------------------------------------------------
-
-BELAY_DETAIL_REPLACE_BY(__clock_gettime, libc_calls::clock_gettime)
-BELAY_DETAIL_REPLACE_BY(__gettimeofday, libc_calls::gettimeofday)
-BELAY_DETAIL_REPLACE_BY(__nanosleep, libc_calls::nanosleep)
-BELAY_DETAIL_REPLACE_BY(__sched_yield, libc_calls::sched_yield)
-BELAY_DETAIL_REPLACE_BY(pthread_yield, libc_calls::sched_yield)
-BELAY_DETAIL_REPLACE_BY(thrd_yield, libc_calls::sched_yield)
-BELAY_DETAIL_REPLACE_BY(__close, libc_calls::close)
-BELAY_DETAIL_REPLACE_BY(__read, libc_calls::read)
-BELAY_DETAIL_REPLACE_BY(__write, libc_calls::write)
-BELAY_DETAIL_REPLACE_BY(__fcntl, libc_calls::fcntl)
-BELAY_DETAIL_REPLACE_BY(__pipe, libc_calls::pipe)
-BELAY_DETAIL_REPLACE_BY(__poll, libc_calls::poll)
-BELAY_DETAIL_REPLACE_BY(__select, libc_calls::select)
-BELAY_DETAIL_REPLACE_BY(__connect, libc_calls::connect)
-BELAY_DETAIL_REPLACE_BY(__send, libc_calls::send)
-BELAY_DETAIL_REPLACE_BY(__open, libc_files::open)
-BELAY_DETAIL_REPLACE_BY(__open64, libc_files::open)
-BELAY_DETAIL_REPLACE_BY(__libc_pread, libc_files::pread)
-BELAY_DETAIL_REPLACE_BY(__pread64, libc_files::pread)
-BELAY_DETAIL_REPLACE_BY(__libc_pwrite, libc_files::pwrite)
-BELAY_DETAIL_REPLACE_BY(__pwrite64, libc_files::pwrite)
-BELAY_DETAIL_REPLACE_BY(__lseek, libc_files::lseek)
-BELAY_DETAIL_REPLACE_BY(llseek, libc_files::lseek)
-BELAY_DETAIL_REPLACE_BY(__fstat64, libc_files::fstat)
-BELAY_DETAIL_REPLACE_BY(__sigaction, libc_signals::sigaction)
-BELAY_DETAIL_REPLACE_BY(sysv_signal, libc_signals::sysv_signal)
+BELAY_DETAIL_REPLACE_BY(libc_symbols::thread_atexit, __cxa_thread_atexit)
 
 // ---- names that the library gives them with -D_FORTIFY_SOURCE -----------------------------------
 
-BELAY_DETAIL_REPLACE_BY(__read_chk, libc_calls::read)
-BELAY_DETAIL_REPLACE_BY(__recv_chk, libc_symbols::recv_checked)
-BELAY_DETAIL_REPLACE_BY(__recvfrom_chk, libc_symbols::recvfrom_checked)
-BELAY_DETAIL_REPLACE_BY(__poll_chk, libc_calls::poll)
-BELAY_DETAIL_REPLACE_BY(__ppoll_chk, libc_calls::ppoll)
-BELAY_DETAIL_REPLACE_BY(__open_2, libc_files::open)
-BELAY_DETAIL_REPLACE_BY(__open64_2, libc_files::open)
-BELAY_DETAIL_REPLACE_BY(__openat_2, libc_files::openat)
-BELAY_DETAIL_REPLACE_BY(__openat64_2, libc_files::openat)
-BELAY_DETAIL_REPLACE_BY(__pread_chk, libc_files::pread)
-BELAY_DETAIL_REPLACE_BY(__pread64_chk, libc_files::pread)
-BELAY_DETAIL_REPLACE_BY(__getcwd_chk, libc_files::getcwd)
-BELAY_DETAIL_REPLACE_BY(__readlink_chk, libc_files::readlink)
-BELAY_DETAIL_REPLACE_BY(__readlinkat_chk, libc_files::readlinkat)
-BELAY_DETAIL_REPLACE_BY(__realpath_chk, libc_files::realpath)
-BELAY_DETAIL_REPLACE_BY(__gethostname_chk, libc_names::gethostname)
 BELAY_DETAIL_SYMBOL inline int vdprintf_chk(int, int, const char*, va_list) asm("__vdprintf_chk");
 inline int vdprintf_chk(int fd, int, const char* format, va_list arguments) {
     return libc_symbols::vdprintf(fd, format, arguments);
@@ -644,6 +611,7 @@ BELAY_DETAIL_REPLACE(libc_symbols, syscall)
 #undef BELAY_DETAIL_REPLACE
 #undef BELAY_DETAIL_REPLACE_ONE
 #undef BELAY_DETAIL_REPLACE_BY
+#undef BELAY_DETAIL_REPLACE_BY_ONE
 #undef BELAY_DETAIL_REFUSE
 #undef BELAY_DETAIL_REFUSE_ONE
 #undef BELAY_DETAIL_EACH
