@@ -27,14 +27,8 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 namespace libc_calls {
 
-/// Returns the file of a number, if it is a T; otherwise null, with errno.
-template <class T>
-std::shared_ptr<T> file(LibcProcess& p, int fd, int other_kind) {
-    const std::shared_ptr<LibcFile> found = p.file(fd);
-    std::shared_ptr<T> as = std::dynamic_pointer_cast<T>(found);
-    if (!as) errno = found ? other_kind : EBADF;
-    return as;
-}
+using libc_files::file_of;
+
 /// Returns a descriptor of socketpair(); null if it is another one.
 inline std::shared_ptr<LibcPipe> pair_of(LibcProcess& p, int fd) {
     std::shared_ptr<LibcPipe> pipe = std::dynamic_pointer_cast<LibcPipe>(p.file(fd));
@@ -44,7 +38,7 @@ inline std::shared_ptr<LibcSocket> socket_of(LibcProcess& p, int fd) {
     if (pair_of(p, fd)) {
         p.refuse_call(" with a descriptor of \"socketpair\"");
     }
-    return file<LibcSocket>(p, fd, ENOTSOCK);
+    return file_of<LibcSocket>(p, fd, ENOTSOCK);
 }
 
 // ---- time ------------------------------------------------------------------------------------
@@ -374,11 +368,11 @@ inline int timerfd_create(LibcProcess& p, int clock, int flags) {
 }
 inline int timerfd_settime(LibcProcess& p, int fd, int flags, const itimerspec* to,
                            itimerspec* old) {
-    const auto timer = file<LibcTimer>(p, fd, EINVAL);
+    const auto timer = file_of<LibcTimer>(p, fd);
     return timer ? timer->set(flags, *to, old) : -1;
 }
 inline int timerfd_gettime(LibcProcess& p, int fd, itimerspec* out) {
-    const auto timer = file<LibcTimer>(p, fd, EINVAL);
+    const auto timer = file_of<LibcTimer>(p, fd);
     if (!timer) return -1;
     timer->get(*out);
     return 0;
@@ -391,7 +385,7 @@ inline int epoll_create(LibcProcess& p, int size) {
     return size > 0 ? libc_calls::epoll_create1(p, 0) : libc_fail(EINVAL);
 }
 inline int epoll_ctl(LibcProcess& p, int fd, int operation, int watched, epoll_event* event) {
-    const auto epoll = file<LibcEpoll>(p, fd, EINVAL);
+    const auto epoll = file_of<LibcEpoll>(p, fd);
     const std::shared_ptr<LibcFile> f = p.file(watched);
     if (!epoll) return -1;
     if (!f) return libc_fail(EBADF);
@@ -408,7 +402,7 @@ struct WaitEnd {
     const sigset_t* mask = nullptr;
 };
 inline int epoll_until(LibcProcess& p, int fd, epoll_event* out, int count, WaitEnd end) {
-    const auto epoll = file<LibcEpoll>(p, fd, EINVAL);
+    const auto epoll = file_of<LibcEpoll>(p, fd);
     if (!epoll) return -1;
     if (count <= 0) return libc_fail(EINVAL);
     // Unlike poll(), it is interrupted by a signal without a handler, and not at its deadline.

@@ -111,32 +111,22 @@ public:
         return true;
     }
 
-    ssize_t read(std::span<const iovec> iov) override {
-        ssize_t total = 0;
-        for (const iovec& v : iov) {
-            const ssize_t n = read_at(offset_, v.iov_base, v.iov_len);
-            if (n < 0) return n;
-            offset_ += static_cast<std::uint64_t>(n);
-            total += n;
-            if (static_cast<std::size_t>(n) < v.iov_len) break;
-        }
-        return total;
+    ssize_t read(std::span<const iovec> iov) override { return read_all(iov, offset_); }
+    ssize_t write(std::span<const iovec> iov) override { return write_all(iov, offset_); }
+    /// Reads or writes at a place, which is behind the bytes then.
+    ssize_t read_all(std::span<const iovec> iov, std::uint64_t& at) {
+        return each_buffer(iov, at,
+                           [&](const iovec& v) { return read_at(at, v.iov_base, v.iov_len); });
     }
-    ssize_t write(std::span<const iovec> iov) override {
-        ssize_t total = 0;
-        for (const iovec& v : iov) {
-            if ((flags_ & O_APPEND) != 0) {
-                const auto end = size();
-                if (!end) return total != 0 ? total : libc_result(end.error());
-                offset_ = *end;
-            }
-            const ssize_t n = write_at(offset_, v.iov_base, v.iov_len);
-            if (n < 0) return total != 0 ? total : n;
-            offset_ += static_cast<std::uint64_t>(n);
-            total += n;
-            if (static_cast<std::size_t>(n) < v.iov_len) break;
-        }
-        return total;
+    ssize_t write_all(std::span<const iovec> iov, std::uint64_t& at) {
+        return each_buffer(iov, at, [&](const iovec& v) -> ssize_t {
+            // On Linux, also pwrite() writes at the end of a file with O_APPEND.
+            const Result<std::uint64_t> place =
+                (flags_ & O_APPEND) != 0 ? size() : Result<std::uint64_t>{at};
+            if (!place) return libc_result(place.error());
+            at = *place;
+            return write_at(at, v.iov_base, v.iov_len);
+        });
     }
     ssize_t read_at(std::uint64_t offset, void* out, std::size_t bytes) {
         if ((flags_ & O_ACCMODE) == O_WRONLY) return libc_fail(EBADF);
@@ -177,10 +167,6 @@ public:
     [[nodiscard]] const Bytes& bytes() const noexcept { return file_.bytes(); }
     int preallocate(std::uint64_t bytes) { return libc_result(file_.preallocate(bytes)); }
     [[nodiscard]] Result<std::uint64_t> size() const noexcept { return file_.size(); }
-    /// Returns where pwrite() writes: on Linux, at the end of a file with O_APPEND.
-    [[nodiscard]] Result<std::uint64_t> place(std::uint64_t offset) const noexcept {
-        return (flags_ & O_APPEND) != 0 ? size() : Result<std::uint64_t>{offset};
-    }
     [[nodiscard]] bool has_name() const noexcept { return file_.has_name(); }
     [[nodiscard]] std::uint64_t number() const { return state().number; }
     std::int64_t seek(std::int64_t to, int from) {
@@ -206,6 +192,19 @@ public:
     }
 
 private:
+    /// Calls `call(buffer)` for each buffer, until one is not moved as a whole.
+    template <class F>
+    static ssize_t each_buffer(std::span<const iovec> iov, std::uint64_t& at, F&& call) {
+        ssize_t total = 0;
+        for (const iovec& v : iov) {
+            const ssize_t n = call(v);
+            if (n < 0) return total != 0 ? total : n;
+            at += static_cast<std::uint64_t>(n);
+            total += n;
+            if (static_cast<std::size_t>(n) < v.iov_len) break;
+        }
+        return total;
+    }
     /// A file has no holes, except the one at its end.
     std::int64_t seek_in_data(std::int64_t to, bool hole) {
         const auto bytes = size();

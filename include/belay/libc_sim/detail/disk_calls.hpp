@@ -30,9 +30,11 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail { namespace libc_files {
 
-inline std::shared_ptr<LibcDiskFile> file_of(LibcProcess& p, int fd, int other_kind = EINVAL) {
+/// Returns the file of a number, if it is a T; otherwise null, with errno.
+template <class T = LibcDiskFile>
+std::shared_ptr<T> file_of(LibcProcess& p, int fd, int other_kind = EINVAL) {
     const std::shared_ptr<LibcFile> found = p.file(fd);
-    std::shared_ptr<LibcDiskFile> file = std::dynamic_pointer_cast<LibcDiskFile>(found);
+    std::shared_ptr<T> file = std::dynamic_pointer_cast<T>(found);
     if (!file) errno = found ? other_kind : EBADF;
     return file;
 }
@@ -44,9 +46,8 @@ inline std::optional<std::string> name_at(LibcProcess& p, int directory, const c
     if (text.starts_with('/')) {
         name.clear();
     } else if (directory != AT_FDCWD) {
-        const std::shared_ptr<LibcFile> found = p.file(directory);
-        const auto at = std::dynamic_pointer_cast<LibcDirectory>(found);
-        if (!at) return errno = found ? ENOTDIR : EBADF, std::nullopt;
+        const auto at = file_of<LibcDirectory>(p, directory, ENOTDIR);
+        if (!at) return std::nullopt;
         name = at->path() == "/" ? "" : at->path();
     }
     if (text.empty()) return errno = ENOENT, std::nullopt;
@@ -180,40 +181,27 @@ inline int mkstemp(LibcProcess& p, char* path) { return libc_files::mkostemps(p,
 
 // ---- bytes -----------------------------------------------------------------------------------
 
-inline ssize_t pread(LibcProcess& p, int fd, void* out, std::size_t size, off_t offset) {
-    const auto file = file_of(p, fd, ESPIPE);
-    if (!file) return -1;
-    if (offset < 0) return libc_fail(EINVAL);
-    return file->read_at(static_cast<std::uint64_t>(offset), out, size);
-}
-/// Calls pread() or pwrite() for each buffer.
-template <class F>
-ssize_t each_buffer(const iovec* iov, int count, off_t offset, F&& call) {
-    ssize_t total = 0;
-    for (int i = 0; i < count; ++i) {
-        const ssize_t n = call(iov[i].iov_base, iov[i].iov_len, offset + total);
-        if (n < 0) return total != 0 ? total : n;
-        total += n;
-        if (static_cast<std::size_t>(n) < iov[i].iov_len) break;
-    }
-    return total;
-}
 inline ssize_t preadv(LibcProcess& p, int fd, const iovec* iov, int count, off_t offset) {
-    return each_buffer(iov, count, offset, [&](void* out, std::size_t size, off_t at) {
-        return libc_files::pread(p, fd, out, size, at);
-    });
-}
-inline ssize_t pwrite(LibcProcess& p, int fd, const void* bytes, std::size_t size, off_t offset) {
     const auto file = file_of(p, fd, ESPIPE);
     if (!file) return -1;
     if (offset < 0) return libc_fail(EINVAL);
-    const auto place = file->place(static_cast<std::uint64_t>(offset));
-    return place ? file->write_at(*place, bytes, size) : libc_result(place.error());
+    auto at = static_cast<std::uint64_t>(offset);
+    return file->read_all({iov, static_cast<std::size_t>(count)}, at);
+}
+inline ssize_t pread(LibcProcess& p, int fd, void* out, std::size_t size, off_t offset) {
+    const iovec iov{out, size};
+    return libc_files::preadv(p, fd, &iov, 1, offset);
 }
 inline ssize_t pwritev(LibcProcess& p, int fd, const iovec* iov, int count, off_t offset) {
-    return each_buffer(iov, count, offset, [&](const void* bytes, std::size_t size, off_t at) {
-        return libc_files::pwrite(p, fd, bytes, size, at);
-    });
+    const auto file = file_of(p, fd, ESPIPE);
+    if (!file) return -1;
+    if (offset < 0) return libc_fail(EINVAL);
+    auto at = static_cast<std::uint64_t>(offset);
+    return file->write_all({iov, static_cast<std::size_t>(count)}, at);
+}
+inline ssize_t pwrite(LibcProcess& p, int fd, const void* bytes, std::size_t size, off_t offset) {
+    const iovec iov{const_cast<void*>(bytes), size};
+    return libc_files::pwritev(p, fd, &iov, 1, offset);
 }
 inline off_t lseek(LibcProcess& p, int fd, off_t to, int from) {
     if (std::dynamic_pointer_cast<LibcNull>(p.file(fd))) return 0;
@@ -582,9 +570,8 @@ inline int chdir(LibcProcess& p, const char* path) {
     return name ? set_directory(p, *name) : -1;
 }
 inline int fchdir(LibcProcess& p, int fd) {
-    const std::shared_ptr<LibcFile> found = p.file(fd);
-    const auto directory = std::dynamic_pointer_cast<LibcDirectory>(found);
-    return directory ? set_directory(p, directory->path()) : libc_fail(found ? ENOTDIR : EBADF);
+    const auto directory = file_of<LibcDirectory>(p, fd, ENOTDIR);
+    return directory ? set_directory(p, directory->path()) : -1;
 }
 /// Gives a caller a name. As in glibc, he frees it if he has no space for it.
 inline char* give_name(const std::string& name, char* out, std::size_t size) {
@@ -632,9 +619,8 @@ inline int read_names(LibcProcess& p, Listing& listing) {
     return 0;
 }
 inline DIR* fdopendir(LibcProcess& p, int fd) {
-    const std::shared_ptr<LibcFile> found = p.file(fd);
-    const auto directory = std::dynamic_pointer_cast<LibcDirectory>(found);
-    if (!directory) return errno = found ? ENOTDIR : EBADF, nullptr;
+    const auto directory = file_of<LibcDirectory>(p, fd, ENOTDIR);
+    if (!directory) return nullptr;
     auto listing = std::make_unique<Listing>(Listing{fd, directory->path(), {}});
     if (read_names(p, *listing) != 0) return nullptr;
     return reinterpret_cast<DIR*>(listing.release());

@@ -44,9 +44,9 @@ public:
         return 0;
     }
     int remove(int number) {
-        if (find(number) == nullptr) return libc_fail(ENOENT);
-        std::erase_if(watches_, [number](const Watch& w) { return w.number == number; });
-        return 0;
+        forget_closed();
+        const auto is_it = [number](const Watch& w) { return w.number == number; };
+        return std::erase_if(watches_, is_it) != 0 ? 0 : libc_fail(ENOENT);
     }
     /// Reports the watches that are ready.   Returns: how many.
     [[nodiscard]] int collect(std::span<epoll_event> out) {

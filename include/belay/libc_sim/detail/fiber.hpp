@@ -237,7 +237,7 @@ public:
         }
     }
 
-    /// Runs the function until it waits, or has returned.   Pre: !done(), not called in a fiber.
+    /// Runs the function until it waits, or has returned.   Pre: it has not returned; not called in a fiber.
     void resume() {
         begun_ = true;
         starting() = this;
@@ -247,7 +247,6 @@ public:
     }
     /// Returns to the caller of resume(), until the next resume().   Pre: called in this fiber.
     void suspend() { LibcContext::change(inside_, outside_); }
-    [[nodiscard]] bool done() const noexcept { return done_; }
     /// Returns how many functions of this process were abandoned.
     static std::size_t& abandoned() noexcept {
         static std::size_t count = 0;

@@ -57,8 +57,6 @@ public:
         if (r.hung_up) flags |= EPOLLHUP;
         return flags;
     }
-    ssize_t read(std::span<const iovec> iov) override { return receive(iov, 0); }
-    ssize_t write(std::span<const iovec> iov) override { return send(iov, 0); }
 
     int bind(const sockaddr_in& at) {
         const auto address = ntohl(at.sin_addr.s_addr);
@@ -262,8 +260,8 @@ bool read(T& to, const void* value, socklen_t size) noexcept {
 }
 template <class T>
 int write(const T& from, void* value, socklen_t* size) noexcept {
-    std::memcpy(value, &from, std::min<std::size_t>(*size, sizeof from));
-    *size = static_cast<socklen_t>(std::min<std::size_t>(*size, sizeof from));
+    *size = std::min(*size, socklen_t{sizeof from});
+    std::memcpy(value, &from, *size);
     return 0;
 }
 }  // namespace libc_options
