@@ -57,48 +57,34 @@ public:
 
     /// Adds a fault at a time since the start of the world. A fault that lasts holds until
     /// World::heal, or until a fault that ends it (`restart`, `resume`).   Pre: time >= 0ns.
-    Scenario& at(Duration time, Fault fault) & {
+    Scenario& at(Duration time, Fault fault) {
         BELAY_OPTION(time >= Duration::zero(), "Scenario::at: the time must be >= 0ns");
         return add({.fault = std::move(fault), .from = time});
     }
-    /// The same for an rvalue.
-    [[nodiscard]] Scenario&& at(Duration time, Fault fault) && {
-        return std::move(at(time, std::move(fault)));
-    }
     /// Adds a fault that holds from one time to another, both since the start of the world.
     /// Pre: 0ns <= from <= to, and the fault lasts.
-    Scenario& during(Duration from, Duration to, Fault fault) & {
+    Scenario& during(Duration from, Duration to, Fault fault) {
         BELAY_OPTION(Duration::zero() <= from && from <= to,
                      "Scenario::during: 0ns <= from <= to must hold");
         BELAY_OPTION(fault.lasts(),
                      "Scenario::during: the fault must be one that lasts; see sim::Fault");
         return add({.fault = std::move(fault), .from = from, .lasts = to - from});
     }
-    /// The same for an rvalue.
-    [[nodiscard]] Scenario&& during(Duration from, Duration to, Fault fault) && {
-        return std::move(during(from, to, std::move(fault)));
-    }
     /// Adds a fault that begins when a message is sent, and holds for `lasts`.
-    Scenario& when(MessageKey message, Fault fault, Duration lasts = forever) & {
+    Scenario& when(MessageKey message, Fault fault, Duration lasts = forever) {
         BELAY_OPTION(message.number > 0,
                      "Scenario::when: MessageKey::number must be > 0, 1 is the first message");
         BELAY_OPTION(lasts == forever || fault.lasts(),
                      "Scenario::when: the fault must be one that lasts; see sim::Fault");
         return add({.fault = std::move(fault), .lasts = lasts, .message = std::move(message)});
     }
-    /// The same for an rvalue.
-    [[nodiscard]] Scenario&& when(MessageKey message, Fault fault, Duration lasts = forever) && {
-        return std::move(when(std::move(message), std::move(fault), lasts));
-    }
     /// Calls World::heal at a time since the start of the world, which ends every fault. Faults
     /// that would begin later do not happen.
-    Scenario& heal_at(Duration time) & {
+    Scenario& heal_at(Duration time) {
         BELAY_OPTION(time >= Duration::zero(), "Scenario::heal_at: the time must be >= 0ns");
         heal_at_ = time;
         return *this;
     }
-    /// The same for an rvalue.
-    [[nodiscard]] Scenario&& heal_at(Duration time) && { return std::move(heal_at(time)); }
     /// The clocks of the hosts at the start of the world.
     struct Clocks {
         Duration wall{};    ///< what wall clocks show, since 1970-01-01T00:00:00Z
@@ -108,17 +94,13 @@ public:
     };
     /// Starts the clocks of all hosts at other times, at which their values wrap soon, for example.
     /// Host::clock() is not one of them. Pre: 0s <= wall, uptime <= 140 years of 365 days.
-    Scenario& start_clocks(Duration wall, Duration uptime) & {
+    Scenario& start_clocks(Duration wall, Duration uptime) {
         constexpr Duration most = std::chrono::hours{140 * 365 * 24};
         BELAY_OPTION(Duration::zero() <= wall && wall <= most && Duration::zero() <= uptime &&
                          uptime <= most,
                      "Scenario::start_clocks: the times must be from 0s to 140 years");
         clocks_ = {wall, uptime};
         return *this;
-    }
-    /// The same for an rvalue.
-    [[nodiscard]] Scenario&& start_clocks(Duration wall, Duration uptime) && {
-        return std::move(start_clocks(wall, uptime));
     }
     /// Adds one step as it is.
     Scenario& add(Step step) {
