@@ -28,6 +28,7 @@
 #include <cstring>      // strsignal
 #include <memory>       // std::construct_at
 #include <optional>     // std::optional
+#include <span>         // std::span
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <utility>      // std::swap
@@ -166,7 +167,7 @@ public:
     }
 
     /// Waits until one of the children has ended, or until `deadline`.   Returns: its index.
-    [[nodiscard]] static std::optional<std::size_t> wait_any(std::vector<Child>& children,
+    [[nodiscard]] static std::optional<std::size_t> wait_any(std::span<Child> children,
                                                              std::optional<Time> deadline) {
         std::vector<pollfd> files;
         for (;;) {
@@ -347,9 +348,7 @@ public:
     using Time = std::chrono::steady_clock::time_point;
 
     Child(const Work&, ChildOptions) {}
-    static std::optional<std::size_t> wait_any(std::vector<Child>&, std::optional<Time>) {
-        return {};
-    }
+    static std::optional<std::size_t> wait_any(std::span<Child>, std::optional<Time>) { return {}; }
     [[nodiscard]] std::string text() const { return {}; }
     [[nodiscard]] std::string end() const { return {}; }
     [[nodiscard]] ChildNote note() const { return {}; }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>    // std::min, std::max, std::replace
+#include <array>        // std::array
 #include <charconv>     // std::from_chars
 #include <chrono>       // std::chrono::steady_clock
 #include <cstdio>       // std::fputs
@@ -449,8 +450,8 @@ private:
                      options};
     }
     /// Waits for one child.   Returns: whether it has ended in time.
-    [[nodiscard]] bool wait(std::vector<Child>& one) const {
-        return Child::wait_any(one, deadline()).has_value();
+    [[nodiscard]] bool wait(Child& one) const {
+        return Child::wait_any({&one, 1}, deadline()).has_value();
     }
     /// Takes the result of a batch.
     void take(const Child& ended, const Batch& batch) {
@@ -479,12 +480,10 @@ private:
     [[nodiscard]] std::uint64_t first_failed_assertion(std::uint64_t from, std::uint64_t to) {
         while (from < to) {
             const std::uint64_t middle = from + (to - from) / 2;
-            std::vector<Child> half;
-            half.push_back(child([&] { run_seeds(from, middle); }, {.quiet = true}));
+            Child half = child([&] { run_seeds(from, middle); }, {.quiet = true});
             if (!wait(half)) return from;
             const Report counted = report_;
-            const bool has_one =
-                half[0].text().empty() || add(half[0].text()) != assertions_.before;
+            const bool has_one = half.text().empty() || add(half.text()) != assertions_.before;
             report_ = counted;
             has_one ? to = middle : from = middle + 1;
         }
@@ -503,19 +502,18 @@ private:
         const Outcome in_batch = *std::exchange(failing_, std::nullopt);
         const std::uint64_t seed = std::exchange(failing_seed_, no_seed);
         const Report counted = report_;
-        std::vector<Child> alone;
-        alone.push_back(child([&] { run_seed(Seed{seed}); }, {.quiet = true}));
+        Child alone = child([&] { run_seed(Seed{seed}); }, {.quiet = true});
         if (!wait(alone)) {
             fail(seed, in_batch.property, in_batch.details);
-        } else if (alone[0].text().empty()) {
-            fail(seed, alone[0].end(), reason_of(alone[0].end()));
-        } else if (const std::uint64_t assertions = add(alone[0].text());
+        } else if (alone.text().empty()) {
+            fail(seed, alone.end(), reason_of(alone.end()));
+        } else if (const std::uint64_t assertions = add(alone.text());
                    assertions != assertions_.before && !failing_) {
             fail_by_assertions(seed, assertions);
         }
         report_ = counted;
         if (failing_) {
-            const std::vector<std::string> hosts = alone[0].note().host_names();
+            const std::vector<std::string> hosts = alone.note().host_names();
             if (options_.play)
                 failing_->scenario = *options_.play;
             else if (!hosts.empty())
@@ -533,21 +531,20 @@ private:
                                     std::uint32_t record_lines = 0) {
         if (!forks_) return run(seed, play, record_lines);
         Outcome out;
-        std::vector<Child> one;
-        one.push_back(child(
+        Child one = child(
             [&] {
                 if (record_lines != 0) Child::handle_crashes(&Explorer::note_crash);
                 failing_ = run(seed, play, record_lines);
                 failing_seed_ = seed.value;
             },
-            {.quiet = true}));
+            {.quiet = true});
         if (!wait(one)) {
             out.property = not_ended();
             return out;
         }
-        if (one[0].text().empty()) {
-            const ChildNote& note = one[0].note();
-            out.property = one[0].end();
+        if (one.text().empty()) {
+            const ChildNote& note = one.note();
+            out.property = one.end();
             out.details = reason_of(out.property);
             out.hash = note.hash;
             out.diagram = note.diagram.view();
@@ -556,7 +553,7 @@ private:
         const Report counted = report_;
         const std::optional<Outcome> known = std::exchange(failing_, std::nullopt);
         const std::uint64_t failing_seed = std::exchange(failing_seed_, no_seed);
-        const std::uint64_t assertions = add(one[0].text());
+        const std::uint64_t assertions = add(one.text());
         out = std::move(*failing_);
         report_ = counted;
         failing_ = known;
@@ -585,12 +582,11 @@ private:
         return assertions_.before != not_counted;
     }
     [[nodiscard]] std::uint64_t count_assertions() {
-        std::vector<Child> one;
-        one.push_back(Child{[this](ChildNote&) { return std::to_string(assertions_.count()); },
-                            {.closes_files = true}});
+        Child one{[this](ChildNote&) { return std::to_string(assertions_.count()); },
+                  {.closes_files = true}};
         std::uint64_t count = not_counted;
-        if (!Child::wait_any(one, {})) return count;
-        const std::string& text = one[0].text();
+        if (!Child::wait_any({&one, 1}, {})) return count;
+        const std::string& text = one.text();
         std::from_chars(text.data(), text.data() + text.size(), count);
         return count;
     }
@@ -622,24 +618,29 @@ private:
     [[nodiscard]] std::string and_problem() const {
         return report_.problem.empty() ? std::string{} : "; " + report_.problem;
     }
+    /// A child sends these home: the numbers that its parent adds, and the texts of a failure.
+    [[nodiscard]] std::array<std::uint64_t*, 6> counts() noexcept {
+        return {&report_.seeds_run, &report_.worlds,      &report_.events,
+                &report_.faults,    &report_.worlds_idle, &faults_drawn_};
+    }
+    [[nodiscard]] static std::array<std::string*, 4> texts(Outcome& o) noexcept {
+        return {&o.property, &o.details, &o.diagram, &o.another_history};
+    }
     /// Returns the result of this process: numbers, the failure, and the marks.
     [[nodiscard]] std::string result() {
         const std::uint64_t assertions = assertions_.count != nullptr ? count_assertions() : 0;
         std::string out;
-        for (const std::uint64_t n :
-             {report_.seeds_run, report_.worlds, report_.events, report_.faults,
-              report_.worlds_idle, faults_drawn_, std::uint64_t{report_.out_of_budget},
-              failing_seed_, failing_ ? failing_->hash : 0, assertions}) {
+        for (const std::uint64_t* const n : counts()) out += std::to_string(*n) + ' ';
+        for (const std::uint64_t n : {std::uint64_t{report_.out_of_budget}, failing_seed_,
+                                      failing_ ? failing_->hash : 0, assertions}) {
             out += std::to_string(n) + ' ';
         }
         const auto add_text = [&out](std::string text) {
             std::replace(text.begin(), text.end(), '\0', ' ');  // it ends a text here
             out += text + '\0';
         };
-        add_text(failing_ ? failing_->property : "");
-        add_text(failing_ ? failing_->details : "");
-        add_text(failing_ ? failing_->diagram : "");
-        add_text(failing_ ? failing_->another_history : "");
+        Outcome none;
+        for (const std::string* const text : texts(failing_ ? *failing_ : none)) add_text(*text);
         for (const auto& [name, count] : report_.marks) {
             out += std::to_string(count) + ' ';
             add_text(name);
@@ -659,21 +660,13 @@ private:
             std::from_chars(digits.data(), digits.data() + digits.size(), value);
             return value;
         };
-        report_.seeds_run += number();
-        report_.worlds += number();
-        report_.events += number();
-        report_.faults += number();
-        report_.worlds_idle += number();
-        faults_drawn_ += number();
+        for (std::uint64_t* const n : counts()) *n += number();
         report_.out_of_budget = number() != 0 || report_.out_of_budget;
         const std::uint64_t seed = number();
         Outcome failure;
         failure.hash = number();
         const std::uint64_t assertions = number();
-        failure.property = cut('\0');
-        failure.details = cut('\0');
-        failure.diagram = cut('\0');
-        failure.another_history = cut('\0');
+        for (std::string* const text : texts(failure)) *text = cut('\0');
         if (seed < failing_seed_) {
             failing_seed_ = seed;
             failing_ = std::move(failure);
@@ -787,8 +780,7 @@ private:
     /// until it has made the whole search, or until a world ends it.
     void find_answers(const Failing& f, std::uint32_t worlds_of_child, std::string& answers,
                       std::uint32_t& hangs_left) {
-        std::vector<Child> one;
-        one.push_back(child(
+        Child one = child(
             [&] {
                 std::size_t known = 0;
                 Shrink search{f.drawn, options_.shrink_worlds_max, [&](const Scenario& s) {
@@ -801,18 +793,18 @@ private:
                               }};
                 static_cast<void>(search.run());
             },
-            {.quiet = true}));
+            {.quiet = true});
         const bool in_time = wait(one);
-        const ChildNote& note = one[0].note();
+        const ChildNote& note = one.note();
         answers += note.answers.view();
         if (!in_time) {
             hangs_left = 0;
-        } else if (!one[0].text().empty()) {
+        } else if (!one.text().empty()) {
             return;
-        } else if (one[0].end() == hangs) {
+        } else if (one.end() == hangs) {
             --hangs_left;
         }
-        answers += in_time && one[0].end() == f.property ? answer_fails : answer_passes;
+        answers += in_time && one.end() == f.property ? answer_fails : answer_passes;
     }
 
     ExploreOptions options_;
