@@ -45,7 +45,8 @@ class Disk {
 
 public:
     class File;
-    class Lock;
+    /// An exclusive lock that a process of the host holds: its file.
+    using Lock = File;
     /// The content of a disk, by path, without a slash in front.
     using Image = std::vector<std::pair<std::string, Bytes>>;
     /// The limit of a disk that is never full.
@@ -516,19 +517,6 @@ private:
     bool locks_ = false;
 };
 
-/// An exclusive lock that a process of the host holds.
-class Disk::Lock {
-public:
-    Lock(Lock&&) noexcept = default;
-    Lock& operator=(Lock&&) noexcept = default;
-
-private:
-    friend Disk;
-    explicit Lock(File file) noexcept : file_{std::move(file)} {}
-
-    File file_;
-};
-
 inline Result<Disk::File> Disk::open(const std::string& path, OpenMode mode) noexcept {
     Result<File> opened = open_file(path, mode);
     noted(opened ? std::error_code{} : opened.error(),
@@ -563,7 +551,7 @@ inline Result<Disk::Lock> Disk::lock(const std::string& path) noexcept {
     }
     File file{*this, names_.find(path)};
     if (const std::error_code error = file.lock()) return error;
-    return Lock{std::move(file)};
+    return file;
 }
 
 }}}  // namespace belay::sim
