@@ -11,6 +11,7 @@
 #include <utility>      // std::move, std::forward
 #include <vector>       // std::vector
 
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/timer.hpp>
 #include <belay/sim/accepted.hpp>
@@ -242,16 +243,10 @@ private:
         station_.alive = true;
         next_machine_ = 0;
         // A process whose start throws has ended: none of its parts may run.
-        struct Starting {
-            Host& host;
-            bool has_begun = false;
-            ~Starting() {
-                if (!has_begun) host.end_process();
-            }
-        } starting{*this};
+        belay::detail::ScopeExit thrown{[this] { end_process(); }};
         const detail::Engine::Inside inside{engine()};
         factory_(*this);
-        starting.has_begun = true;
+        thrown.release();
     }
     void kill() {
         if (!station_.alive) return;
@@ -295,7 +290,7 @@ private:
     }
     void mend() {
         if (station_.faults.lacks_descriptors) exhaust_descriptors(false);
-        shorten_reads(false);
+        station_.faults = {};
         disk_.mend();
     }
     void pause() {

@@ -3,8 +3,8 @@
 /// diagram: the lines of a history as text, with a column for each host.
 #pragma once
 
-#include <algorithm>  // std::max, std::min
-#include <iterator>   // std::size
+#include <algorithm>  // std::max, std::min, std::find
+#include <iterator>   // std::size, std::begin
 #include <string>     // std::string
 #include <vector>     // std::vector
 
@@ -51,7 +51,9 @@ public:
         }
         quiet_line();
         const std::vector<bool> shown = choose(printed.size(), faults, lines);
-        std::string out = header();
+        std::string out(time_width, ' ');
+        for (const std::string& h : hosts_) out += h + std::string(width_ - h.size(), ' ');
+        out += '\n';
         std::size_t hidden = 0;
         for (std::size_t i = 0; i < printed.size(); ++i) {
             if (!shown[i]) {
@@ -74,11 +76,6 @@ public:
             out += line(records[i]);
         }
         return out;
-    }
-    [[nodiscard]] std::string header() const {
-        std::string out(time_width, ' ');
-        for (const std::string& h : hosts_) out += h + std::string(width_ - h.size(), ' ');
-        return out + '\n';
     }
     [[nodiscard]] std::string line(const Record& r) const {
         const std::string time = seconds(r.time);
@@ -122,24 +119,11 @@ private:
     }
     /// Whether a line is a fault, the end of one, or a restart.
     static bool is_fault(const Record& r) noexcept {
-        switch (r.mark) {
-            case Mark::start:
-                return r.facts > 1;
-            case Mark::kill:
-            case Mark::pause:
-            case Mark::resume:
-            case Mark::block:
-            case Mark::unblock:
-            case Mark::fault:
-            case Mark::fault_end:
-            case Mark::heal:
-            case Mark::clock:
-            case Mark::exit:
-            case Mark::lost:
-                return true;
-            default:
-                return false;
-        }
+        static constexpr Mark faults[] = {Mark::kill,    Mark::pause, Mark::resume,    Mark::block,
+                                          Mark::unblock, Mark::fault, Mark::fault_end, Mark::heal,
+                                          Mark::clock,   Mark::exit,  Mark::lost};
+        if (r.mark == Mark::start) return r.facts > 1;
+        return std::find(std::begin(faults), std::end(faults), r.mark) != std::end(faults);
     }
     /// Chooses `lines` of `count` lines. A third of them are for the faults, each with up to three
     /// lines before and after it. The rest are the last lines, where the history ends.

@@ -60,15 +60,9 @@ public:
         Slot& slot = *free_.back();
         // The copy of a function may schedule another one, or throw.
         free_.pop_back();
-        struct Unused {
-            Engine& engine;
-            Slot* slot;
-            ~Unused() {
-                if (slot != nullptr) engine.free_.push_back(slot);
-            }
-        } unused{*this, &slot};
+        belay::detail::ScopeExit unused{[this, &slot] { free_.push_back(&slot); }};
         slot.function.emplace(std::forward<F>(f));
-        unused.slot = nullptr;
+        unused.release();
         slot.owner = owner;
         slot.engine = this;
         if (shuffled_) [[unlikely]]
@@ -180,9 +174,7 @@ public:
     [[nodiscard]] bool inside() const noexcept { return inside_ != 0; }
 
     void note(Mark mark, std::uint32_t host, std::uint64_t facts = 0) noexcept {
-        if (recorder_.on()) [[unlikely]]
-            return note_and_record(mark, host, facts, {no_host});
-        trace_.note(now_, mark, host, facts);
+        note(mark, host, facts, [] { return OtherEnd{no_host}; });
     }
     /// `peer_of` returns the other end of the connection. It is called only if the world is
     /// recorded.

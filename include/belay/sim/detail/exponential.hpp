@@ -21,15 +21,12 @@ inline constexpr std::uint32_t exponential_quantiles[64] = {
     76228,  79590,  83133,  86879,  90852,  95082,  99603,  104460, 109706, 115408, 121654,
     128559, 136278, 145029, 155132, 167080, 181704, 200558, 227130, 272557};
 
-/// The longest mean that exponential() takes, so that no product overflows.
-inline constexpr Duration exponential_mean_max = std::chrono::hours{24};
-
 /// Draws a duration from the exponential distribution. It is linear between two quantiles of the
 /// table, which makes the mean 0.13 % longer. The result is at most 17 times the mean.
-/// Pre: 0ns <= mean <= exponential_mean_max.
+/// Pre: 0ns <= mean <= 24h, so that no product overflows.
 template <part::BitSource Bits>
 [[nodiscard]] constexpr Duration exponential(Duration mean, Bits& bits) noexcept {
-    BELAY_PRECONDITION(Duration::zero() <= mean && mean <= exponential_mean_max,
+    BELAY_PRECONDITION(Duration::zero() <= mean && mean <= std::chrono::hours{24},
                        "exponential: the mean must be from 0ns to 24h");
     constexpr std::size_t last = 63;
     constexpr int rounds_max = 4;

@@ -80,8 +80,6 @@ public:
     void stop() noexcept { stopped_ = true; }
 
     [[nodiscard]] bool on() const noexcept { return capacity_ != 0; }
-    /// Returns the number of lines that there were.
-    [[nodiscard]] std::uint64_t total() const noexcept { return total_; }
     /// Returns the last lines, in their order.
     [[nodiscard]] std::vector<Record> records() const {
         if (total_ <= ring_.size()) return ring_;
