@@ -3,13 +3,11 @@
 /// AsioSimSocket: a stream socket of a simulated host, with the interface of asio's.
 #pragma once
 
-#include <algorithm>    // std::find_if
-#include <deque>        // std::deque
-#include <memory>       // std::shared_ptr
-#include <span>         // std::span
-#include <type_traits>  // std::remove_cvref_t
-#include <utility>      // std::move, std::exchange
-#include <vector>       // std::vector
+#include <algorithm>  // std::find_if
+#include <deque>      // std::deque
+#include <memory>     // std::shared_ptr
+#include <utility>    // std::move, std::exchange
+#include <vector>     // std::vector
 
 #include <belay/asio_sim/detail/context.hpp>
 #include <belay/sim/detail/socket.hpp>

@@ -250,17 +250,15 @@ private:
         }
         Error not_numeric;
         const auto numeric = Asio::address(name, not_numeric);
-        if (!not_numeric) return found(op, Endpoint{numeric, port}, name, service);
+        if (!not_numeric) {
+            return op.complete(Error{}, Results::create(Endpoint{numeric, port}, name, service));
+        }
         // A real one opens a file or a socket to find a name.
         const auto address = sim::detail::Kernel::lacks_descriptors(host_)
                                  ? std::nullopt
                                  : sim::detail::Socket::look_up(host_, name);
         if (!address) return op.complete(Asio::host_not_found(), Results{});
-        found(op, Endpoint{Asio::v4(*address), port}, name, service);
-    }
-    static void found(AsioSimOp<Error, Results>& op, const Endpoint& at, const std::string& name,
-                      const std::string& service) {
-        op.complete(Error{}, Results::create(at, name, service));
+        op.complete(Error{}, Results::create(Endpoint{Asio::v4(*address), port}, name, service));
     }
 
     sim::Host& host_;
