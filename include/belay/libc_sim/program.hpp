@@ -45,7 +45,7 @@ namespace detail {
 // The linker names it if two source files include this header: the functions of the C library
 // cannot be replaced twice.
 [[gnu::used]] static const bool libc_counts_abandoned = (
-    sim::detail::abandoned_programs = [] { return LibcFiber::abandoned(); }, true);
+    sim::detail::abandoned_programs = [] { return LibcFiber::abandoned; }, true);
 extern const char libc_sim_is_included asm(
     "libc_sim_hpp_must_be_included_by_exactly_one_source_file_of_a_program");
 const char libc_sim_is_included = 0;

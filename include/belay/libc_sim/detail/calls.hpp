@@ -3,11 +3,12 @@
 /// libc_calls: what the functions of the C library do in a simulated program.
 #pragma once
 
-#include <fcntl.h>      // O_NONBLOCK
-#include <sys/ioctl.h>  // FIONBIO
-#include <sys/time.h>   // timeval
-#include <time.h>       // TIMER_ABSTIME
-#include <unistd.h>     // ssize_t
+#include <fcntl.h>       // O_NONBLOCK
+#include <sys/ioctl.h>   // FIONBIO
+#include <sys/select.h>  // fd_set
+#include <sys/time.h>    // timeval
+#include <time.h>        // TIMER_ABSTIME
+#include <unistd.h>      // ssize_t
 
 #include <algorithm>    // std::min
 #include <cstdarg>      // va_list
@@ -15,6 +16,7 @@
 #include <memory>       // std::make_shared
 #include <string>       // std::string
 #include <string_view>  // std::string_view
+#include <vector>       // std::vector
 
 #include <belay/libc_sim/detail/disk_calls.hpp>
 #include <belay/libc_sim/detail/epoll.hpp>
@@ -243,8 +245,8 @@ inline int dup2(LibcProcess& p, int fd, int to) {
     const std::shared_ptr<LibcFile> f = p.file(fd);
     if (!f || to < 0 || to >= static_cast<int>(LibcState::descriptors_max)) return libc_fail(EBADF);
     if (fd == to) return fd;
-    const bool is_quiet =
-        std::dynamic_pointer_cast<LibcNull>(f) || std::dynamic_pointer_cast<LibcStandardStream>(f);
+    const bool is_quiet = std::dynamic_pointer_cast<LibcDevice>(f) ||
+                          std::dynamic_pointer_cast<LibcStandardStream>(f);
     if (to < 512 && !(to < 3 && is_quiet)) {
         p.refuse("called \"dup2\" with the descriptor " + std::to_string(to) +
                  ", which a world has for /dev/null and for the streams of the test only");
@@ -430,7 +432,10 @@ inline int poll_until(LibcProcess& p, std::span<pollfd> entries, WaitEnd end) {
         p.pipe_action().interrupts(p, *end.mask)) {
         return libc_fail(EINTR);
     }
-    return libc_poll(p, entries, end.at);
+    int count = 0;
+    const bool is_ready =
+        p.wait_or_fail(end.at, [&] { return (count = libc_collect(p, entries)) != 0; });
+    return is_ready || errno != EINTR ? count : -1;
 }
 inline int poll(LibcProcess& p, pollfd* entries, nfds_t count, int timeout) {
     return poll_until(p, {entries, static_cast<std::size_t>(count)}, {libc_deadline(p, timeout)});
@@ -449,16 +454,43 @@ inline int ppoll(LibcProcess& p, pollfd* entries, nfds_t count, const timespec* 
     return poll_until(p, {entries, static_cast<std::size_t>(count)},
                       {deadline_of(p, timeout), mask});
 }
-inline int pselect(LibcProcess& p, int count, LibcSets sets, const timespec* timeout,
+/// The sets of select(). A null set is empty.
+struct Sets {
+    fd_set* reads;
+    fd_set* writes;
+    fd_set* exceptions;
+};
+inline int pselect(LibcProcess& p, int count, Sets sets, const timespec* timeout,
                    const sigset_t* mask = nullptr) {
     if (timeout != nullptr && !LibcClock::is_valid(*timeout)) return libc_fail(EINVAL);
-    return libc_select(p, count, sets, [&](std::span<pollfd> entries) {
-        return poll_until(p, entries, {deadline_of(p, timeout), mask});
-    });
+    if (count < 0 || count > FD_SETSIZE) return libc_fail(EINVAL);
+    const auto has = [](fd_set* set, int fd) { return set != nullptr && FD_ISSET(fd, set); };
+    std::vector<pollfd> entries;
+    for (int fd = 0; fd < count; ++fd) {
+        int events = has(sets.reads, fd) ? POLLIN : 0;
+        if (has(sets.writes, fd)) events |= POLLOUT;
+        if (has(sets.exceptions, fd)) events |= POLLPRI;
+        if (events == 0) continue;
+        if (!p.file(fd)) return libc_fail(EBADF);
+        entries.push_back({fd, static_cast<short>(events), 0});
+    }
+    if (poll_until(p, entries, {deadline_of(p, timeout), mask}) < 0) return -1;
+    int found = 0;
+    const auto keep = [&](fd_set* set, const pollfd& e, int flags) {
+        if (!has(set, e.fd)) return;
+        if ((e.revents & flags) == 0) return FD_CLR(e.fd, set);
+        ++found;
+    };
+    for (const pollfd& e : entries) {
+        keep(sets.reads, e, POLLIN | POLLHUP | POLLERR);
+        keep(sets.writes, e, POLLOUT | POLLERR);
+        keep(sets.exceptions, e, POLLPRI);
+    }
+    return found;
 }
 inline int select(LibcProcess& p, int count, fd_set* reads, fd_set* writes, fd_set* exceptions,
                   timeval* timeout) {
-    const LibcSets sets{reads, writes, exceptions};
+    const Sets sets{reads, writes, exceptions};
     if (timeout == nullptr) return libc_calls::pselect(p, count, sets, nullptr);
     // As on Linux, the microseconds may be more than a second.
     const auto seconds = timeout->tv_usec / 1'000'000;

@@ -5,17 +5,15 @@
 
 #include <fcntl.h>     // O_APPEND
 #include <sys/mman.h>  // mprotect
-#include <sys/stat.h>  // stat
-#include <unistd.h>    // geteuid
+#include <unistd.h>    // sysconf
 
-#include <algorithm>     // std::min, std::any_of
+#include <algorithm>     // std::min, std::max
 #include <chrono>        // std::chrono::milliseconds
 #include <cstring>       // std::memcpy
 #include <limits>        // std::numeric_limits
 #include <memory>        // std::shared_ptr
 #include <span>          // std::span
 #include <string>        // std::string
-#include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <utility>       // std::move
 #include <vector>        // std::vector
@@ -38,13 +36,13 @@ struct LibcLocks {
         std::uint64_t file;
         const void* owner;
         bool whole;  // of flock()
-        std::int64_t begin;
-        std::int64_t end;
-        bool exclusive;
+        std::int64_t begin = 0;
+        std::int64_t end = std::numeric_limits<std::int64_t>::max();
+        bool exclusive = true;
     };
 
     [[nodiscard]] static const Lock* conflict(const Lock& wanted) {
-        for (const Lock& l : all()) {
+        for (const Lock& l : all_) {
             if (is_same_file(l, wanted) && l.owner != wanted.owner && overlap(l, wanted) &&
                 (l.exclusive || wanted.exclusive)) {
                 return &l;
@@ -55,12 +53,12 @@ struct LibcLocks {
     /// Replaces what the owner has locked of the range.
     static void set(const Lock& lock) {
         release(lock);
-        all().push_back(lock);
+        all_.push_back(lock);
     }
     /// Ends what the owner has locked of the range.
     static void release(const Lock& range) {
         std::vector<Lock> kept;
-        for (const Lock& l : all()) {
+        for (const Lock& l : all_) {
             if (!is_same_file(l, range) || l.owner != range.owner || !overlap(l, range)) {
                 kept.push_back(l);
                 continue;
@@ -72,20 +70,18 @@ struct LibcLocks {
             part.begin = range.end;
             if (part.begin < part.end) kept.push_back(part);
         }
-        all() = std::move(kept);
+        all_ = std::move(kept);
     }
 
 private:
-    static std::vector<Lock>& all() {
-        static std::vector<Lock> locks;
-        return locks;
-    }
     static bool is_same_file(const Lock& a, const Lock& b) noexcept {
         return a.disk == b.disk && a.file == b.file && a.whole == b.whole;
     }
     static bool overlap(const Lock& a, const Lock& b) noexcept {
         return a.begin < b.end && b.begin < a.end;
     }
+
+    static inline std::vector<Lock> all_{};
 };
 
 /// An open file on the disk of the host.
@@ -182,13 +178,7 @@ public:
     }
     [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
     [[nodiscard]] LibcLocks::Lock lock_of(const void* owner, bool whole) const {
-        return {&process_.host().disk(),
-                number(),
-                owner,
-                whole,
-                0,
-                std::numeric_limits<std::int64_t>::max(),
-                true};
+        return {&process_.host().disk(), number(), owner, whole};
     }
 
 private:
@@ -251,13 +241,13 @@ public:
     /// Keeps it until the program ends, or end(). It follows the file unless the program may write
     /// to it.
     static void add(LibcProcess& p, const std::shared_ptr<LibcMapping>& mapping) {
-        all().push_back(mapping.get());
+        all_.push_back(mapping.get());
         p.keep(mapping);
     }
     /// Copies what has changed of a file, in each of its mappings.
     static void changed(const LibcDiskFile& file, const sim::Disk& disk, std::uint64_t offset,
                         std::size_t bytes) {
-        for (LibcMapping* const m : all()) {
+        for (LibcMapping* const m : all_) {
             if (!m->follows() || m->disk_ != &disk || m->file_ != file.number()) continue;
             m->copy(file.bytes(), static_cast<std::size_t>(offset), bytes);
         }
@@ -266,14 +256,14 @@ public:
     [[nodiscard]] static std::vector<LibcMapping*> in(const void* begin, std::size_t bytes) {
         std::vector<LibcMapping*> found;
         const auto* const from = static_cast<const std::byte*>(begin);
-        for (LibcMapping* const m : all()) {
+        for (LibcMapping* const m : all_) {
             const std::byte* const end = m->memory_.data() + m->memory_.size();
             if (from < end && m->memory_.data() < from + bytes) found.push_back(m);
         }
         return found;
     }
     /// The memory is no longer of the file.
-    void end() noexcept override { std::erase(all(), this); }
+    void end() noexcept override { std::erase(all_, this); }
     std::uint32_t ready() override { return 0; }
     [[nodiscard]] bool follows() const noexcept { return (protection_ & PROT_WRITE) == 0; }
     [[nodiscard]] bool is_within(const void* begin, std::size_t bytes) const noexcept {
@@ -282,10 +272,6 @@ public:
     }
 
 private:
-    static std::vector<LibcMapping*>& all() {
-        static std::vector<LibcMapping*> mappings;
-        return mappings;
-    }
     void copy(const Bytes& from, std::size_t at, std::size_t bytes) {
         const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
         const std::size_t size = from.size() > offset_ ? from.size() - offset_ : 0;
@@ -300,6 +286,8 @@ private:
         static_cast<void>(mprotect(memory_.data(), memory_.size(), PROT_NONE));
         static_cast<void>(mprotect(memory_.data(), pages, protection_));
     }
+
+    static inline std::vector<LibcMapping*> all_{};
 
     const sim::Disk* const disk_;
     const std::uint64_t file_;

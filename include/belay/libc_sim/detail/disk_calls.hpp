@@ -114,9 +114,9 @@ inline int open_error(const sim::detail::FileState* file, std::string_view path,
 }
 inline int openat(LibcProcess& p, int directory, const char* path, int flags, mode_t mode) {
     if (std::strcmp(path, "/dev/urandom") == 0 || std::strcmp(path, "/dev/random") == 0) {
-        return p.open(std::make_shared<LibcRandom>(p));
+        return p.open(std::make_shared<LibcDevice>(&p));
     }
-    if (std::strcmp(path, "/dev/null") == 0) return p.open(std::make_shared<LibcNull>());
+    if (std::strcmp(path, "/dev/null") == 0) return p.open(std::make_shared<LibcDevice>());
     if ((flags & O_TMPFILE) == O_TMPFILE || (flags & (O_PATH | O_DIRECT)) != 0) {
         p.refuse_call(" with " + libc_words::of_flags(libc_words::open_flags, flags));
     }
@@ -204,7 +204,7 @@ inline ssize_t pwrite(LibcProcess& p, int fd, const void* bytes, std::size_t siz
     return libc_files::pwritev(p, fd, &iov, 1, offset);
 }
 inline off_t lseek(LibcProcess& p, int fd, off_t to, int from) {
-    if (std::dynamic_pointer_cast<LibcNull>(p.file(fd))) return 0;
+    if (std::dynamic_pointer_cast<LibcDevice>(p.file(fd))) return 0;
     const auto file = file_of(p, fd, ESPIPE);
     return file ? file->seek(to, from) : -1;
 }
@@ -349,7 +349,7 @@ inline int fstat(LibcProcess& p, int fd, struct stat* out) {
 inline int fstatat(LibcProcess& p, int directory, const char* path, struct stat* out, int flags) {
     if ((flags & AT_EMPTY_PATH) != 0 && path[0] == '\0' && directory != AT_FDCWD)
         return libc_files::fstat(p, directory, out);
-    if (std::strcmp(path, "/dev/null") == 0) return *out = status(p, 0, 0, LibcNull{}.kind()), 0;
+    if (std::strcmp(path, "/dev/null") == 0) return *out = status(p, 0, 0, LibcDevice{}.kind()), 0;
     const bool is_here = (flags & AT_EMPTY_PATH) != 0 && path[0] == '\0';
     const auto name = name_at(p, directory, is_here ? "." : path);
     return name ? stat_name(p, *name, out) : -1;

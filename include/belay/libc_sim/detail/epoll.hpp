@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/libc_sim/detail/epoll.hpp
-/// LibcEpoll: an epoll instance of a simulated program; poll() and select().
+/// LibcEpoll: an epoll instance of a simulated program; what poll() collects.
 #pragma once
 
-#include <poll.h>        // pollfd
-#include <sys/epoll.h>   // epoll_event
-#include <sys/select.h>  // fd_set
+#include <poll.h>       // pollfd
+#include <sys/epoll.h>  // epoll_event
 
 #include <algorithm>  // std::any_of, std::find_if
 #include <chrono>     // std::chrono::milliseconds
@@ -119,49 +118,6 @@ inline int libc_collect(LibcProcess& process, std::span<pollfd> entries) {
         count += flags != 0 ? 1 : 0;
     }
     return count;
-}
-
-inline int libc_poll(LibcProcess& process, std::span<pollfd> entries, Instant deadline) {
-    int count = 0;
-    const bool is_ready = process.wait_or_fail(
-        deadline, [&] { return (count = libc_collect(process, entries)) != 0; });
-    return is_ready || errno != EINTR ? count : -1;
-}
-
-/// The sets of select(). A null set is empty.
-struct LibcSets {
-    fd_set* reads;
-    fd_set* writes;
-    fd_set* exceptions;
-};
-
-/// `poll` waits for the entries, as libc_poll() does.
-template <class F>
-int libc_select(LibcProcess& process, int count, LibcSets sets, F&& poll) {
-    if (count < 0 || count > FD_SETSIZE) return libc_fail(EINVAL);
-    const auto has = [](fd_set* set, int fd) { return set != nullptr && FD_ISSET(fd, set); };
-    std::vector<pollfd> entries;
-    for (int fd = 0; fd < count; ++fd) {
-        int events = has(sets.reads, fd) ? POLLIN : 0;
-        if (has(sets.writes, fd)) events |= POLLOUT;
-        if (has(sets.exceptions, fd)) events |= POLLPRI;
-        if (events == 0) continue;
-        if (!process.file(fd)) return libc_fail(EBADF);
-        entries.push_back({fd, static_cast<short>(events), 0});
-    }
-    if (poll(std::span<pollfd>{entries}) < 0) return -1;
-    int found = 0;
-    const auto keep = [&found](fd_set* set, const pollfd& e, int flags) {
-        if (set == nullptr || !FD_ISSET(e.fd, set)) return;
-        if ((e.revents & flags) == 0) return FD_CLR(e.fd, set);
-        ++found;
-    };
-    for (const pollfd& e : entries) {
-        keep(sets.reads, e, POLLIN | POLLHUP | POLLERR);
-        keep(sets.writes, e, POLLOUT | POLLERR);
-        keep(sets.exceptions, e, POLLPRI);
-    }
-    return found;
 }
 
 }}}  // namespace belay::detail

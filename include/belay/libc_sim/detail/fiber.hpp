@@ -220,7 +220,7 @@ public:
             if (memory != MAP_FAILED) munmap(memory, page + stack_bytes);
             throw std::runtime_error{
                 "sim::Program: no memory for a stack (errno " + std::to_string(error) +
-                "), after " + std::to_string(abandoned()) +
+                "), after " + std::to_string(abandoned) +
                 " programs were abandoned, whose stacks stay; run fewer seeds in a process, or "
                 "raise vm.max_map_count"};
         }
@@ -231,39 +231,35 @@ public:
     LibcFiber& operator=(const LibcFiber&) = delete;
     ~LibcFiber() {
         if (begun_ && !done_) {
-            ++abandoned();
+            ++abandoned;
         } else {
             munmap(mapping_.data(), mapping_.size());
         }
     }
 
-    /// Runs the function until it waits, or has returned.   Pre: it has not returned; not called in a fiber.
+    /// Runs the function until it waits, or has returned.
+    /// Pre: it has not returned; not called in a fiber.
     void resume() {
         begun_ = true;
-        starting() = this;
+        starting_ = this;
         locals_.enter();
         LibcContext::change(outside_, inside_);
         locals_.leave();
     }
     /// Returns to the caller of resume(), until the next resume().   Pre: called in this fiber.
     void suspend() { LibcContext::change(inside_, outside_); }
-    /// Returns how many functions of this process were abandoned.
-    static std::size_t& abandoned() noexcept {
-        static std::size_t count = 0;
-        return count;
-    }
+    /// How many functions of this process were abandoned.
+    static inline constinit std::size_t abandoned = 0;
 
 private:
     static void begin() noexcept {
-        LibcFiber& self = *starting();
+        LibcFiber& self = *starting_;
         self.main_();
         self.done_ = true;
         self.suspend();
     }
-    static LibcFiber*& starting() noexcept {
-        static LibcFiber* fiber = nullptr;
-        return fiber;
-    }
+
+    static inline constinit LibcFiber* starting_ = nullptr;
 
     Function<void()> main_;
     std::span<std::byte> mapping_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/libc_sim/detail/files.hpp
-/// LibcCounter, LibcTimer, LibcRandom: eventfd, timerfd and /dev/urandom of a simulated program.
+/// LibcCounter, LibcTimer, LibcDevice: eventfd, timerfd, /dev/null and /dev/urandom of a simulated
+/// program.
 #pragma once
 
 #include <sys/eventfd.h>  // EFD_SEMAPHORE
@@ -75,12 +76,7 @@ struct LibcClock {
     }
 };
 
-/// Copies the front of `iov` from or to a value.
-inline bool libc_take(std::span<const iovec> iov, std::uint64_t& value) noexcept {
-    if (iov.empty() || iov[0].iov_len < sizeof value) return false;
-    std::memcpy(&value, iov[0].iov_base, sizeof value);
-    return true;
-}
+/// Copies a value to the front of `iov`.
 inline ssize_t libc_give(std::span<const iovec> iov, std::uint64_t value) noexcept {
     if (iov.empty() || iov[0].iov_len < sizeof value) return libc_fail(EINVAL);
     std::memcpy(iov[0].iov_base, &value, sizeof value);
@@ -101,25 +97,22 @@ public:
         if (size < 0) return size;
         if (count_ == 0) return libc_fail(EAGAIN);
         count_ = semaphore_ ? count_ - 1 : 0;
-        changed();
+        changed(process_);
         return size;
     }
     ssize_t write(std::span<const iovec> iov) override {
         std::uint64_t more = 0;
-        if (!libc_take(iov, more) || more > count_max) return libc_fail(EINVAL);
+        if (iov.empty() || iov[0].iov_len < sizeof more) return libc_fail(EINVAL);
+        std::memcpy(&more, iov[0].iov_base, sizeof more);
+        if (more > count_max) return libc_fail(EINVAL);
         if (count_max - count_ < more) return libc_fail(EAGAIN);
         count_ += more;
-        changed();
+        changed(process_);
         return sizeof more;
     }
 
 private:
     static constexpr std::uint64_t count_max = ~std::uint64_t{0} - 1;
-
-    void changed() {
-        count_change();
-        process_.wake();
-    }
 
     LibcProcess& process_;
     std::uint64_t count_;
@@ -172,10 +165,7 @@ private:
         next_ = next;
         interval_ = interval;
         if (next == never) return;
-        timer_ = process_.host().at(next, [this] {
-            count_change();
-            process_.wake();
-        });
+        timer_ = process_.host().at(next, [this] { changed(process_); });
     }
 
     LibcProcess& process_;
@@ -213,11 +203,16 @@ private:
     const int number_;
 };
 
-/// The file /dev/null.
-class LibcNull final : public LibcFile {
+/// The file /dev/null, or /dev/urandom, which has a process.
+class LibcDevice final : public LibcFile {
 public:
+    explicit LibcDevice(LibcProcess* process = nullptr) noexcept : process_{process} {}
     std::uint32_t ready() override { return EPOLLIN | EPOLLOUT; }
-    ssize_t read(std::span<const iovec>) override { return 0; }
+    ssize_t read(std::span<const iovec> iov) override {
+        if (process_ == nullptr) return 0;
+        for (const iovec& v : iov) libc_random(*process_, v.iov_base, v.iov_len);
+        return write(iov);
+    }
     ssize_t write(std::span<const iovec> iov) override {
         ssize_t size = 0;
         for (const iovec& v : iov) size += static_cast<ssize_t>(v.iov_len);
@@ -225,25 +220,9 @@ public:
     }
     bool is_watchable() const noexcept override { return false; }
     mode_t kind() const noexcept override { return S_IFCHR | 0666; }
-};
-
-/// The file /dev/urandom.
-class LibcRandom final : public LibcFile {
-public:
-    explicit LibcRandom(LibcProcess& process) noexcept : process_{process} {}
-    std::uint32_t ready() override { return EPOLLIN; }
-    ssize_t read(std::span<const iovec> iov) override {
-        ssize_t size = 0;
-        for (const iovec& v : iov) {
-            libc_random(process_, v.iov_base, v.iov_len);
-            size += static_cast<ssize_t>(v.iov_len);
-        }
-        return size;
-    }
-    bool is_watchable() const noexcept override { return false; }
 
 private:
-    LibcProcess& process_;
+    LibcProcess* const process_;
 };
 
 }}}  // namespace belay::detail

@@ -10,7 +10,6 @@
 #include <cerrno>     // errno
 #include <cstdint>    // std::uint64_t
 #include <cstring>    // std::memcpy
-#include <memory>     // std::shared_ptr
 #include <stdexcept>  // std::runtime_error
 #include <string>     // std::string
 

@@ -75,6 +75,8 @@ public:
 
 protected:
     void count_change() noexcept { ++changes_; }
+    /// Counts a change, and notifies the program.
+    void changed(LibcProcess& process);
 
 private:
     std::uint64_t changes_ = 0;
@@ -132,6 +134,14 @@ private:
     struct sigaction action_ {};
     sigset_t mask_{};
     bool pending_ = false;
+};
+
+/// The programs of the process, and their world. Threads may make worlds at the same time.
+struct LibcCensus {
+    std::mutex mutex;
+    const void* world = nullptr;
+    int programs = 0;
+    std::uint64_t last_number = 0;
 };
 
 /// A program of a simulated host. Its calls of the C library end here.
@@ -308,31 +318,20 @@ private:
         bool waits = false;
     };
 
-    /// The programs of the process, and their world. Threads may make worlds at the same time.
-    struct Census {
-        std::mutex mutex;
-        const void* world = nullptr;
-        int programs = 0;
-        std::uint64_t last_number = 0;
-    };
-    static Census& census() noexcept {
-        static constinit Census all;
-        return all;
-    }
+    static inline constinit LibcCensus census_{};
+
     /// Counts a program.   Returns: false if there are programs of another world.
     [[nodiscard]] bool joins(const void* world) {
-        Census& all = census();
-        const std::lock_guard lock{all.mutex};
-        if (all.programs != 0 && all.world != world) return false;
-        all.world = world;
-        ++all.programs;
-        number_ = ++all.last_number;
+        const std::lock_guard lock{census_.mutex};
+        if (census_.programs != 0 && census_.world != world) return false;
+        census_.world = world;
+        ++census_.programs;
+        number_ = ++census_.last_number;
         return true;
     }
     static void leave() noexcept {
-        Census& all = census();
-        const std::lock_guard lock{all.mutex};
-        --all.programs;
+        const std::lock_guard lock{census_.mutex};
+        --census_.programs;
     }
     /// Returns the lowest number that is free; -1 if there is none. After the standard streams,
     /// numbers start at 512. Those of the test's own descriptors are lower, so that a function that
@@ -408,6 +407,11 @@ private:
     LibcPipeAction pipe_action_;
     LibcFiber fiber_;
 };
+
+inline void LibcFile::changed(LibcProcess& process) {
+    count_change();
+    process.wake();
+}
 
 inline void LibcPipeAction::act(LibcProcess& process) {
     const struct sigaction action = action_;  // the handler may change it

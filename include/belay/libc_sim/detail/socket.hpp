@@ -37,7 +37,7 @@ inline void libc_give_address(sim::detail::Address address, std::uint16_t port, 
 class LibcSocket final : public LibcFile {
 public:
     explicit LibcSocket(LibcProcess& process)
-        : process_{process}, stream_{process.host(), [this] { changed(); }} {}
+        : process_{process}, stream_{process.host(), [this] { changed(process_); }} {}
     LibcSocket(LibcProcess& process, Ref<sim::detail::Channel> accepted) : LibcSocket{process} {
         stream_.adopt(std::move(accepted));
     }
@@ -65,9 +65,9 @@ public:
         if (address != INADDR_ANY && !local && address != own) return libc_fail(EADDRNOTAVAIL);
         if (listener_) return libc_fail(EINVAL);
         auto listener = std::make_unique<sim::detail::ListeningSocket>(process_.host());
-        listener->reuse_address(reuses_address_ || reuses_port_);
+        listener->reuse_address(options_.reuses_address || options_.reuses_port);
         if (const std::errc error = listener->bind(ntohs(at.sin_port)); error != std::errc{}) {
-            if (reuses_port_) process_.refuse_call(" with SO_REUSEPORT and a port in use");
+            if (options_.reuses_port) process_.refuse_call(" with SO_REUSEPORT and a port in use");
             return libc_fail(static_cast<int>(error));
         }
         only_local_ = local;
@@ -83,7 +83,7 @@ public:
         const std::size_t waiting_max =
             std::min(static_cast<unsigned>(backlog), unsigned{sim::detail::backlog_max} - 1) + 1;
         const std::errc error = listener_->listen(
-            only_local_, [this] { changed(); }, waiting_max);
+            only_local_, [this] { changed(process_); }, waiting_max);
         return error == std::errc{} ? 0 : libc_fail(static_cast<int>(error));
     }
     /// Returns the next connection; null, with errno, if there is none.
@@ -174,27 +174,27 @@ public:
     [[nodiscard]] bool has_peer() const noexcept { return stream_.has_peer(); }
     /// The limits of a call that waits.
     [[nodiscard]] Instant deadline(bool sends) const noexcept {
-        const Duration limit = sends ? send_limit_ : receive_limit_;
+        const Duration limit = sends ? options_.send_limit : options_.receive_limit;
         return limit == Duration{0} ? never : after(process_.host().now(), limit);
     }
 
 private:
+    struct Options {
+        Duration receive_limit{0};
+        Duration send_limit{0};
+        int receive_buffer = 131'072;  // the defaults of tcp_rmem and tcp_wmem
+        int send_buffer = 16'384;
+        bool resets = false;
+        bool reuses_address = false;
+        bool reuses_port = false;
+        bool no_delay = false;
+    };
+
     /// Takes the options of the listener that has accepted it, as on Linux.
     void inherit(const LibcSocket& listener) {
         stream_.keep_alive(listener.stream_.keep_alive());
-        receive_limit_ = listener.receive_limit_;
-        send_limit_ = listener.send_limit_;
-        receive_buffer_ = listener.receive_buffer_;
-        send_buffer_ = listener.send_buffer_;
-        resets_ = listener.resets_;
-        reuses_address_ = listener.reuses_address_;
-        reuses_port_ = listener.reuses_port_;
-        no_delay_ = listener.no_delay_;
+        options_ = listener.options_;
         mind_unread();
-    }
-    void changed() {
-        count_change();
-        process_.wake();
     }
     /// Sets a number of keep-alive, or the size of a buffer.   Returns: an error; ENOPROTOOPT if it
     /// is neither.
@@ -225,7 +225,7 @@ private:
         return {n, {}};
     }
     /// As on Linux, data that the program has not read resets the connection at its end.
-    void mind_unread() noexcept { stream_.reset_at_end(resets_ || !peeked_.empty()); }
+    void mind_unread() noexcept { stream_.reset_at_end(options_.resets || !peeked_.empty()); }
     ssize_t failed_send(std::errc error, int flags) {
         if (error == std::errc::broken_pipe && (flags & MSG_NOSIGNAL) == 0) {
             process_.pipe_action().raise(process_);
@@ -237,16 +237,9 @@ private:
     sim::detail::Socket stream_;
     std::unique_ptr<sim::detail::ListeningSocket> listener_;
     Bytes peeked_;  // read by MSG_PEEK, and not yet by the program
-    Duration receive_limit_{0};
-    Duration send_limit_{0};
-    int receive_buffer_ = 131'072;  // the defaults of tcp_rmem and tcp_wmem
-    int send_buffer_ = 16'384;
+    Options options_;
     bool only_local_ = false;
-    bool resets_ = false;
     bool connects_ = false;  // connect() was called, and has not returned the end
-    bool reuses_address_ = false;
-    bool reuses_port_ = false;
-    bool no_delay_ = false;
 };
 
 namespace libc_options {
@@ -271,8 +264,8 @@ inline int LibcSocket::set_number(int level, int name, int value) {
         // As on Linux, twice as much, between its minimum and twice rmem_max or wmem_max, which a
         // negative size exceeds. The window of a world does not depend on it.
         const int bytes = 2 * static_cast<int>(std::min(static_cast<unsigned>(value), 212'992U));
-        if (name == SO_RCVBUF) receive_buffer_ = std::max(bytes, 2'304);
-        if (name == SO_SNDBUF) send_buffer_ = std::max(bytes, 4'608);
+        if (name == SO_RCVBUF) options_.receive_buffer = std::max(bytes, 2'304);
+        if (name == SO_SNDBUF) options_.send_buffer = std::max(bytes, 4'608);
         return 0;
     }
     sim::detail::KeepAlive how = stream_.keep_alive();
@@ -299,10 +292,10 @@ inline int LibcSocket::set_option(int level, int name, const void* value, sockle
         (level == IPPROTO_TCP && name == TCP_NODELAY)) {
         int on = 0;
         if (!libc_options::read(on, value, size)) return libc_fail(EINVAL);
-        (level == IPPROTO_TCP   ? no_delay_
-         : name == SO_REUSEADDR ? reuses_address_
-                                : reuses_port_) = on != 0;
-        if (listener_) listener_->reuse_address(reuses_address_ || reuses_port_);
+        (level == IPPROTO_TCP   ? options_.no_delay
+         : name == SO_REUSEADDR ? options_.reuses_address
+                                : options_.reuses_port) = on != 0;
+        if (listener_) listener_->reuse_address(options_.reuses_address || options_.reuses_port);
         return 0;
     }
     if (times) {
@@ -311,14 +304,14 @@ inline int LibcSocket::set_option(int level, int name, const void* value, sockle
         if (t.tv_usec < 0 || t.tv_usec >= 1'000'000) return libc_fail(EDOM);
         const Duration limit =
             LibcClock::from({.tv_sec = std::max<time_t>(t.tv_sec, 0), .tv_nsec = t.tv_usec * 1000});
-        (name == SO_RCVTIMEO ? receive_limit_ : send_limit_) = limit;
+        (name == SO_RCVTIMEO ? options_.receive_limit : options_.send_limit) = limit;
         return 0;
     }
     if (level == SOL_SOCKET && name == SO_LINGER) {
         linger how{};
         if (!libc_options::read(how, value, size)) return libc_fail(EINVAL);
         if (how.l_onoff == 0 || how.l_linger == 0) {
-            resets_ = how.l_onoff != 0;
+            options_.resets = how.l_onoff != 0;
             mind_unread();
             return 0;
         }
@@ -336,7 +329,7 @@ inline std::optional<int> LibcSocket::tcp_number(int name) {
     const auto seconds = [](Duration d) {
         return static_cast<int>(std::chrono::duration_cast<std::chrono::seconds>(d).count());
     };
-    if (name == TCP_NODELAY) return no_delay_;
+    if (name == TCP_NODELAY) return options_.no_delay;
     if (name == TCP_KEEPIDLE) return seconds(how.idle);
     if (name == TCP_KEEPINTVL) return seconds(how.interval);
     if (name == TCP_KEEPCNT) return how.count;
@@ -348,12 +341,12 @@ inline std::optional<int> LibcSocket::socket_number(int name) {
     if (name == SO_TYPE) return SOCK_STREAM;
     if (name == SO_DOMAIN) return AF_INET;
     if (name == SO_PROTOCOL) return IPPROTO_TCP;
-    if (name == SO_REUSEADDR) return reuses_address_;
-    if (name == SO_REUSEPORT) return reuses_port_;
+    if (name == SO_REUSEADDR) return options_.reuses_address;
+    if (name == SO_REUSEPORT) return options_.reuses_port;
     if (name == SO_ACCEPTCONN) return listener_ && listener_->listening();
     if (name == SO_KEEPALIVE) return stream_.keep_alive().on;
-    if (name == SO_RCVBUF) return receive_buffer_;
-    if (name == SO_SNDBUF) return send_buffer_;
+    if (name == SO_RCVBUF) return options_.receive_buffer;
+    if (name == SO_SNDBUF) return options_.send_buffer;
     return std::nullopt;
 }
 
@@ -368,9 +361,9 @@ inline int LibcSocket::option(int level, int name, void* value, socklen_t* size)
         return timeval{.tv_sec = t.tv_sec, .tv_usec = t.tv_nsec / 1000};
     };
     if (level == SOL_SOCKET) {
-        if (name == SO_RCVTIMEO) return write(time(receive_limit_), value, size);
-        if (name == SO_SNDTIMEO) return write(time(send_limit_), value, size);
-        if (name == SO_LINGER) return write(linger{resets_ ? 1 : 0, 0}, value, size);
+        if (name == SO_RCVTIMEO) return write(time(options_.receive_limit), value, size);
+        if (name == SO_SNDTIMEO) return write(time(options_.send_limit), value, size);
+        if (name == SO_LINGER) return write(linger{options_.resets ? 1 : 0, 0}, value, size);
     }
     process_.refuse_call(" with " + libc_words::of_option(level, name));
 }
