@@ -143,6 +143,22 @@ ssize_t repeat(LibcProcess& p, bool waits, F&& call) {
     return n;
 }
 
+/// Moves the rest of each buffer by `f(rest, total)`, as often as it needs, until that is an end or
+/// an error, which the next call returns.
+template <class F>
+ssize_t move_all(std::span<const iovec> iov, F&& f) {
+    ssize_t total = 0;
+    for (const iovec& v : iov) {
+        for (std::size_t have = 0; have != v.iov_len;) {
+            const iovec rest{static_cast<char*>(v.iov_base) + have, v.iov_len - have};
+            const ssize_t n = f(rest, total);
+            if (n <= 0) return total != 0 ? total : n;
+            have += static_cast<std::size_t>(n);
+            total += n;
+        }
+    }
+    return total;
+}
 /// Receives something, after a wait if the socket blocks.
 inline ssize_t receive_until(LibcProcess& p, LibcSocket& s, std::span<const iovec> iov, int flags,
                              Instant deadline) {
@@ -155,22 +171,14 @@ inline ssize_t receive_until(LibcProcess& p, LibcSocket& s, std::span<const iove
     }
     return s.receive(iov, flags);
 }
-/// With MSG_WAITALL, it receives everything, until an end or an error, which the next call returns.
+/// With MSG_WAITALL, it receives everything.
 inline ssize_t receive_some(LibcProcess& p, LibcSocket& s, std::span<const iovec> iov, int flags) {
     const Instant deadline = s.deadline(false);
     if ((flags & MSG_WAITALL) == 0) return receive_until(p, s, iov, flags, deadline);
-    ssize_t total = 0;
-    for (const iovec& v : iov) {
-        for (std::size_t have = 0; have != v.iov_len;) {
-            if (total != 0 && s.available() == 0 && s.is_over()) return total;
-            const iovec rest{static_cast<char*>(v.iov_base) + have, v.iov_len - have};
-            const ssize_t n = receive_until(p, s, {&rest, 1}, flags, deadline);
-            if (n <= 0) return total != 0 ? total : n;
-            have += static_cast<std::size_t>(n);
-            total += n;
-        }
-    }
-    return total;
+    return move_all(iov, [&](const iovec& rest, ssize_t total) -> ssize_t {
+        if (total != 0 && s.available() == 0 && s.is_over()) return 0;
+        return receive_until(p, s, {&rest, 1}, flags, deadline);
+    });
 }
 /// Reads, after a wait if the descriptor blocks.
 inline ssize_t readv(LibcProcess& p, int fd, const iovec* iov, int count) {
@@ -608,25 +616,15 @@ inline void refuse_flags(LibcProcess& p, int flags) {
 /// Sends everything if the socket blocks.
 inline ssize_t send_all(LibcProcess& p, LibcSocket& s, std::span<const iovec> iov, int flags) {
     if (s.nonblocking() || (flags & MSG_DONTWAIT) != 0) return s.send(iov, flags);
-    ssize_t total = 0;
     const Instant end = s.deadline(true);
-    for (const iovec& v : iov) {
-        for (std::size_t sent = 0; sent != v.iov_len;) {
-            const auto fails = [&] {
-                return (!s.connected() && !s.connecting()) ||
-                       (s.ready() & (EPOLLERR | EPOLLHUP)) != 0;
-            };
-            const auto can_send = [&] { return fails() || (s.ready() & EPOLLOUT) != 0; };
-            if (!p.wait_or_fail(end, can_send)) return total != 0 ? total : -1;
-            if (total != 0 && fails()) return total;  // the next call returns the error
-            const iovec rest{static_cast<char*>(v.iov_base) + sent, v.iov_len - sent};
-            const ssize_t n = s.send({&rest, 1}, flags);
-            if (n < 0) return total != 0 ? total : n;
-            sent += static_cast<std::size_t>(n);
-            total += n;
-        }
-    }
-    return total;
+    const auto fails = [&] {
+        return (!s.connected() && !s.connecting()) || (s.ready() & (EPOLLERR | EPOLLHUP)) != 0;
+    };
+    const auto can_send = [&] { return fails() || (s.ready() & EPOLLOUT) != 0; };
+    return move_all(iov, [&](const iovec& rest, ssize_t total) -> ssize_t {
+        if (!p.wait_or_fail(end, can_send)) return -1;
+        return total != 0 && fails() ? 0 : s.send({&rest, 1}, flags);
+    });
 }
 inline ssize_t sendmsg(LibcProcess& p, int fd, const msghdr* message, int flags) {
     refuse_flags(p, flags);
