@@ -167,6 +167,18 @@ TEST_CASE("A signal interrupts the call in which a program waits", "[libc_sim][s
               const ssize_t sent = send(p.client, all.data(), all.size(), MSG_NOSIGNAL);
               return sent > 0 && sent < 1'000'000 ? 7L : sent;
           })) == "7 1 ");
+    CHECK(in_world(waits([](Pair&) {
+              const std::string all(100'000, 'x');
+              int ends[2];
+              return pipe(ends) == 0 ? write(ends[1], all.data(), all.size()) : -1;
+          })) == "65536 1 ");
+    CHECK(in_world(waits([](Pair&) {
+              const std::string all(1'000'000, 'x');
+              int pair[2];
+              const bool made = socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0;
+              const ssize_t sent = made ? send(pair[0], all.data(), all.size(), 0) : -1;
+              return sent > 200'000 && sent < 1'000'000 ? 7L : sent;
+          })) == "7 1 ");
     // A sync of a file is not interrupted, and a signal that interrupts nothing is forgotten.
     CHECK(in_world([] {
               make_file("f", "x");

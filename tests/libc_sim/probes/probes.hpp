@@ -1294,6 +1294,34 @@ inline std::vector<Probe> more_probes_of_sockets() {
              signal(SIGPIPE, before);
              return out;
          }},
+        {"a pipe has 16 pages, and takes up to 4096 bytes as a whole",
+         [] {
+             int ends[2], unread = 0;
+             char bytes[70'000]{};
+             Out out;
+             out << text(pipe2(ends, O_NONBLOCK)) << text(fcntl(ends[1], F_GETPIPE_SZ));
+             const auto writes = [&](std::size_t size) {
+                 out << text(write(ends[1], bytes, size)) << flags_of(ends[1]);
+             };
+             const auto reads = [&](std::size_t size) {
+                 out << text(read(ends[0], bytes, size)) << flags_of(ends[1]);
+                 out << text(ioctl(ends[0], FIONREAD, &unread)) << text(unread);
+             };
+             for (const std::size_t size : {0U, 70'000U, 1U}) writes(size);
+             reads(4'095);
+             writes(1);
+             reads(1);
+             writes(4'097);
+             reads(8'192);
+             for (const std::size_t size : {4'096U, 4'096U, 1U}) writes(size);
+             reads(5'000);
+             writes(5'000);
+             reads(70'000);
+             writes(65'536);
+             out << text(ioctl(ends[1], FIONREAD, &unread)) << text(unread);
+             for (const int end : ends) close(end);
+             return out << text(fcntl(ends[1], F_GETPIPE_SZ));
+         }},
         {"select() and close() of what is not open, and the lowest free number",
          [] {
              const int one = socket(AF_INET, SOCK_STREAM, 0), two = dup(one);

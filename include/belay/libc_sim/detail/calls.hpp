@@ -196,12 +196,23 @@ inline ssize_t read(LibcProcess& p, int fd, void* out, std::size_t size) {
 }
 
 inline ssize_t send_all(LibcProcess& p, LibcSocket& s, std::span<const iovec> iov, int flags);
+/// Writes everything if the pipe blocks.
+inline ssize_t write_pipe(LibcProcess& p, LibcPipe& pipe, std::span<const iovec> iov, int flags) {
+    const bool signals = (flags & MSG_NOSIGNAL) == 0;
+    if (pipe.nonblocking() || (flags & MSG_DONTWAIT) != 0) return pipe.send(iov, signals);
+    return move_all(iov, [&](const iovec& rest, ssize_t) {
+        return repeat(p, true, [&] { return pipe.send({&rest, 1}, signals); });
+    });
+}
 
 inline ssize_t writev(LibcProcess& p, int fd, const iovec* iov, int count) {
     const std::shared_ptr<LibcFile> f = p.file(fd);
     if (!f) return libc_fail(EBADF);
     const std::span buffers{iov, static_cast<std::size_t>(count)};
     if (const auto s = std::dynamic_pointer_cast<LibcSocket>(f)) return send_all(p, *s, buffers, 0);
+    if (const auto pipe = std::dynamic_pointer_cast<LibcPipe>(f)) {
+        return write_pipe(p, *pipe, buffers, 0);
+    }
     return repeat(p, !f->nonblocking(), [&] { return f->write(buffers); });
 }
 inline ssize_t write(LibcProcess& p, int fd, const void* bytes, std::size_t size) {
@@ -286,6 +297,11 @@ inline int fcntl(LibcProcess& p, int fd, int command, long argument) {
         case F_DUPFD:
         case F_DUPFD_CLOEXEC:
             return argument < 0 ? libc_fail(EINVAL) : p.open(f, static_cast<int>(argument));
+        case F_GETPIPE_SZ: {
+            const auto pipe = std::dynamic_pointer_cast<LibcPipe>(f);
+            const bool is_pipe = pipe && !pipe->is_socket();
+            return is_pipe ? static_cast<int>(LibcPipeBuffer::pipe_bytes) : libc_fail(EBADF);
+        }
         case F_GETFD:
             return FD_CLOEXEC;  // no program starts another one
         case F_SETFD:
@@ -310,6 +326,10 @@ inline int ioctl(LibcProcess& p, int fd, unsigned long request, void* argument) 
     }
     if (const auto s = std::dynamic_pointer_cast<LibcSocket>(f); s && request == FIONREAD) {
         *static_cast<int*>(argument) = static_cast<int>(s->available());
+        return 0;
+    }
+    if (const auto pipe = std::dynamic_pointer_cast<LibcPipe>(f); pipe && request == FIONREAD) {
+        *static_cast<int*>(argument) = static_cast<int>(pipe->unread());
         return 0;
     }
     if (const auto file = std::dynamic_pointer_cast<LibcDiskFile>(f); file && request == FIONREAD) {
@@ -343,6 +363,7 @@ inline int socketpair(LibcProcess& p, int domain, int type, int, int* ends) {
     }
     const auto one = std::make_shared<LibcPipeBuffer>();
     const auto other = std::make_shared<LibcPipeBuffer>();
+    one->bytes_max = other->bytes_max = 212'992;  // the default of Linux: net.core.wmem_default
     return open_both(p, std::make_shared<LibcPipe>(p, one, other),
                      std::make_shared<LibcPipe>(p, other, one), type, ends);
 }
@@ -632,10 +653,7 @@ inline ssize_t sendmsg(LibcProcess& p, int fd, const msghdr* message, int flags)
         p.refuse_call(" with control data");
     }
     if (const auto pair = pair_of(p, fd)) {
-        const bool waits = !pair->nonblocking() && (flags & MSG_DONTWAIT) == 0;
-        return repeat(p, waits, [&] {
-            return pair->send({message->msg_iov, message->msg_iovlen}, (flags & MSG_NOSIGNAL) == 0);
-        });
+        return write_pipe(p, *pair, {message->msg_iov, message->msg_iovlen}, flags);
     }
     const auto s = socket_of(p, fd);
     if (!s) return -1;

@@ -3,10 +3,12 @@
 /// LibcPipe: an end of pipe() or socketpair() in a simulated program.
 #pragma once
 
-#include <cstring>  // std::memcpy
-#include <memory>   // std::shared_ptr
-#include <span>     // std::span
-#include <utility>  // std::move
+#include <algorithm>  // std::min
+#include <climits>    // PIPE_BUF
+#include <cstring>    // std::memcpy
+#include <memory>     // std::shared_ptr
+#include <span>       // std::span
+#include <utility>    // std::move
 
 #include <belay/libc_sim/detail/process.hpp>
 
@@ -14,11 +16,18 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The bytes on their way from one end of a pipe to the other.
 struct LibcPipeBuffer {
-    static constexpr std::size_t bytes_max = 65'536;
+    static constexpr std::size_t page_bytes = PIPE_BUF;
+    static constexpr std::size_t pipe_bytes = 16 * page_bytes;
+    std::size_t bytes_max = pipe_bytes;
     Bytes bytes;
+    std::size_t front_read = 0;  // of the first page, whose space is free when all of it was read
     std::uint64_t changes = 0;
     bool reads = true;   // the reading end is open
     bool writes = true;  // so is the writing end
+
+    [[nodiscard]] std::size_t space() const noexcept {
+        return bytes_max - front_read - bytes.size();
+    }
 };
 
 /// An end of a pipe: it reads from one buffer, writes to another, or both.
@@ -40,9 +49,8 @@ public:
         std::uint32_t flags = 0;
         if (in_ && !in_->bytes.empty()) flags |= EPOLLIN;
         if (in_ && !in_->writes) flags |= EPOLLHUP | (out_ ? EPOLLIN | EPOLLRDHUP : 0U);
-        if (out_ && (!out_->reads || out_->bytes.size() < LibcPipeBuffer::bytes_max)) {
+        if (out_ && (!out_->reads || out_->space() >= LibcPipeBuffer::page_bytes))
             flags |= EPOLLOUT;
-        }
         if (out_ && !out_->reads && !in_) flags |= EPOLLERR;
         return flags;
     }
@@ -60,28 +68,34 @@ public:
         }
         in_->bytes.erase(in_->bytes.begin(),
                          in_->bytes.begin() + static_cast<std::ptrdiff_t>(total));
+        in_->front_read = (in_->front_read + total) % LibcPipeBuffer::page_bytes;
+        if (in_->bytes.empty()) in_->front_read = 0;
         changed(in_);
         return static_cast<ssize_t>(total);
     }
-    ssize_t write(std::span<const iovec> iov) override { return send(iov, true); }
-    /// Writes, with or without SIGPIPE if the reading end is closed.
+    /// Writes the part that there is space for, and a page or less as a whole.
+    /// `signals`: with SIGPIPE if the reading end is closed.
     [[nodiscard]] ssize_t send(std::span<const iovec> iov, bool signals) {
         if (!out_) return libc_fail(EBADF);
+        std::size_t size = 0, total = 0;
+        for (const iovec& v : iov) size += v.iov_len;
+        if (size == 0) return 0;
         if (!out_->reads) {
             if (signals) process_.pipe_action().raise(process_);
             return libc_fail(EPIPE);
         }
-        std::size_t total = 0;
+        if (out_->space() < std::min(size, LibcPipeBuffer::page_bytes)) return libc_fail(EAGAIN);
         for (const iovec& v : iov) {
-            const std::size_t space = LibcPipeBuffer::bytes_max - out_->bytes.size();
-            const std::size_t n = std::min(v.iov_len, space);
+            const std::size_t n = std::min(v.iov_len, out_->space());
             const auto* const from = static_cast<const std::byte*>(v.iov_base);
             out_->bytes.insert(out_->bytes.end(), from, from + n);
             total += n;
         }
         changed(out_);
-        return total == 0 ? libc_fail(EAGAIN) : static_cast<ssize_t>(total);
+        return static_cast<ssize_t>(total);
     }
+    /// Returns how many bytes wait to be read.
+    [[nodiscard]] std::size_t unread() const noexcept { return (in_ ? in_ : out_)->bytes.size(); }
     int mode() const noexcept override { return is_socket() ? O_RDWR : in_ ? O_RDONLY : O_WRONLY; }
     [[nodiscard]] bool is_socket() const noexcept { return in_ && out_; }
 
