@@ -4,7 +4,11 @@
 /// world.
 #pragma once
 
+#include <algorithm>
 #include <optional>
+#include <set>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "support/asio_sim/rig.hpp"
@@ -136,6 +140,49 @@ void port_is_in_use() {
         third.bind({net::ip::make_address("192.0.2.1"), 0}, error);
         CHECK(error == socket_error(std::errc::address_not_available));
     }
+}
+
+template <class Pair>
+void connections_are_accepted_for_an_executor() {
+    ConnectedPair<Pair> p;
+    using Endpoint = typename Pair::Net::tcp::endpoint;
+    using Socket = typename Pair::Net::tcp::socket;
+    const auto strand = net::make_strand(p.server());
+    Endpoint from[4];
+    Socket guest{p.server()};
+    std::vector<Socket> guests, clients;
+    clients.reserve(6);
+    int strands = 0, connected = 0;
+    const auto take = [&](SocketError e, auto accepted) {
+        CHECK_FALSE(e);
+        using Own = decltype(accepted.get_executor());
+        if constexpr (std::is_same_v<Own, std::decay_t<decltype(strand)>>) {
+            strands += accepted.get_executor() == strand ? 1 : 0;
+        }
+        guests.emplace_back(std::move(accepted));
+    };
+    p.acceptor.async_accept(strand, take);
+    p.acceptor.async_accept(strand, from[0], take);
+    p.acceptor.async_accept(p.server(), take);
+    p.acceptor.async_accept(p.server(), from[1], take);
+    p.acceptor.async_accept(from[2], take);
+    p.acceptor.async_accept(guest, from[3], [&](SocketError e) { connected += e ? 0 : 1; });
+    for (int i = 0; i < 6; ++i) {
+        clients.emplace_back(p.client());
+        clients.back().async_connect({Pair::address(), p.acceptor.local_endpoint().port()},
+                                     [&](SocketError e) { connected += e ? 0 : 1; });
+    }
+    REQUIRE(p.until([&] { return connected == 7 && guests.size() == 5; }));
+    CHECK(strands == 2);
+    std::set<Endpoint> ends, accepted{from[0], from[1], from[2], from[3]};
+    for (const Socket& client : clients) ends.insert(client.local_endpoint());
+    CHECK(accepted.size() == 4);
+    CHECK(std::includes(ends.begin(), ends.end(), accepted.begin(), accepted.end()));
+    CHECK(guest.remote_endpoint() == from[3]);
+    SocketError error;
+    for (Socket& one : guests) CHECK_FALSE(p.write(one, "x"));
+    CHECK_FALSE(p.write(guest, "x"));
+    for (Socket& client : clients) CHECK(p.read(client, 1, error) == "x");
 }
 
 template <class Pair>
@@ -451,6 +498,8 @@ BELAY_TEST_BOTH("both ends know the endpoints of both", sockets_have_endpoints)
 BELAY_TEST_BOTH("a stream carries bytes, not messages", stream_carries_bytes)
 BELAY_TEST_BOTH("a port without a listener refuses", connect_is_refused)
 BELAY_TEST_BOTH("a port has one listener", port_is_in_use)
+BELAY_TEST_BOTH("connections are accepted for an executor, a context or an endpoint",
+                connections_are_accepted_for_an_executor)
 BELAY_TEST_BOTH("a connection that is half closed carries answers", connection_is_half_closed)
 BELAY_TEST_BOTH("shutdown ends reading", reading_ends_by_shutdown)
 BELAY_TEST_BOTH("close sends what was written", close_sends_everything)

@@ -3,9 +3,10 @@
 /// AsioSimAcceptor: a listening socket of a simulated host, with the interface of asio's.
 #pragma once
 
-#include <chrono>   // std::chrono::milliseconds
-#include <memory>   // std::shared_ptr
-#include <utility>  // std::move, std::exchange
+#include <chrono>       // std::chrono::milliseconds
+#include <memory>       // std::shared_ptr
+#include <type_traits>  // std::remove_reference_t
+#include <utility>      // std::move, std::exchange
 
 #include <belay/asio_sim/detail/socket.hpp>
 #include <belay/asio_sim/detail/timer.hpp>
@@ -245,38 +246,44 @@ public:
             },
             token);
     }
-    /// Accepts a connection: `token` receives an error and a socket.
+    /// Accepts a connection: `token` receives an error and a socket, which has the executor of the
+    /// acceptor, another one, or that of a context. `from` receives the endpoint of the peer.
     template <class Token = typename Asio::template DefaultToken<Executor>>
+        requires(!AsioSimExecutorLike<Token, Asio>)
     auto async_accept(Token&& token = Token{}) {
-        using Socket = AsioSimSocket<Asio, Executor>;
-        return Asio::template initiate<void(Error, Socket), Token>(
-            [this](auto&& handler) {
-                using Handler = std::decay_t<decltype(handler)>;
-                auto op = this->op<Error, Socket>(std::forward<Handler>(handler));
-                begin({[op = std::move(op), executor = executor_](Error e, Accepted c) mutable {
-                           Socket socket{executor};
-                           if (c) socket.adopt(std::move(c));
-                           op.complete(e, std::move(socket));
-                       },
-                       op.id});
-            },
-            token);
+        return accept_new<Token>(executor_, nullptr, token);
+    }
+    template <class Token = typename Asio::template DefaultToken<Executor>>
+    auto async_accept(endpoint_type& from, Token&& token = Token{}) {
+        return accept_new<Token>(executor_, &from, token);
+    }
+    template <AsioSimExecutorLike<Asio> Other,
+              class Token = typename Asio::template DefaultToken<Executor>>
+    auto async_accept(const Other& executor, Token&& token = Token{}) {
+        return accept_new<Token>(executor, nullptr, token);
+    }
+    template <AsioSimExecutorLike<Asio> Other,
+              class Token = typename Asio::template DefaultToken<Executor>>
+    auto async_accept(const Other& executor, endpoint_type& from, Token&& token = Token{}) {
+        return accept_new<Token>(executor, &from, token);
+    }
+    template <class Token = typename Asio::template DefaultToken<Executor>>
+    auto async_accept(AsioSimContext<Asio>& context, Token&& token = Token{}) {
+        return accept_new<Token>(context.get_executor(), nullptr, token);
+    }
+    template <class Token = typename Asio::template DefaultToken<Executor>>
+    auto async_accept(AsioSimContext<Asio>& context, endpoint_type& from, Token&& token = Token{}) {
+        return accept_new<Token>(context.get_executor(), &from, token);
     }
     /// Accepts a connection into a socket that is closed.
     template <class Other, class Token = typename Asio::template DefaultToken<Executor>>
     auto async_accept(AsioSimSocket<Asio, Other>& peer, Token&& token = Token{}) {
-        return Asio::template initiate<void(Error), Token>(
-            [this, &peer](auto&& handler) {
-                using Handler = std::decay_t<decltype(handler)>;
-                auto op = this->op<Error>(std::forward<Handler>(handler));
-                if (peer.is_open()) return op.complete(Asio::already_open());
-                begin({[op = std::move(op), &peer](Error e, Accepted c) mutable {
-                           if (c) peer.adopt(std::move(c));
-                           op.complete(e);
-                       },
-                       op.id});
-            },
-            token);
+        return accept_into<Token>(peer, nullptr, token);
+    }
+    template <class Other, class Token = typename Asio::template DefaultToken<Executor>>
+    auto async_accept(AsioSimSocket<Asio, Other>& peer, endpoint_type& from,
+                      Token&& token = Token{}) {
+        return accept_into<Token>(peer, &from, token);
     }
 
 private:
@@ -287,6 +294,46 @@ private:
     [[nodiscard]] AsioSimOp<A...> op(Handler&& handler) {
         return make_asio_sim_op<Asio, A...>(std::forward<Handler>(handler), executor_, *core_,
                                             std::weak_ptr<Listening>{listening_});
+    }
+    /// Gives a socket its connection, and `from` the endpoint of the peer, if it is not null.
+    template <class Socket>
+    static void take(Socket& socket, Accepted connection, endpoint_type* from) {
+        if (!connection) return;
+        socket.adopt(std::move(connection));
+        Error ignored;
+        if (from != nullptr) *from = socket.remote_endpoint(ignored);
+    }
+    template <class Token, class Other>
+    auto accept_new(const Other& executor, endpoint_type* from,
+                    std::remove_reference_t<Token>& token) {
+        using Socket = AsioSimSocket<Asio, Other>;
+        return Asio::template initiate<void(Error, Socket), Token>(
+            [this, executor, from](auto&& handler) {
+                using Handler = std::decay_t<decltype(handler)>;
+                auto op = this->op<Error, Socket>(std::forward<Handler>(handler));
+                begin({[op = std::move(op), executor, from](Error e, Accepted c) mutable {
+                           Socket socket{executor};
+                           take(socket, std::move(c), from);
+                           op.complete(e, std::move(socket));
+                       },
+                       op.id});
+            },
+            token);
+    }
+    template <class Token, class Socket>
+    auto accept_into(Socket& peer, endpoint_type* from, std::remove_reference_t<Token>& token) {
+        return Asio::template initiate<void(Error), Token>(
+            [this, &peer, from](auto&& handler) {
+                using Handler = std::decay_t<decltype(handler)>;
+                auto op = this->op<Error>(std::forward<Handler>(handler));
+                if (peer.is_open()) return op.complete(Asio::already_open());
+                begin({[op = std::move(op), &peer, from](Error e, Accepted c) mutable {
+                           take(peer, std::move(c), from);
+                           op.complete(e);
+                       },
+                       op.id});
+            },
+            token);
     }
     void begin(typename Listening::Op op) {
         if (!listening_) return op.complete(closed_error(), Accepted{});

@@ -248,6 +248,10 @@ template <class Asio>
 template <class From, class To>
 concept AsioSimRebinds = !std::same_as<From, To> && std::convertible_to<From, To>;
 
+/// An executor that asio's own type of any executor takes, such as a strand.
+template <class E, class Asio>
+concept AsioSimExecutorLike = std::convertible_to<const E&, typename Asio::Executor>;
+
 /// A pending operation: how to complete it, and the number by which it is cancelled.
 template <class... A>
 struct AsioSimOp {
