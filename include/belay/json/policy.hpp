@@ -438,26 +438,25 @@ inline constexpr std::size_t policy_text_bytes_max = 1024 * 1024;
 inline constexpr std::size_t policies_max = 1000;
 
 /// Throws the error with its place: the last name in each object that is open.
-[[noreturn]] inline void fail_at(policies::TextError& error, const std::vector<std::string>& path,
-                                 bool named, const char* problem) {
+[[noreturn]] inline void fail_at(const std::vector<std::string>& path, bool named,
+                                 const char* problem) {
+    policies::TextError error{.problem = problem};
     std::string policies::TextError::*const names[] = {
         &policies::TextError::policy, &policies::TextError::rule, &policies::TextError::field};
     std::size_t at = named ? 0 : 1;
     for (const std::string& name : path) {
         if (at < 3) error.*names[at++] = shortened_name(name);
     }
-    error.problem = problem;
     throw error;
 }
 
 /// Parses a text. It throws a TextError for a name that an object has twice, of which nlohmann/json
 /// would keep the last. If `named`, the outermost object has names of policies.
 [[nodiscard]] inline PolicyJson parse_policies(std::string_view text, bool named) {
-    policies::TextError error;
+    using policies::TextError;
     if (text.size() > policy_text_bytes_max) {
-        error.problem = "the text has " + std::to_string(text.size()) + " bytes, the limit is " +
-                        std::to_string(policy_text_bytes_max);
-        throw error;
+        throw TextError{.problem = "the text has " + std::to_string(text.size()) +
+                                   " bytes, the limit is " + std::to_string(policy_text_bytes_max)};
     }
     constexpr std::size_t depth_max = 5;
     std::vector<std::set<std::string>> open;  // the names so far of each object that is open
@@ -465,10 +464,8 @@ inline constexpr std::size_t policies_max = 1000;
     const auto watch = [&](int depth, PolicyJson::parse_event_t event, PolicyJson& value) {
         if (event == PolicyJson::parse_event_t::object_start ||
             event == PolicyJson::parse_event_t::array_start) {
-            if (static_cast<std::size_t>(depth) >= depth_max) {
-                error.problem = "the text is nested deeper than a policy";
-                throw error;
-            }
+            if (static_cast<std::size_t>(depth) >= depth_max)
+                throw TextError{.problem = "the text is nested deeper than a policy"};
         }
         if (event == PolicyJson::parse_event_t::object_start) {
             open.emplace_back();
@@ -479,7 +476,7 @@ inline constexpr std::size_t policies_max = 1000;
         } else if (event == PolicyJson::parse_event_t::key) {
             path.back() = value.get<std::string>();
             if (open.back().insert(path.back()).second) return true;
-            fail_at(error, path, named, "it is there twice");
+            fail_at(path, named, "it is there twice");
         }
         return true;
     };
@@ -491,10 +488,9 @@ inline constexpr std::size_t policies_max = 1000;
     } catch (const PolicyJson::parse_error& broken) {
         wrong_byte = broken.byte;
     } catch (const PolicyJson::out_of_range&) {
-        fail_at(error, path, named, "a number is too large");
+        fail_at(path, named, "a number is too large");
     }
-    error.problem = "the text is not JSON at byte " + std::to_string(wrong_byte);
-    throw error;
+    throw TextError{.problem = "the text is not JSON at byte " + std::to_string(wrong_byte)};
 }
 
 }}}  // namespace belay::detail
@@ -535,15 +531,14 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
     std::string_view text) {
     try {
         const nlohmann::json all = detail::parse_policies(text, true);
-        TextError error;
         if (!all.is_object()) {
-            error.problem = "the text must be an object of policies, not " + detail::shortened(all);
-            return error;
+            return TextError{.problem = "the text must be an object of policies, not " +
+                                        detail::shortened(all)};
         }
         if (all.size() > detail::policies_max) {
-            error.problem = "the text has " + std::to_string(all.size()) +
-                            " policies, the limit is " + std::to_string(detail::policies_max);
-            return error;
+            return TextError{.problem = "the text has " + std::to_string(all.size()) +
+                                        " policies, the limit is " +
+                                        std::to_string(detail::policies_max)};
         }
         std::map<std::string, AnyPolicy, std::less<>> read;
         std::optional<TextError> wrong;
