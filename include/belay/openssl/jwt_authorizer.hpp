@@ -4,7 +4,7 @@
 #pragma once
 
 #include <algorithm>    // std::max
-#include <concepts>     // std::copy_constructible, std::same_as
+#include <concepts>     // std::convertible_to, std::copy_constructible, std::same_as
 #include <optional>     // std::optional
 #include <string>       // std::string
 #include <type_traits>  // std::is_nothrow_destructible_v
@@ -18,9 +18,7 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class F>
 concept GivesAccess = requires(F& rights, const jwt::Claims& claims, const RoomRequest& request) {
-    { rights(claims, request) } -> std::same_as<Access>;
-} || requires(F& rights, const jwt::Claims& claims, const RoomRequest& request) {
-    { rights(claims, request) } -> std::same_as<std::optional<Access>>;
+    { rights(claims, request) } -> std::convertible_to<std::optional<Access>>;
 };
 template <class F>
 concept AnswersAccess = requires(F& rights, const jwt::Claims& claims, const RoomRequest& request,

@@ -370,8 +370,6 @@ struct JwtParts {
            (text.front() != '0' || text.size() == 1);
 }
 
-enum class Verified : unsigned char { yes, no, failed };
-
 /// A signed text, and the signature that it comes with.
 struct Signed {
     std::string_view text;
@@ -402,16 +400,17 @@ public:
     }
     explicit HmacKey(std::string secret) : secret_{std::move(secret)} {}
 
-    [[nodiscard]] Verified verify(const Signed& what) const noexcept {
+    /// Errors: bad_signature, not_verified.
+    [[nodiscard]] std::error_code verify(const Signed& what) const noexcept {
         unsigned char mac[EVP_MAX_MD_SIZE];
         unsigned size = 0;
         const bool done = HMAC(EVP_sha256(), secret_.data(), static_cast<int>(secret_.size()),
                                what.bytes(), what.text.size(), mac, &size) != nullptr;
-        if (!done) return ERR_clear_error(), Verified::failed;
+        if (!done) return ERR_clear_error(), jwt::Errc::not_verified;
         // Compares in constant time, so that the time does not reveal how much of it is right.
         const bool same =
             what.signature.size() == size && CRYPTO_memcmp(mac, what.signature.data(), size) == 0;
-        return same ? Verified::yes : Verified::no;
+        return same ? std::error_code{} : jwt::Errc::bad_signature;
     }
 
 private:
@@ -449,18 +448,19 @@ public:
     }
     [[nodiscard]] explicit operator bool() const noexcept { return key_ != nullptr; }
 
-    [[nodiscard]] Verified verify(const Signed& what) const noexcept {
+    /// Errors: bad_signature, not_verified.
+    [[nodiscard]] std::error_code verify(const Signed& what) const noexcept {
         const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context{EVP_MD_CTX_new(),
                                                                          &EVP_MD_CTX_free};
         if (!context ||
             EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, key_.get()) != 1) {
-            return ERR_clear_error(), Verified::failed;
+            return ERR_clear_error(), jwt::Errc::not_verified;
         }
         const int right = EVP_DigestVerify(
             context.get(), reinterpret_cast<const unsigned char*>(what.signature.data()),
             what.signature.size(), what.bytes(), what.text.size());
         ERR_clear_error();
-        return right == 1 ? Verified::yes : Verified::no;
+        return right == 1 ? std::error_code{} : jwt::Errc::bad_signature;
     }
 
 private:
@@ -642,15 +642,7 @@ private:
         const auto signature = detail::from_base64url(parts.signature);
         if (!signature) return Errc::malformed;
         const detail::Signed what{parts.signed_part, *signature};
-        switch (std::visit([&](const auto& one) { return one.verify(what); }, key->material)) {
-            case detail::Verified::yes:
-                return {};
-            case detail::Verified::no:
-                return Errc::bad_signature;
-            case detail::Verified::failed:
-                break;
-        }
-        return Errc::not_verified;
+        return std::visit([&](const auto& one) { return one.verify(what); }, key->material);
     }
 
     // ---- what a signed token claims ------------------------------------------------------------
