@@ -124,10 +124,6 @@ template <class Call, class Failure = int>
 #endif
 }
 
-}  // namespace detail
-
-namespace detail {
-
 /// An open file.
 ///
 /// Models:        the `File` of FileSystemLike.

@@ -8,7 +8,6 @@
 #include <atomic>       // std::atomic
 #include <charconv>     // std::from_chars
 #include <cstdint>      // std::uint8_t
-#include <cstring>      // std::memcpy
 #include <memory>       // std::shared_ptr, std::pointer_traits
 #include <optional>     // std::optional
 #include <string>       // std::string, std::to_string
@@ -105,10 +104,8 @@ public:
         sockaddr_in here{};
         here.sin_family = AF_INET;
         here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        sockaddr_storage address{};
-        std::memcpy(&address, &here, sizeof here);
         const bool bound =
-            ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof here) == 0;
+            ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&here), sizeof here) == 0;
         BELAY_PRECONDITION(bound, "check::http: 127.0.0.1 must have three free ports");
         port_ = SocketAddress::local(socket_).port();
     }

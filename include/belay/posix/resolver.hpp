@@ -251,7 +251,7 @@ public:
     /// look-up begins. If the resolver is destroyed before, both are dropped.
     /// Throws: std::bad_alloc.
     void look_up(const std::string& host, Completion<HostAddresses> done,
-                 Completion<LookUpBegun> begun) {
+                 Completion<LookUpBegun> begun = Completion<LookUpBegun>{{}}) {
         switch (look_ups_->take(host, done, begun)) {
             case LookUps::Admission::rejected:
                 done({{}, std::make_error_code(std::errc::no_buffer_space)});
@@ -262,9 +262,6 @@ public:
             case LookUps::Admission::accepted:
                 break;
         }
-    }
-    void look_up(const std::string& host, Completion<HostAddresses> done) {
-        look_up(host, std::move(done), Completion<LookUpBegun>{{}});
     }
     /// Returns the number of threads, including those that hang.
     [[nodiscard]] unsigned threads() const noexcept { return look_ups_->threads(); }

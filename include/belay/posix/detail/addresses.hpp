@@ -7,6 +7,7 @@
 #include <cstddef>  // offsetof
 #include <cstdio>   // std::snprintf
 #include <cstring>  // std::memcpy
+#include <memory>   // std::unique_ptr
 #include <string>   // std::string
 #include <utility>  // std::exchange, std::move
 #include <vector>   // std::vector
@@ -57,11 +58,6 @@ public:
 /// Thread safety: distinct objects safe.
 class Addresses {
 public:
-    Addresses() noexcept = default;
-    Addresses(const Addresses&) = delete;
-    Addresses& operator=(const Addresses&) = delete;
-    ~Addresses() { reset(); }
-
     /// Looks up an endpoint. Pass `passive` to listen there.
     ///
     /// Blocks: for names, as long as the system's resolver takes; not for numeric addresses.
@@ -75,14 +71,15 @@ public:
     [[nodiscard]] std::error_code resolve_numeric(const Endpoint& endpoint, bool passive) noexcept {
         return ask(endpoint, AI_NUMERICHOST | (passive ? AI_PASSIVE : 0));
     }
-    [[nodiscard]] const addrinfo* first() const noexcept { return first_; }
-    void reset() noexcept {
-        if (first_ != nullptr) ::freeaddrinfo(std::exchange(first_, nullptr));
-    }
+    [[nodiscard]] const addrinfo* first() const noexcept { return first_.get(); }
 
 private:
+    struct Free {
+        void operator()(addrinfo* first) const noexcept { ::freeaddrinfo(first); }
+    };
+
     [[nodiscard]] std::error_code ask(const Endpoint& endpoint, int flags) noexcept {
-        reset();
+        first_.reset();
         // The system would read the name up to a null, which is another host.
         if (endpoint.host.find('\0') != endpoint.host.npos) return {EAI_NONAME, resolve_category()};
         char port[8];
@@ -90,14 +87,15 @@ private:
         addrinfo hints{};
         hints.ai_socktype = SOCK_STREAM;
         hints.ai_flags = flags | AI_NUMERICSERV;
+        addrinfo* found = nullptr;
         errno = 0;
-        const int error = ::getaddrinfo(endpoint.host.c_str(), port, &hints, &first_);
-        if (error == 0) return {};
-        first_ = nullptr;
-        return resolve_error(error);
+        const int error = ::getaddrinfo(endpoint.host.c_str(), port, &hints, &found);
+        if (error != 0) return resolve_error(error);
+        first_.reset(found);
+        return {};
     }
 
-    addrinfo* first_ = nullptr;
+    std::unique_ptr<addrinfo, Free> first_;
 };
 
 /// The most addresses of a name that are used. The others are ignored.
