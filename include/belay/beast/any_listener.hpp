@@ -4,24 +4,27 @@
 /// own; needs Boost 1.74 or later.
 #pragma once
 
-#include <functional>   // std::function
-#include <memory>       // std::unique_ptr, std::make_shared
-#include <string>       // std::string
-#include <string_view>  // std::string_view
-#include <utility>      // std::move
+#include <functional>    // std::function
+#include <memory>        // std::shared_ptr, std::make_shared
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::make_error_code
+#include <utility>       // std::move, std::swap
 
 #include <belay/asio/boost.hpp>
 #include <belay/asio/loop.hpp>
 #include <belay/beast/any_websocket.hpp>
 #include <belay/beast/listener_options.hpp>
+#include <belay/core/assert.hpp>
 #include <belay/core/bytes.hpp>
+#include <belay/core/failure.hpp>
 #include <belay/link/link.hpp>
 #include <belay/link/status.hpp>
 #include <belay/room/room_request.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A beast::Accepted.
+/// A client that is neither opened nor rejected, of a stream of any type.
 class AnyUpgrade {
 public:
     virtual ~AnyUpgrade() = default;
@@ -29,10 +32,87 @@ public:
     virtual UpgradeRequest request() const = 0;
     virtual std::string header(std::string_view name) const = 0;
     virtual void reject(int status, Duration retry_after) noexcept = 0;
-    virtual BeastConnection<AnyConnection> open(const Link<Bytes>& link) = 0;
+    /// Returns the connection that answers the upgrade. At most one call succeeds.
+    virtual std::shared_ptr<AnyConnection> take(const Link<Bytes>& link) = 0;
+    /// The user has dropped the client.
+    virtual void drop() noexcept = 0;
 };
 
-/// A beast::Listener.
+}}}  // namespace belay::detail
+
+namespace belay { inline namespace BELAY_ABI { namespace beast {
+
+/// A client that has requested a WebSocket, as a transport that can be opened once.
+///
+/// Look at request() first, for as long as you like, also after the end of the listener. Then
+/// open() accepts the upgrade, or reject() rejects it. Give the client to a ServedLink or a
+/// RoomManager, alone or in a Heartbeat.
+///
+/// If the peer closes before the answer, it is counted, and the link ends with
+/// LinkErrc::closed_by_peer. A second attempt fails with Cause::permanent. If the client is neither
+/// opened nor rejected, the destructor closes the connection.
+///
+/// Models:        TransportLike, move-only; its connections are those of WebSocket.
+/// Thread safety: the thread that runs the context.
+class AnyAccepted {
+public:
+    using message_type = Bytes;
+    /// The connection that it becomes.   Models: ConnectionLike.
+    using Connection = detail::BeastConnection<detail::AnyConnection>;
+
+    /// Called by the listener.
+    explicit AnyAccepted(std::shared_ptr<detail::AnyUpgrade> upgrade) noexcept
+        : upgrade_{std::move(upgrade)} {}
+    AnyAccepted(AnyAccepted&&) noexcept = default;
+    AnyAccepted& operator=(AnyAccepted&& other) noexcept {
+        std::swap(upgrade_, other.upgrade_);
+        return *this;
+    }
+    ~AnyAccepted() {
+        if (upgrade_) upgrade_->drop();
+    }
+
+    /// Returns the target, the ip, the user agent and the origin of the request.
+    ///
+    /// Once the client is open, only the ip is left. Only the ip is proven, and the origin of a
+    /// page if the client is a browser.   Throws: std::bad_alloc.
+    [[nodiscard]] UpgradeRequest request() const { return upgrade_->request(); }
+    /// Returns a header of the request; several with one name are joined by commas. Empty if there
+    /// is none.   Throws: std::bad_alloc.
+    [[nodiscard]] std::string header(std::string_view name) const { return upgrade_->header(name); }
+
+    /// Answers with an HTTP status instead of the upgrade.
+    ///
+    /// A browser does not report the status to its page, only the code 1006. So if the page must
+    /// know the reason, open the client, and close it with a code.
+    ///
+    /// Pre: 400 <= status <= 599; neither opened nor rejected before, else it does nothing.
+    void reject(int status, Duration retry_after = {}) noexcept {
+        BELAY_PRECONDITION(status >= 400 && status <= 599,
+                           "beast::Accepted::reject: the status must be one of an error");
+        upgrade_->reject(status, retry_after);
+    }
+    /// Accepts the upgrade; reports the result by `link`.   Throws: std::bad_alloc.
+    [[nodiscard]] Connection open(const Link<Bytes>& link) {
+        auto stream = upgrade_ ? upgrade_->take(link) : nullptr;
+        if (!stream) {
+            // An accepted connection cannot be opened a second time.
+            Failure failure = Failure::from(std::make_error_code(std::errc::bad_file_descriptor));
+            failure.cause = Cause::permanent;
+            Link<Bytes>{link}.closed(failure);
+        }
+        return Connection{std::move(stream)};
+    }
+
+private:
+    std::shared_ptr<detail::AnyUpgrade> upgrade_;
+};
+
+}}}  // namespace belay::beast
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// What a listener of any type does. BeastListener describes the functions.
 class AnyAcceptor {
 public:
     virtual ~AnyAcceptor() = default;
@@ -43,15 +123,50 @@ public:
     virtual beast::ListenerCounters counters() const noexcept = 0;
 };
 
+/// A listener, of a type that it hides.
+class BeastListener {
+public:
+    explicit BeastListener(std::shared_ptr<AnyAcceptor> acceptor) noexcept
+        : acceptor_{std::move(acceptor)} {}
+    BeastListener(const BeastListener&) = delete;
+    BeastListener& operator=(const BeastListener&) = delete;
+    ~BeastListener() { close(); }
+
+    /// Starts to listen; a listener that listens already stops first.
+    ///
+    /// Errors: those of the system, above all std::errc::address_in_use; invalid_argument if the
+    ///         options name an invalid origin or proxy, or if a duration or limit is not > 0.
+    /// Blocks: while a name is looked up.   Throws: std::bad_alloc.
+    [[nodiscard]] std::error_code listen(const posix::Endpoint& endpoint) {
+        close();
+        return acceptor_->listen(endpoint);
+    }
+    /// Stops listening.
+    ///
+    /// Clients whose request has not been read are closed; clients that were passed to on_accept
+    /// stay.   Errors: none.
+    void close() noexcept { acceptor_->close(); }
+
+    /// Returns the port on which it listens, also if port 0 was requested; 0 if it does not listen.
+    [[nodiscard]] std::uint16_t port() const noexcept { return acceptor_->port(); }
+    /// Returns the counters since the listener was made.
+    [[nodiscard]] beast::ListenerCounters counters() const noexcept {
+        return acceptor_->counters();
+    }
+
+private:
+    std::shared_ptr<AnyAcceptor> acceptor_;
+};
+
 /// The functions that an AnyAcceptor calls.
 struct AnyAcceptorCalls {
-    std::function<void(std::unique_ptr<AnyUpgrade>)> accept;
+    std::function<void(beast::AnyAccepted)> accept;
     std::function<void(const beast::RejectedUpgrade&)> rejected;
 };
 
 /// Makes the listener. Defined in belay/beast/any_listener_source.hpp; the linker reports this name
 /// if no file of the program includes it, or more than one.
-[[nodiscard]] std::unique_ptr<AnyAcceptor>
+[[nodiscard]] std::shared_ptr<AnyAcceptor>
 any_listener_source_hpp_must_be_included_by_exactly_one_file(
     AsioLoop<boost::asio::io_context>& loop, beast::ListenerOptions options,
     AnyAcceptorCalls calls);
@@ -59,41 +174,6 @@ any_listener_source_hpp_must_be_included_by_exactly_one_file(
 }}}  // namespace belay::detail
 
 namespace belay { inline namespace BELAY_ABI { namespace beast {
-
-/// A client of an AnyListener that has requested a WebSocket, as a transport that can be opened
-/// once. It behaves as Accepted does.
-///
-/// Models:        TransportLike, move-only.
-/// Thread safety: the thread that runs the context.
-class AnyAccepted {
-public:
-    using message_type = Bytes;
-
-    /// A connection of the client; see WebSocket.   Models: ConnectionLike.
-    using Connection = detail::BeastConnection<detail::AnyConnection>;
-
-    /// Called by the listener.
-    explicit AnyAccepted(std::unique_ptr<detail::AnyUpgrade> upgrade) noexcept
-        : upgrade_{std::move(upgrade)} {}
-
-    /// As Accepted::request.   Throws: std::bad_alloc.
-    [[nodiscard]] UpgradeRequest request() const { return upgrade_->request(); }
-    /// As Accepted::header.   Throws: std::bad_alloc.
-    [[nodiscard]] std::string header(std::string_view name) const { return upgrade_->header(name); }
-    /// As Accepted::reject.   Pre: 400 <= status <= 599.
-    void reject(int status, Duration retry_after = {}) noexcept {
-        upgrade_->reject(status, retry_after);
-    }
-    /// As Accepted::open.   Throws: std::bad_alloc.
-    [[nodiscard]] Connection open(const Link<Bytes>& link) {
-        if (upgrade_) return upgrade_->open(link);
-        detail::report_unavailable(link);
-        return Connection{nullptr};
-    }
-
-private:
-    std::unique_ptr<detail::AnyUpgrade> upgrade_;
-};
 
 /// A Listener whose code is compiled once, in a source file of its own.
 ///
@@ -111,48 +191,29 @@ private:
 /// of Listener, without TLS: use Listener for TLS, or a proxy.
 ///
 /// Thread safety: as Listener.
-/// Costs:         an allocation for each client.
-class AnyListener {
+class AnyListener : public detail::BeastListener {
     using Loop = AsioLoop<boost::asio::io_context>;
 
 public:
     template <class Observer = NoObserver>
     AnyListener(Loop& loop, std::function<void(AnyAccepted)> on_accept,
                 ListenerOptions options = {}, Observer observer = {})
-        : acceptor_{detail::any_listener_source_hpp_must_be_included_by_exactly_one_file(
+        : BeastListener{detail::any_listener_source_hpp_must_be_included_by_exactly_one_file(
               loop, std::move(options), calls(std::move(on_accept), std::move(observer)))} {
         static_assert(detail::explain_observer<detail::ListenerHooks, Observer>());
     }
-
-    /// As Listener::listen.   Blocks: while a name is looked up.   Throws: std::bad_alloc.
-    [[nodiscard]] std::error_code listen(const posix::Endpoint& endpoint) {
-        return acceptor_->listen(endpoint);
-    }
-    /// As Listener::close.   Errors: none.
-    void close() noexcept { acceptor_->close(); }
-    /// As Listener::port.
-    [[nodiscard]] std::uint16_t port() const noexcept { return acceptor_->port(); }
-    /// As Listener::counters.
-    [[nodiscard]] ListenerCounters counters() const noexcept { return acceptor_->counters(); }
 
 private:
     template <class Observer>
     static detail::AnyAcceptorCalls calls(std::function<void(AnyAccepted)> on_accept,
                                           Observer observer) {
-        return {
-            .accept =
-                [f = std::move(on_accept)](std::unique_ptr<detail::AnyUpgrade> one) {
-                    f(AnyAccepted{std::move(one)});
-                },
-            // Shared, because a function must be copyable.
-            .rejected =
-                [to =
-                     std::make_shared<Observer>(std::move(observer))](const RejectedUpgrade& what) {
+        return {.accept = std::move(on_accept),
+                // Shared, because a function must be copyable.
+                .rejected = [to = std::make_shared<Observer>(std::move(observer))](
+                                const RejectedUpgrade& what) {
                     detail::notify<detail::ListenerHooks::Rejected>(*to, detail::no_machine, what);
                 }};
     }
-
-    std::unique_ptr<detail::AnyAcceptor> acceptor_;
 };
 
 }}}  // namespace belay::beast

@@ -4,11 +4,10 @@
 /// Boost 1.74 or later.
 #pragma once
 
-#include <memory>        // std::shared_ptr, std::unique_ptr
-#include <string>        // std::string
-#include <string_view>   // std::string_view
-#include <system_error>  // std::make_error_code
-#include <utility>       // std::move
+#include <memory>       // std::shared_ptr, std::unique_ptr
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
 
 #include <belay/asio/boost.hpp>
 #include <belay/beast/websocket_options.hpp>
@@ -99,13 +98,6 @@ public:
 private:
     std::shared_ptr<Impl> impl_;
 };
-
-/// Reports that an accepted client was opened before, or moved from.
-inline void report_unavailable(Link<Bytes> link) noexcept {
-    Failure failure = Failure::from(std::make_error_code(std::errc::bad_file_descriptor));
-    failure.cause = Cause::permanent;
-    link.closed(failure);
-}
 
 /// A beast::WebSocket. Null: the server of the transport, and no token.
 class AnyDialler {

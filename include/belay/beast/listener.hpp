@@ -13,6 +13,7 @@
 
 #include <belay/asio/detail/asio_of.hpp>
 #include <belay/asio/loop.hpp>
+#include <belay/beast/any_listener.hpp>
 #include <belay/beast/detail/pending_upgrade.hpp>
 #include <belay/beast/detail/stream.hpp>
 #include <belay/beast/listener_options.hpp>
@@ -20,7 +21,6 @@
 #include <belay/link/transport_like.hpp>
 #include <belay/posix/detail/socket.hpp>
 #include <belay/posix/endpoint.hpp>
-#include <belay/room/room_request.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -47,7 +47,7 @@ public:
           acceptor_{runs_in},
           pause_{runs_in} {}
 
-    [[nodiscard]] std::error_code listen(const posix::Endpoint& endpoint) {
+    std::error_code listen(const posix::Endpoint& endpoint) override {
         if (!is_valid()) return std::make_error_code(std::errc::invalid_argument);
         Error error;
         Tcp::resolver resolver{this->context};
@@ -64,7 +64,7 @@ public:
         }
         return Asio::standard(error);
     }
-    void close() noexcept {
+    void close() noexcept override {
         Error ignored;
         ++listens_;
         acceptor_.close(ignored);
@@ -74,11 +74,13 @@ public:
             pending->end(Reason::closed);
         }
     }
-    [[nodiscard]] std::uint16_t port() const noexcept {
+    std::uint16_t port() const noexcept override {
         Error error;
         const auto here = acceptor_.local_endpoint(error);
         return error ? std::uint16_t{0} : here.port();
     }
+
+    beast::ListenerCounters counters() const noexcept override { return this->limiter->counters; }
 
     void arrived(std::shared_ptr<PendingUpgrade> pending) override {
         on_accept_(Accepted{std::move(pending)});
@@ -187,77 +189,11 @@ private:
 
 namespace belay { inline namespace BELAY_ABI { namespace beast {
 
-/// A client that has requested a WebSocket, as a transport that can be opened once.
-///
-/// Look at request() first, for as long as you like, also after the end of the listener. Then
-/// open() accepts the upgrade, or reject() rejects it. Give the client to a ServedLink or a
-/// RoomManager, alone or in a Heartbeat.
-///
-/// If the peer closes before the answer, it is counted, and the link ends with
-/// LinkErrc::closed_by_peer. A second attempt fails with Cause::permanent. If the client is neither
-/// opened nor rejected, the destructor closes the connection.
-///
-/// Models:        TransportLike, move-only; its connections are those of WebSocket.
-/// Thread safety: the thread that runs the context.
+/// A client of a Listener for this kind of stream. AnyAccepted has its functions.
 template <class Stream = boost::beast::tcp_stream>
-class Accepted {
-    using PendingUpgrade = detail::BeastPendingUpgrade<Stream>;
-
+class Accepted : public AnyAccepted {
 public:
-    using message_type = Bytes;
-    /// The connection that it becomes.   Models: ConnectionLike.
-    using Connection = detail::BeastConnection<detail::AnyConnection>;
-
-    /// Called by the listener.
-    explicit Accepted(std::shared_ptr<PendingUpgrade> pending) noexcept
-        : upgrade_{std::move(pending)} {}
-    Accepted(Accepted&& other) noexcept = default;
-    Accepted& operator=(Accepted&& other) noexcept {
-        std::swap(upgrade_, other.upgrade_);
-        return *this;
-    }
-    ~Accepted() {
-        if (upgrade_) upgrade_->drop();
-    }
-
-    /// Returns the target, the ip, the user agent and the origin of the request.
-    ///
-    /// Once the client is open, only the ip is left. Only the ip is proven, and the origin of a
-    /// page if the client is a browser.   Throws: std::bad_alloc.
-    [[nodiscard]] UpgradeRequest request() const {
-        using Field = detail::Upgrade::Field;
-        const auto& asked = upgrade_->request();
-        return {.target = {asked.target().data(), asked.target().size()},
-                .ip = upgrade_->ip(),
-                .user_agent = std::string{detail::Upgrade::text(asked, Field::user_agent)},
-                .origin = std::string{detail::Upgrade::text(asked, Field::origin)}};
-    }
-    /// Returns a header of the request; several with one name are joined by commas. Empty if there
-    /// is none.   Throws: std::bad_alloc.
-    [[nodiscard]] std::string header(std::string_view name) const {
-        return detail::Upgrade::joined(upgrade_->request(), name);
-    }
-
-    /// Answers with an HTTP status instead of the upgrade.
-    ///
-    /// A browser does not report the status to its page, only the code 1006. So if the page must
-    /// know the reason, open the client, and close it with a code.
-    ///
-    /// Pre: 400 <= status <= 599; neither opened nor rejected before, else it does nothing.
-    void reject(int status, Duration retry_after = {}) noexcept {
-        BELAY_PRECONDITION(status >= 400 && status <= 599,
-                           "beast::Accepted::reject: the status must be one of an error");
-        upgrade_->reject(status, retry_after);
-    }
-    /// Accepts the upgrade; reports the result by `link`.   Throws: std::bad_alloc.
-    [[nodiscard]] Connection open(const Link<Bytes>& link) {
-        auto stream = upgrade_ ? upgrade_->take(link) : nullptr;
-        if (!stream) detail::report_unavailable(link);
-        return Connection{std::move(stream)};
-    }
-
-private:
-    std::shared_ptr<PendingUpgrade> upgrade_;
+    using AnyAccepted::AnyAccepted;
 };
 
 }}}  // namespace belay::beast
@@ -320,7 +256,7 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 ///                file of its own.
 template <class F, class Stream = typename detail::StreamTakenBy<F>::Type,
           class Observer = NoObserver>
-class Listener {
+class Listener : public detail::BeastListener {
     static_assert(
         std::invocable<F&, Accepted<Stream>>,
         "beast::Listener: on_accept must be callable with a belay::beast::Accepted<Stream>");
@@ -334,41 +270,17 @@ class Listener {
 public:
     Listener(Loop& loop, F on_accept, ListenerOptions options = {}, Observer observer = {})
         requires(!detail::NeedsTls<Stream>)
-        : state_{std::make_shared<State>(loop.context(), nullptr, std::move(on_accept),
-                                         std::move(options), std::move(observer))} {}
+        : BeastListener{std::make_shared<State>(loop.context(), nullptr, std::move(on_accept),
+                                                std::move(options), std::move(observer))} {}
     Listener(Loop& loop, TlsContext& tls, F on_accept, ListenerOptions options = {},
              Observer observer = {})
         requires detail::NeedsTls<Stream>
-        : state_{std::make_shared<State>(loop.context(), &tls, std::move(on_accept),
-                                         std::move(options), std::move(observer))} {}
-    Listener(const Listener&) = delete;
-    Listener& operator=(const Listener&) = delete;
-    ~Listener() { close(); }
-
-    /// Starts to listen; a listener that listens already stops first.
-    ///
-    /// Errors: those of the system, above all std::errc::address_in_use; invalid_argument if the
-    ///         options name an invalid origin or proxy, or if a duration or limit is not > 0.
-    /// Blocks: while a name is looked up.   Throws: std::bad_alloc.
-    [[nodiscard]] std::error_code listen(const posix::Endpoint& endpoint) {
-        close();
-        return state_->listen(endpoint);
-    }
-    /// Stops listening.
-    ///
-    /// Clients whose request has not been read are closed; clients that were passed to on_accept
-    /// stay.   Errors: none.
-    void close() noexcept { state_->close(); }
-
-    /// Returns the port on which it listens, also if port 0 was requested; 0 if it does not listen.
-    [[nodiscard]] std::uint16_t port() const noexcept { return state_->port(); }
-    /// Returns the counters since the listener was made.
-    [[nodiscard]] ListenerCounters counters() const noexcept { return state_->limiter->counters; }
+        : BeastListener{std::make_shared<State>(loop.context(), &tls, std::move(on_accept),
+                                                std::move(options), std::move(observer))} {}
 
 private:
     using State =
         detail::BeastAcceptor<F, Accepted<Stream>, Stream, Observer, detail::ListenerHooks>;
-    std::shared_ptr<State> state_;
 };
 
 }}}  // namespace belay::beast

@@ -18,6 +18,7 @@
 #include <boost/beast/http/rfc7230.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 
+#include <belay/beast/any_listener.hpp>
 #include <belay/beast/detail/ip_limiter.hpp>
 #include <belay/beast/detail/stream.hpp>
 #include <belay/beast/detail/upgrade_rules.hpp>
@@ -240,7 +241,7 @@ class BeastPendingUpgrade;
 /// The part of the listener that pending upgrades see. The two virtual functions hide its F and its
 /// Observer.
 template <class Stream>
-struct BeastListenerState {
+struct BeastListenerState : AnyAcceptor {
     using PendingUpgrade = BeastPendingUpgrade<Stream>;
     using TlsContext = typename TlsContextOf<Stream>::Type;
 
@@ -251,7 +252,6 @@ struct BeastListenerState {
     }
     BeastListenerState(const BeastListenerState&) = delete;
     BeastListenerState& operator=(const BeastListenerState&) = delete;
-    virtual ~BeastListenerState() = default;
 
     virtual void arrived(std::shared_ptr<PendingUpgrade> pending) = 0;
     virtual void report(const beast::RejectedUpgrade& rejected) = 0;
@@ -287,7 +287,8 @@ private:
 ///
 /// Thread safety: the thread that runs the context.
 template <class Stream>
-class BeastPendingUpgrade : public std::enable_shared_from_this<BeastPendingUpgrade<Stream>> {
+class BeastPendingUpgrade : public AnyUpgrade,
+                            public std::enable_shared_from_this<BeastPendingUpgrade<Stream>> {
     using ListenerState = BeastListenerState<Stream>;
     using Asio = AsioOf<boost::asio::io_context>;
     using Error = Asio::Error;
@@ -339,12 +340,11 @@ public:
         permit_.given_up();
         end();
     }
-    /// The user has dropped the upgrade. During a rejection, the connection ends by itself.
-    void drop() noexcept {
+    /// During a rejection, the connection ends by itself.
+    void drop() noexcept override {
         if (!over_ && !leaves_) end();
     }
-    /// Answers with a status instead of the upgrade.
-    void reject(int status, Duration retry_after) noexcept {
+    void reject(int status, Duration retry_after) noexcept override {
         if (over_ || leaves_) return;
         permit_.rejected(Reason::by_user);
         try {
@@ -353,9 +353,8 @@ public:
             end();
         }
     }
-    /// Returns the connection that answers the upgrade. At most one call succeeds.
     /// Throws: std::bad_alloc.
-    [[nodiscard]] std::shared_ptr<Connection> take(const Link<Bytes>& link) {
+    std::shared_ptr<AnyConnection> take(const Link<Bytes>& link) override {
         if (over_ || leaves_) return nullptr;
         auto connection = std::make_shared<Connection>(listener_->context, listener_->connection,
                                                        link, std::move(stream_));
@@ -366,7 +365,16 @@ public:
         return connection;
     }
 
-    [[nodiscard]] const Upgrade::Request& request() const noexcept { return request_; }
+    UpgradeRequest request() const override {
+        using Field = Upgrade::Field;
+        return {.target = {request_.target().data(), request_.target().size()},
+                .ip = ip(),
+                .user_agent = std::string{Upgrade::text(request_, Field::user_agent)},
+                .origin = std::string{Upgrade::text(request_, Field::origin)}};
+    }
+    std::string header(std::string_view name) const override {
+        return Upgrade::joined(request_, name);
+    }
     [[nodiscard]] std::string ip() const { return ip_.to_string(); }
 
 private:
