@@ -46,6 +46,8 @@ constexpr bool is_judged =
 template <class... R>
 constexpr bool are_numbers = ((detail::answer_kind<R>() == detail::AnswerKind::number) && ...);
 template <class... R>
+constexpr bool are_inside = ((detail::answer_kind<R>() == detail::AnswerKind::inside) && ...);
+template <class... R>
 constexpr bool are_named = ((detail::answer_kind<R>() == detail::AnswerKind::named) && ...);
 template <class... R>
 constexpr bool are_unsupported =
@@ -142,27 +144,13 @@ namespace belay_test::rows {
 
 static_assert(is_judged<Taught> && is_judged<TaughtReply>);
 
-// row: a pair, tuple or variant
-static_assert(is_judged<std::pair<std::error_code, std::string>>);
-static_assert(is_judged<std::tuple<std::string, HttpResponse>>);
-static_assert(is_judged<std::variant<std::error_code, std::string>>);
-static_assert(is_judged<std::pair<std::string, bool>> && is_judged<std::pair<Taught, double>>);
-static_assert(is_judged<std::tuple<std::optional<int>, std::string>>);
-static_assert(is_success<std::pair<std::string, double>> && is_success<std::tuple<>>);
-static_assert(is_success<std::variant<std::monostate, std::string>>);
-
 // row: an optional or a result of a type that can report a failure
 static_assert(gives<std::optional<HttpResponse>, Outcome<HttpResponse>>);
 static_assert(gives<Result<HttpResponse>, Outcome<HttpResponse>>);
 static_assert(gives<Result<std::error_code>, Outcome<std::error_code>>);
 static_assert(gives<Result<HttpResponse, belay::Failure>, Outcome<HttpResponse, belay::Failure>>);
-static_assert(gives<Result<std::vector<Result<int>>>, Outcome<std::vector<Result<int>>>>);
 
-// row: a container or a smart pointer
-static_assert(is_judged<std::vector<Result<int>>> && is_judged<std::list<HttpResponse>>);
-static_assert(is_judged<std::array<std::error_code, 2>> && is_judged<std::deque<Taught>>);
-static_assert(is_judged<std::map<std::string, Result<int>>>);
-static_assert(is_judged<std::shared_ptr<Result<int>>> && is_judged<std::unique_ptr<HttpResponse>>);
+// row: a container, smart pointer, pair, tuple or variant of values without a sign of failure
 static_assert(is_success<std::vector<int>> && is_success<belay::Bytes> &&
               is_success<std::vector<bool>> && is_success<std::span<const int>>);
 static_assert(is_success<std::map<std::string, int>> && is_success<std::set<Drawing::Tool>>);
@@ -188,8 +176,20 @@ struct There {
     [[nodiscard]] const Here* begin() const;
     [[nodiscard]] const Here* end() const;
 };
+static_assert(is_success<std::pair<std::string, double>> && is_success<std::tuple<>>);
+static_assert(is_success<std::variant<std::monostate, std::string>>);
 static_assert(is_success<Tree> && is_success<std::vector<Tree>> && is_success<Path> &&
               is_success<Here>);
+
+// row: a container, smart pointer, pair, tuple or variant of values that may be failures
+static_assert(
+    are_inside<std::pair<std::error_code, std::string>, std::tuple<std::string, HttpResponse>,
+               std::variant<std::error_code, std::string>, std::pair<std::string, bool>,
+               std::pair<Taught, double>, std::tuple<std::optional<int>, std::string>>);
+static_assert(
+    are_inside<std::vector<Result<int>>, std::list<HttpResponse>, std::array<std::error_code, 2>,
+               std::deque<Taught>, std::map<std::string, Result<int>>, std::shared_ptr<Result<int>>,
+               std::unique_ptr<HttpResponse>, Result<std::vector<Result<int>>>>);
 
 // row: an integer or an enum, alone or in a pair, tuple or variant
 enum Plain { plain_ok };

@@ -918,6 +918,18 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace retry_return_variant_of_int
 
+// expect-error: retry: fn must not return a container, .* fails_if\(fn, predicate\), or any_value
+namespace retry_return_vector_of_results {
+void use(belay_test::MinimalSleeper& sleeper) {
+    const auto fn = [] { return std::vector<belay::Result<int>>{}; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, belay::any_value(fn)));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, fn));
+#endif
+}
+}  // namespace retry_return_vector_of_results
+
 // expect-error: retry: the result of fn has a member such as error, .* or any_value
 namespace retry_return_field_ec {
 struct Reply {

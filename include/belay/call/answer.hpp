@@ -207,6 +207,11 @@ consteval auto outcome_of_call() {
                       "r.status >= 500; }), or any_value(fn) if every value is a success. For all "
                       "calls, use fails_if or specialize belay::AnswerTraits; see "
                       "docs/reference/retry.md");
+        static_assert(kind != AnswerKind::inside,
+                      "retry: fn must not return a container, pair, tuple, variant or pointer of "
+                      "values that may be failures, because belay does not know how many of them "
+                      "make the call fail. Write fails_if(fn, predicate), or any_value(fn) if "
+                      "every value is a success; see docs/reference/retry.md");
         static_assert(kind != AnswerKind::unsupported,
                       "retry: fn must return bool, optional, error_code, an expected-like type, "
                       "one with ok(), a plain value or void. For another type use fails_if or "

@@ -190,6 +190,7 @@ inline constexpr bool is_variant<Variant<E...>> = true;
 enum class AnswerKind : std::uint8_t {
     plain,        // no value is one
     classified,   // belay sees which values are
+    inside,       // it contains values that are, and it is not an optional or a result
     number,       // an integer or an enum
     named,        // a member has a usual name (usual_names.hpp)
     unsupported,  // it tests as bool, or has another form that could be one
@@ -220,9 +221,17 @@ consteval AnswerKind wrapped_kind() {
     return inside == AnswerKind::classified && !Unwrappable<R> ? AnswerKind::unsupported : inside;
 }
 
+// The kind of a type that contains values of these types. Whether one of many failures is that of
+// the call, only the user knows.
+template <Held held, int depth, class... E>
+consteval AnswerKind kind_around() {
+    const AnswerKind last =
+        last_of({detail::answer_kind<std::remove_cvref_t<E>, held, depth + 1>()...});
+    return last == AnswerKind::classified ? AnswerKind::inside : last;
+}
 template <class R, Held held, int depth, template <class...> class Of, class... E>
 consteval AnswerKind alternatives_kind(const Of<E...>*) {
-    return last_of({detail::answer_kind<std::remove_cvref_t<E>, held, depth + 1>()...});
+    return detail::kind_around<held, depth, E...>();
 }
 
 // The kind of a class that is neither a result nor a code.
@@ -234,14 +243,12 @@ consteval AnswerKind class_kind() {
     } else if constexpr (NamesAFailure<R> || NumbersAFailure<R>) {
         return AnswerKind::named;
     } else if constexpr (PointsInside<R>) {
-        using Element = std::remove_cv_t<typename R::element_type>;
-        return detail::answer_kind<Element, Held::as_data, depth + 1>();
+        return detail::kind_around<Held::as_data, depth, typename R::element_type>();
     } else if constexpr (ContainerLike<R>) {
-        return detail::answer_kind<ElementOf<R>, Held::as_data, depth + 1>();
+        return detail::kind_around<Held::as_data, depth, ElementOf<R>>();
     } else if constexpr (TupleLike<R>) {
         return []<std::size_t... I>(std::index_sequence<I...>) {
-            return last_of({detail::answer_kind<std::remove_cvref_t<std::tuple_element_t<I, R>>,
-                                                held, depth + 1>()...});
+            return detail::kind_around<held, depth, std::tuple_element_t<I, R>...>();
         }(std::make_index_sequence<std::tuple_size<R>::value>{});
     } else if constexpr (is_variant<R>) {
         return detail::alternatives_kind<R, held, depth>(static_cast<const R*>(nullptr));
@@ -467,44 +474,9 @@ private:
     }
 };
 
-/// Returns the failure that a value reports, also by the values in it; none if it reports none.
+/// Returns the failure that a value reports, also by the value in it; none if it reports none.
 template <class R, Held held = Held::alone>
-[[nodiscard]] std::optional<Failure> classify_value(const R& value);
-
-// The first failure of the values in a value.
-template <class R, Held held>
-[[nodiscard]] std::optional<Failure> classify_inside(const R& value) {
-    std::optional<Failure> failure;
-    if constexpr (PointsInside<R>) {
-        if (value == nullptr) return failure;
-        return detail::classify_value<std::remove_cv_t<typename R::element_type>, Held::as_data>(
-            *value);
-    } else if constexpr (ContainerLike<R>) {
-        for (auto at = value.begin(); at != value.end() && !failure; ++at) {
-            failure = detail::classify_value<ElementOf<R>, Held::as_data>(*at);
-        }
-    } else if constexpr (TupleLike<R>) {
-        using std::get;
-        [&]<std::size_t... I>(std::index_sequence<I...>) {
-            static_cast<void>(
-                ((failure =
-                      detail::classify_value<std::remove_cvref_t<std::tuple_element_t<I, R>>, held>(
-                          get<I>(value)))
-                     .has_value() ||
-                 ...));
-        }(std::make_index_sequence<std::tuple_size<R>::value>{});
-    } else {
-        if (value.valueless_by_exception()) return detail::verdict(true);
-        // Found by its argument.
-        visit([&]<class E>(
-                  const E& held_value) { failure = detail::classify_value<E, held>(held_value); },
-              value);
-    }
-    return failure;
-}
-
-template <class R, Held held>
-std::optional<Failure> classify_value(const R& value) {
+[[nodiscard]] std::optional<Failure> classify_value(const R& value) {
     if constexpr (detail::answer_kind<R, held>() != AnswerKind::classified) {
         return std::nullopt;
     } else if constexpr (HasAnswerTraits<R>) {
@@ -530,11 +502,9 @@ std::optional<Failure> classify_value(const R& value) {
         return static_cast<bool>(value) ? std::optional{failure_of(value)} : std::nullopt;
     } else if constexpr (OkReturnsBool<R>) {
         return static_cast<bool>(value.ok()) ? std::nullopt : std::optional{failure_of(value)};
-    } else if constexpr (HasErrorForm<R>) {
+    } else {
         if (static_cast<bool>(value)) return std::nullopt;
         return failure_of(value.error());
-    } else {
-        return detail::classify_inside<R, held>(value);
     }
 }
 
