@@ -189,3 +189,23 @@ TEST_CASE("RoomManager counts each denied edit by its reason, and reports one fo
     CHECK(alice.online());
     CHECK(eve.online());
 }
+
+TEST_CASE("visit_metrics: the samples of `denials` have the sum of `denied`",
+          "[room][room_metrics][regression]") {
+    RoomWorld w{Seed{1}, {.awareness_bytes_max = 100}, {.bytes_max = 200}};
+    w.rights.grants["eve"] = Grant{"eve", Access::view, forever};
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor eve{w, "eve", 2};
+    w.dial(alice, eve);
+    eve.type("x");
+    alice.type(std::string(300, 'x'));
+    alice.show('"' + std::string(1'000, 'x') + '"');
+    w.run(1s);
+    const RoomCounters& counters = w.rooms().counters();
+    CHECK(counters.denied == 3);
+    std::uint64_t samples = 0;
+    metrics::visit_metrics(counters, [&](const metrics::Metric& m) {
+        if (std::string_view{m.name} == "denials") samples += static_cast<std::uint64_t>(m.value);
+    });
+    CHECK(samples == counters.denied);
+}

@@ -56,8 +56,9 @@ void visit_metrics(const RoomCounters& counters, Visitor&& visitor) {
     all_reasons("reasons", "Rejections and closes of clients, by their reason.", counters.reasons);
     all_reasons("failures", "Failed calls of the storage, by their reason.", counters.failures);
     const auto word = [](RoomErrc why) { return C::Reasons::word(static_cast<std::size_t>(why)); };
-    for (const RoomErrc why : {RoomErrc::forbidden, RoomErrc::document_full})
-        by_reason("denials", "Edits that were rejected although their client stays, by reason.",
+    for (const RoomErrc why :
+         {RoomErrc::forbidden, RoomErrc::document_full, RoomErrc::frame_too_large})
+        by_reason("denials", "Edits and states that were rejected, by reason; the client stays.",
                   counters.denials.of(why), word(why));
     constexpr const char* left = "Rooms that left the memory, by their reason.";
     by_reason("evictions", left, counters.evictions.of({}), "idle");
