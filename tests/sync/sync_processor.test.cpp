@@ -3,6 +3,9 @@
 // store, strategy and operations. Method: one case for each promise and each known defect.
 #include <belay/sync/sync_processor.hpp>
 
+#include <deque>
+#include <functional>
+
 #include <belay/call/policies.hpp>
 
 #include "support/call/async_sleeper.hpp"
@@ -387,6 +390,41 @@ TEST_CASE("another operation that claims the id of a pending one as its former i
     CHECK(state_text(store, "e") == "live 2 a");
     CHECK(processor.pending("s").empty());
     CHECK(sums(processor.process_batch("s", Ops{first}), 1) == "1 0 0");
+}
+
+TEST_CASE("an operation of a failed transaction does not count as pending after it",
+          "[sync][sync_processor][regression]") {
+    enum class Transaction { passes, is_refused, is_lost };
+    struct Store : Memory {
+        std::deque<Transaction> next{};
+        std::error_code transaction(const std::function<std::error_code()>& body) {
+            const Transaction now = next.empty() ? Transaction::passes : next.front();
+            if (!next.empty()) next.pop_front();
+            const auto lost = std::make_error_code(std::errc::io_error);
+            if (now == Transaction::is_refused) return lost;
+            const std::error_code error = body();
+            return now == Transaction::is_lost ? lost : error;
+        }
+    };
+    Store store;
+    auto processor = processor_of(store, LastWriteWins{}, {.upsert_updates = true});
+    const Op former = update("f", "a", stamp(1));
+    Op anew = update("e", "b", stamp(2));
+    anew.formerly = former.id;
+    CHECK(sums(processor.process_batch("s", Ops{former}), 1) == "0 1 0");
+    CHECK(sums(processor.process_batch("s", Ops{anew}), 1) == "0 1 0");
+    CHECK(processor.drop_pending("s", former));
+    // The element is there, but the pending operation cannot be processed yet.
+    store.next = {Transaction::passes, Transaction::is_refused};
+    CHECK(sums(processor.process_batch("s", Ops{add("e", "0", stamp(0))}), 1) == "1 0 0");
+    // The first form of the pending operation arrives again, and its transaction fails. After that,
+    // the pending one is decided, under both ids.
+    store.next = {Transaction::is_refused, Transaction::is_lost};
+    CHECK(sums(processor.process_batch("s", Ops{former}), 1) == "0 0 1");
+    CHECK(state_text(store, "e") == "live 2 b");
+    const SyncResult late = processor.process_batch("s", Ops{former});
+    REQUIRE(sums(late, 1) == "0 0 1");
+    CHECK(late.failed_operations[0].error == SyncErrc::id_reused);
 }
 
 TEST_CASE(

@@ -332,7 +332,6 @@ private:
         blocked_now_.clear();
         outcomes_.clear();
         outcomes_.reserve(tries.size());
-        pending_now_.clear();
         const std::error_code error = in_transaction([&]() -> std::error_code {
             // No later than the newest stamp, so that a wall clock that jumps ahead removes
             // nothing.
@@ -567,6 +566,7 @@ private:
     /// Runs `body` in a transaction, if the store has them.   Throws: what the strategy throws.
     template <class Body>
     [[nodiscard]] std::error_code in_transaction(Body body) {
+        pending_now_.clear();
         std::exception_ptr thrown;
         bool ran = false;
         std::error_code rejected;
