@@ -1307,6 +1307,7 @@ inline std::vector<Probe> more_probes_of_sockets() {
                  out << text(read(ends[0], bytes, size)) << flags_of(ends[1]);
                  out << text(ioctl(ends[0], FIONREAD, &unread)) << text(unread);
              };
+             reads(0);
              for (const std::size_t size : {0U, 70'000U, 1U}) writes(size);
              reads(4'095);
              writes(1);

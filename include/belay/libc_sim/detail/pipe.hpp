@@ -59,6 +59,7 @@ public:
     }
     ssize_t read(std::span<const iovec> iov) override {
         if (!in_) return libc_fail(EBADF);
+        if (bytes_of(iov) == 0) return 0;
         if (in_->bytes.empty()) return in_->writes ? libc_fail(EAGAIN) : 0;
         std::size_t total = 0;
         for (const iovec& v : iov) {
@@ -77,14 +78,14 @@ public:
     /// `signals`: with SIGPIPE if the reading end is closed.
     [[nodiscard]] ssize_t send(std::span<const iovec> iov, bool signals) {
         if (!out_) return libc_fail(EBADF);
-        std::size_t size = 0, total = 0;
-        for (const iovec& v : iov) size += v.iov_len;
+        const std::size_t size = bytes_of(iov);
         if (size == 0) return 0;
         if (!out_->reads) {
             if (signals) process_.pipe_action().raise(process_);
             return libc_fail(EPIPE);
         }
         if (out_->space() < std::min(size, LibcPipeBuffer::page_bytes)) return libc_fail(EAGAIN);
+        std::size_t total = 0;
         for (const iovec& v : iov) {
             const std::size_t n = std::min(v.iov_len, out_->space());
             const auto* const from = static_cast<const std::byte*>(v.iov_base);
@@ -100,6 +101,11 @@ public:
     [[nodiscard]] bool is_socket() const noexcept { return in_ && out_; }
 
 private:
+    [[nodiscard]] static std::size_t bytes_of(std::span<const iovec> iov) noexcept {
+        std::size_t bytes = 0;
+        for (const iovec& v : iov) bytes += v.iov_len;
+        return bytes;
+    }
     void changed(const Buffer& buffer) {
         if (!buffer) return;
         ++buffer->changes;
