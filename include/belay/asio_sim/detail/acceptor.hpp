@@ -309,8 +309,7 @@ private:
         using Socket = AsioSimSocket<Asio, Other>;
         return Asio::template initiate<void(Error, Socket), Token>(
             [this, executor, from](auto&& handler) {
-                using Handler = std::decay_t<decltype(handler)>;
-                auto op = this->op<Error, Socket>(std::forward<Handler>(handler));
+                auto op = this->op<Error, Socket>(std::forward<decltype(handler)>(handler));
                 begin({[op = std::move(op), executor, from](Error e, Accepted c) mutable {
                            Socket socket{executor};
                            take(socket, std::move(c), from);
@@ -324,8 +323,7 @@ private:
     auto accept_into(Socket& peer, endpoint_type* from, std::remove_reference_t<Token>& token) {
         return Asio::template initiate<void(Error), Token>(
             [this, &peer, from](auto&& handler) {
-                using Handler = std::decay_t<decltype(handler)>;
-                auto op = this->op<Error>(std::forward<Handler>(handler));
+                auto op = this->op<Error>(std::forward<decltype(handler)>(handler));
                 if (peer.is_open()) return op.complete(Asio::already_open());
                 begin({[op = std::move(op), &peer, from](Error e, Accepted c) mutable {
                            take(peer, std::move(c), from);
