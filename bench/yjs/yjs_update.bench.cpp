@@ -59,8 +59,8 @@ Measured by_node(const char* script, const std::vector<Bytes>& updates, const ch
             file << '\n';
         }
     }
-    // The folder of the sources may have a space in its name.
-    const std::string command = std::string{"node '"} + script + "' " + path + task;
+    // Both folders may have a space in their names.
+    const std::string command = std::string{"node '"} + script + "' '" + path + "'" + task;
     Measured measured;
     if (std::FILE* const pipe = ::popen(command.c_str(), "r")) {
         const int read = std::fscanf(pipe, "%lf %lf", &measured.seconds, &measured.document_bytes);

@@ -7,6 +7,7 @@
 #include <string>       // std::string, std::to_string
 #include <string_view>  // std::string_view
 
+#include <belay/core/failure.hpp>
 #include <belay/core/text.hpp>
 #include <belay/link/status.hpp>
 
@@ -15,8 +16,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// Returns the name of a result, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(SendResult result) noexcept {
     constexpr std::string_view names[] = {"sent", "busy", "down", "rejected"};
-    const auto i = static_cast<std::size_t>(result);
-    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
+    return detail::name_of(result, names);
 }
 
 /// Returns the name of a gate: "network", and "custom+2" for `custom << 2`.

@@ -105,8 +105,7 @@ struct Connectivity {
 /// Returns the name of a kind, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(Connectivity::Kind kind) noexcept {
     constexpr std::string_view names[] = {"connected", "disconnected", "reconnecting"};
-    const auto i = static_cast<std::size_t>(kind);
-    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
+    return detail::name_of(kind, names);
 }
 
 /// Returns a status as connected, disconnected{since, reason} or reconnecting{attempt}.

@@ -10,6 +10,7 @@
 #include <string_view>  // std::string_view
 
 #include <belay/core/completion.hpp>
+#include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/room/room_request.hpp>
 
@@ -28,8 +29,7 @@ enum class Access : std::uint8_t {
 /// Returns the name of a right, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(Access access) noexcept {
     constexpr std::string_view names[] = {"none", "view", "comment", "edit"};
-    const auto i = static_cast<std::size_t>(access);
-    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
+    return detail::name_of(access, names);
 }
 
 /// The answer of an authorizer, which names the user, the rights, and how long they hold.

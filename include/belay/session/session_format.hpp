@@ -560,8 +560,7 @@ enum class Blocked : std::uint8_t {
     constexpr std::string_view names[] = {
         "none",   "receiver_lost_state", "receiver_rolled_back", "sender_rolled_back", "diverged",
         "fenced", "too_large",           "journal_failed"};
-    const auto i = static_cast<std::size_t>(blocked);
-    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
+    return detail::name_of(blocked, names);
 }
 
 /// The facts about a blocked session; the lost operations lie between these numbers.

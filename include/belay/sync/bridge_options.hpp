@@ -11,6 +11,7 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/call/retry_observer.hpp>
+#include <belay/core/failure.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/link/status.hpp>
 #include <belay/sync/scene.hpp>
@@ -121,8 +122,7 @@ struct BridgeError {
 [[nodiscard]] constexpr std::string_view to_string(BridgeError::Step step) noexcept {
     constexpr std::string_view names[] = {"list", "read",  "apply", "fetch",
                                           "push", "close", "base",  "undone"};
-    const auto i = static_cast<std::size_t>(step);
-    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
+    return detail::name_of(step, names);
 }
 
 namespace detail {

@@ -11,6 +11,7 @@
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/member_names.hpp>
+#include <belay/core/failure.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/random.hpp>
 #include <belay/sync/stamp.hpp>
@@ -28,8 +29,7 @@ enum class OperationKind : std::uint8_t {
 /// Returns the name of a kind, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(OperationKind kind) noexcept {
     constexpr std::string_view names[] = {"add", "update", "remove", "interaction"};
-    const auto i = static_cast<std::size_t>(kind);
-    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
+    return detail::name_of(kind, names);
 }
 
 namespace detail {

@@ -14,6 +14,7 @@
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 
+#include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/sync/conflict.hpp>
@@ -64,8 +65,7 @@ enum class OperationOutcome : std::uint8_t {
 [[nodiscard]] constexpr std::string_view to_string(OperationOutcome outcome) noexcept {
     constexpr std::string_view names[] = {"applied", "logged",  "duplicate", "skipped",
                                           "pending", "waiting", "failed",    "kept"};
-    const auto i = static_cast<std::size_t>(outcome);
-    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
+    return detail::name_of(outcome, names);
 }
 
 }  // namespace part

@@ -9,6 +9,7 @@
 #include <string_view>  // std::string_view
 
 #include <belay/core/bytes.hpp>
+#include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/text.hpp>
 
@@ -56,8 +57,7 @@ enum class DeathCause : std::uint8_t {
 /// Returns the name of a cause, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(DeathCause cause) noexcept {
     constexpr std::string_view names[] = {"none", "failed", "expired", "unreadable"};
-    const auto i = static_cast<std::size_t>(cause);
-    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
+    return detail::name_of(cause, names);
 }
 
 /// An item as `peek`, `for_each` and `for_each_dead` show it. `body` is valid during the visit.
@@ -99,8 +99,7 @@ struct DeadWork {
 /// Returns the name of a state, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(WorkItem::State state) noexcept {
     constexpr std::string_view names[] = {"ready", "delayed", "leased", "dead"};
-    const auto i = static_cast<std::size_t>(state);
-    return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
+    return detail::name_of(state, names);
 }
 
 /// Returns an item as pairs, without its body: "id=7 state=leased deliveries=2 bytes=12
