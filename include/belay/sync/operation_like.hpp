@@ -7,7 +7,7 @@
 #include <cstdint>      // std::uint8_t, std::uint64_t
 #include <optional>     // std::optional
 #include <string_view>  // std::hash, std::string_view
-#include <type_traits>  // std::is_enum_v, std::is_integral_v, std::is_lvalue_reference_v, std::remove_cvref_t
+#include <type_traits>  // std::is_enum_v, std::is_integral_v, std::is_lvalue_reference_v
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/member_names.hpp>
