@@ -155,8 +155,8 @@ constexpr bool is_named = kind<R> == detail::AnswerKind::named;
 template <class R>
 constexpr bool is_unsupported = kind<R> == detail::AnswerKind::unsupported;
 
-// A type that reports failures is classified inside an optional or a result. Around other types,
-// only a predicate can tell.
+// A type that reports failures is classified inside an optional or a result, and rejected inside of
+// other types.
 template <class R>
 constexpr bool is_inside = kind<R> == detail::AnswerKind::inside;
 template <class E>

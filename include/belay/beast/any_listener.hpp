@@ -112,7 +112,7 @@ private:
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What a listener of any type does. BeastListener describes the functions.
+/// The functions of a listener of any type. BeastListener describes them.
 class AnyAcceptor {
 public:
     virtual ~AnyAcceptor() = default;

@@ -96,7 +96,7 @@ struct JournalReport {
 
 namespace detail {
 
-/// What the segments of a journal state together, in addition to the report.
+/// The facts that the segments of a journal state together, in addition to the report.
 struct JournalOutline {
     bool id_known = false;
     bool numbers_known = false;  // whether it is known where they begin

@@ -257,7 +257,7 @@ private:
 };
 
 namespace detail {
-/// Tells the connection that has asked for something that it is answered. An attempt that is over
+/// Notifies the connection that has asked for something that it is answered. An attempt that is over
 /// is not woken.
 template <class M>
 struct LinkWake {
