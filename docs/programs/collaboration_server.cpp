@@ -17,7 +17,7 @@
 #include <belay/posix/journal_rooms.hpp>
 #include <belay/room/room_manager.hpp>
 #include <belay/room/room_metrics.hpp>
-#include <belay/room/yjs_protocol.hpp>
+#include <belay/room/protocols.hpp>
 #include <boost/asio/signal_set.hpp>
 using namespace belay;
 

@@ -6,7 +6,7 @@
 #include <charconv>
 #include <memory>
 
-#include <belay/journal/check.hpp>
+#include <belay/journal/journal_format.hpp>
 
 #include "rejection.hpp"
 

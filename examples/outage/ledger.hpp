@@ -24,7 +24,7 @@ namespace outage {
 ///     # adopt <sender> <journal> <attach> <applied> <check>
 ///     <number> <attach> <check><TAB><the line, to the byte>
 ///
-/// The check folds all lines before it and this one (belay/journal/check.hpp), so that reading the
+/// The check folds all lines before it and this one (belay/journal/journal_format.hpp), so that reading the
 /// file proves every byte of it. One ledger serves one sender: the first that comes.
 ///
 /// Models:        belay::LedgerLike, move-only.

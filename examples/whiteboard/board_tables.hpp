@@ -6,7 +6,7 @@
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 
-#include <belay/room/room_request.hpp>
+#include <belay/room/authorizer_like.hpp>
 #include <belay/sqlite/detail/database.hpp>
 
 namespace whiteboard { inline namespace BELAY_ABI {

@@ -10,7 +10,6 @@
 #include <belay/core/assert.hpp>
 #include <belay/core/bytes.hpp>
 #include <belay/core/call_counts.hpp>
-#include <belay/core/clock_like.hpp>
 #include <belay/core/clocks.hpp>
 #include <belay/core/completion.hpp>
 #include <belay/core/crc32c.hpp>

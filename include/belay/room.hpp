@@ -8,7 +8,7 @@
 #include <belay/room/authorizer_like.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/room/fanout_like.hpp>
-#include <belay/room/hocuspocus_protocol.hpp>
+#include <belay/room/protocols.hpp>
 #include <belay/room/journal_rooms.hpp>
 #include <belay/room/memory_rooms.hpp>
 #include <belay/room/persistence_like.hpp>
@@ -18,6 +18,4 @@
 #include <belay/room/room_observer.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/room/room_protocol_like.hpp>
-#include <belay/room/room_request.hpp>
 #include <belay/room/room_stats.hpp>
-#include <belay/room/yjs_protocol.hpp>

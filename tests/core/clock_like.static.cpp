@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: ClockLike and WallClockLike accept the minimal clock and reject each near miss.
-#include <belay/core/clock_like.hpp>
-
 #include <belay/core/clocks.hpp>
+
 
 #include "support/archetypes.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the check is computed as the session protocol specifies. Method: its golden values.
-#include <belay/journal/check.hpp>
+#include <belay/journal/journal_format.hpp>
 
 #include "support/catch.hpp"
 

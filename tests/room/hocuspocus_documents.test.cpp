@@ -2,7 +2,7 @@
 // Goal: the documents of one connection are independent, and share the limits of one client.
 // Method: connections with several documents in simulated worlds, where one document is
 // rejected, hangs, ends or is slow; mutated frames.
-#include <belay/room/hocuspocus_protocol.hpp>
+#include <belay/room/protocols.hpp>
 
 #include <algorithm>
 

@@ -2,7 +2,7 @@
 // Goal: the bytes of hocuspocus frames, and the actions a connection with many documents may
 // take before and after admission. Method: golden bytes recorded between @hocuspocus/provider
 // 4.8.0 and @hocuspocus/server 3.4.4, and handwritten frames in simulated worlds.
-#include <belay/room/hocuspocus_protocol.hpp>
+#include <belay/room/protocols.hpp>
 
 #include <algorithm>
 

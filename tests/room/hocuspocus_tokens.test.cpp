@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a client uses at most its share of authorizer checks, and leaves its rooms when its
 // connection closes. Method: connections in simulated worlds whose checks hang.
-#include <belay/room/hocuspocus_protocol.hpp>
+#include <belay/room/protocols.hpp>
 
 #include <algorithm>
 

@@ -6,7 +6,7 @@
 #include <belay/room/memory_rooms.hpp>
 #include <belay/room/persistence_check.hpp>
 #include <belay/room/room_manager.hpp>
-#include <belay/room/yjs_protocol.hpp>
+#include <belay/room/protocols.hpp>
 #include <belay/sim/tcp.hpp>
 
 // expect-error: RoomManager: the observer's on_stopped must be 'on_stopped

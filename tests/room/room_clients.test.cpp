@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include <belay/room/hocuspocus_protocol.hpp>
+#include <belay/room/protocols.hpp>
 
 #include "support/catch.hpp"
 #include "support/room/served_room.hpp"

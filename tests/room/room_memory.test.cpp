@@ -17,10 +17,9 @@
 
 #include <belay/core/detail/function.hpp>
 #include <belay/room/detail/room_state.hpp>
-#include <belay/room/hocuspocus_protocol.hpp>
+#include <belay/room/protocols.hpp>
 #include <belay/room/memory_rooms.hpp>
 #include <belay/room/room_manager.hpp>
-#include <belay/room/yjs_protocol.hpp>
 
 #include "support/catch.hpp"
 #include "support/failing_new.hpp"

@@ -9,8 +9,7 @@
 #include <string>
 #include <vector>
 
-#include <belay/room/hocuspocus_protocol.hpp>
-#include <belay/room/yjs_protocol.hpp>
+#include <belay/room/protocols.hpp>
 #include <belay/yjs/yjs_document.hpp>
 
 #include "support/catch.hpp"

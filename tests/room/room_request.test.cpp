@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a request target is decoded once, and a malformed target has no room id. Method: valid
 // and invalid targets.
-#include <belay/room/room_request.hpp>
+#include <belay/room/authorizer_like.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: stateless messages of hocuspocus clients reach the hook and the room's other clients, and
 // harm no client without a hook. Method: frames by hand, in simulated worlds.
-#include <belay/room/hocuspocus_protocol.hpp>
+#include <belay/room/protocols.hpp>
 
 #include <belay/room/memory_rooms.hpp>
 

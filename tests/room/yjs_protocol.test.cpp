@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the bytes of y-websocket frames. Method: golden bytes of the real client, and invalid
 // frames.
-#include <belay/room/yjs_protocol.hpp>
+#include <belay/room/protocols.hpp>
 
 #include "support/catch.hpp"
 

@@ -20,7 +20,7 @@
 #include <belay/room/audited.hpp>
 #include <belay/room/on_thread.hpp>
 #include <belay/room/room_manager.hpp>
-#include <belay/room/yjs_protocol.hpp>
+#include <belay/room/protocols.hpp>
 
 #include "support/catch.hpp"
 #include "support/eventually.hpp"

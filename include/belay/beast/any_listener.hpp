@@ -20,7 +20,7 @@
 #include <belay/core/failure.hpp>
 #include <belay/link/link.hpp>
 #include <belay/link/status.hpp>
-#include <belay/room/room_request.hpp>
+#include <belay/room/authorizer_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

@@ -6,7 +6,7 @@
 #include <concepts>     // std::same_as
 #include <type_traits>  // std::remove_reference_t
 
-#include <belay/core/clock_like.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/core/random.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

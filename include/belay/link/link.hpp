@@ -257,8 +257,8 @@ private:
 };
 
 namespace detail {
-/// Notifies the connection that has asked for something that it is answered. An attempt that is over
-/// is not woken.
+/// Notifies the connection that has asked for something that it is answered. An attempt that is
+/// over is not woken.
 template <class M>
 struct LinkWake {
     Link<M> link;

@@ -9,7 +9,6 @@
 #include <belay/core/detail/memory.hpp>
 #include <belay/core/result.hpp>
 #include <belay/queue/codec_like.hpp>
-#include <belay/queue/detail/storage_calls.hpp>
 #include <belay/queue/storage_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

@@ -8,7 +8,6 @@
 #include <type_traits>  // std::is_nothrow_move_constructible_v
 #include <utility>      // std::exchange, std::move
 
-#include <belay/queue/detail/storage_calls.hpp>
 #include <belay/queue/storage_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

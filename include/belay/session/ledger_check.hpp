@@ -17,7 +17,7 @@
 #include <belay/core/assert.hpp>
 #include <belay/core/detail/rule_check.hpp>
 #include <belay/core/random.hpp>
-#include <belay/journal/check.hpp>
+#include <belay/journal/journal_format.hpp>
 #include <belay/session/ledger_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

@@ -18,7 +18,7 @@
 #include <belay/redis/rooms.hpp>
 #include <belay/room/on_thread.hpp>
 #include <belay/room/room_manager.hpp>
-#include <belay/room/yjs_protocol.hpp>
+#include <belay/room/protocols.hpp>
 
 #include "support/child_process.hpp"
 #include "support/room/room_world.hpp"

@@ -17,7 +17,6 @@
 #include <belay/room/authorizer_like.hpp>
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/document_check.hpp>
-#include <belay/room/room_request.hpp>
 #include "support/room/mutated_frame.hpp"
 #include "support/room/room_protocol_reader.hpp"
 

@@ -13,10 +13,9 @@
 #include <string>
 #include <vector>
 
-#include <belay/room/hocuspocus_protocol.hpp>
+#include <belay/room/protocols.hpp>
 #include <belay/room/memory_rooms.hpp>
 #include <belay/room/room_manager.hpp>
-#include <belay/room/yjs_protocol.hpp>
 #include <belay/sim/world.hpp>
 
 #include "support/room/storage_host.hpp"

@@ -10,7 +10,7 @@
 #include <type_traits>  // std::decay_t
 #include <utility>      // std::forward, std::move
 
-#include <belay/core/clock_like.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/core/detail/function.hpp>
 #include <belay/core/detail/memory.hpp>
 #include <belay/core/detail/scope_exit.hpp>

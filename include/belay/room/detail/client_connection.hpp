@@ -26,7 +26,7 @@
 #include <belay/room/detail/connection_core.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/room/room_protocol_like.hpp>
-#include <belay/room/room_request.hpp>
+#include <belay/room/authorizer_like.hpp>
 #include <belay/room/room_stats.hpp>
 #include <belay/yjs/detail/yjs_split.hpp>
 

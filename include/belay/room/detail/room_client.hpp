@@ -22,7 +22,6 @@
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/room/room_protocol_like.hpp>
-#include <belay/room/room_request.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

@@ -23,7 +23,6 @@
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/clocks.hpp>
-#include <belay/room/detail/peer_message.hpp>
 #include <belay/room/fanout_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

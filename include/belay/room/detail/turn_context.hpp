@@ -28,7 +28,7 @@
 #include <belay/room/room_errc.hpp>
 #include <belay/room/room_observer.hpp>
 #include <belay/room/room_options.hpp>
-#include <belay/room/room_request.hpp>
+#include <belay/room/authorizer_like.hpp>
 #include <belay/room/room_stats.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <belay/core/order.hpp>
-#include <belay/journal/check.hpp>
+#include <belay/journal/journal_format.hpp>
 #include <belay/session/ledger_like.hpp>
 #include <belay/session/receiver_options.hpp>
 #include <belay/session/session_format.hpp>
