@@ -66,7 +66,7 @@ std::string journal_too_large() {
     DiskJournal journal = small_journal(disk);
     CHECK(journal.append(Bytes(513)).error() == QueueErrc::too_large);
     CHECK(journal.append(as_bytes("good")));
-    return "`append` returns `too_large`, and takes nothing.";
+    return "`append` returns `too_large`.";
 }
 
 // ---- a queue with a codec ------------------------------------------------------------------------
@@ -81,8 +81,8 @@ std::string encoded_unreadable() {
     CHECK(queue.front().error() == QueueErrc::bad_encoding);
     CHECK_FALSE(queue.ack());
     CHECK(queue.front().value() == "new b");
-    return "`front` returns `bad_encoding` until `ack` gives it up. With a storage of dead "
-           "letters, it goes there at once.";
+    return "`front` returns `bad_encoding` until `ack` gives it up. If there is a storage of dead "
+           "letters, it becomes a dead letter immediately.";
 }
 std::string encoded_unprocessable() {
     sim::Disk disk;
@@ -107,7 +107,7 @@ std::string encoded_too_large() {
     Encoded queue{small_journal(disk), ChangedCodec{}};
     CHECK(queue.try_push(std::string(600, 'x')) == QueueErrc::too_large);
     CHECK_FALSE(queue.try_push("good"));
-    return "`push` returns `too_large`, and takes nothing.";
+    return "`push` returns `too_large`.";
 }
 
 // ---- a work queue --------------------------------------------------------------------------------
@@ -152,8 +152,8 @@ std::string work_unprocessable() {
     }
     CHECK(leases == 4);
     CHECK(work.dead() == 1);
-    return "After `deliveries_max` leases it becomes a dead letter. The others are leased "
-           "meanwhile.";
+    return "After `deliveries_max` leases, it becomes a dead letter. Meanwhile, the others are "
+           "leased.";
 }
 std::string work_disk() {
     sim::Disk disk;
@@ -168,7 +168,7 @@ std::string work_too_large() {
     DiskWork work = open_work(disk);
     CHECK(work.push(Bytes(512), Moment{}).error() == QueueErrc::too_large);
     CHECK(work.push("good", Moment{}));
-    return "`push` returns `too_large`, and takes nothing.";
+    return "`push` returns `too_large`.";
 }
 
 // ---- an outbox -----------------------------------------------------------------------------------
@@ -208,14 +208,14 @@ std::string outbox_unprocessable() {
     rig.server.take();
     rig.connect_once();
     CHECK(rig.server.take() == std::vector<std::string>{"good"});
-    return "After `deliveries_max` deliveries, `on_undeliverable` and the status report it. It "
-           "holds the others until the hook acknowledges it.";
+    return "After `deliveries_max` deliveries, `on_undeliverable` and the status report it. The "
+           "others wait until the hook acknowledges it.";
 }
 std::string outbox_disk() {
     OutboxRig<OutboxJournal> rig{outbox_options()};
     rig.push("a");
     check_passing_error(rig.disk, [&] { return !rig.box->commit(); });
-    return "As the journal. The connection may end, and is made again.";
+    return "As the journal. The connection may end, and is opened again.";
 }
 std::string outbox_too_large() {
     OutboxRig<OutboxJournal> rig{outbox_options()};
@@ -264,8 +264,8 @@ std::string session_unprocessable() {
         rig.exchange(rig.known(0));
     }
     CHECK(std::count(rig.notes.observed.begin(), rig.notes.observed.end(), "stalled") == 1);
-    return "It is sent on each connection, and holds the others. `on_state` and the status have "
-           "the receiver's error, and after 60 s `on_stalled` reports it.";
+    return "It is sent on each connection, and the others wait. `on_state` and the status have the "
+           "receiver's error, and after 60 s `on_stalled` reports it.";
 }
 std::string session_disk() {
     SessionRig<> rig;
@@ -332,8 +332,8 @@ std::string receiver_medium() {
     rig.ledger.commit_fails = {};
     rig.receiver.resume(LedgerView{rig.ledger});
     const auto again = rig.attached(pinned_hello_of(1, 2));
-    return "`on_ledger_failed` reports it. Nothing is lost, and no sender is served until `resume` "
-           "with a ledger that was opened again.";
+    return "`on_ledger_failed` reports it. Nothing is lost, and no sender is served until you call "
+           "`resume` with a reopened ledger.";
 }
 std::string receiver_too_large() {
     ReceiverOptions options;

@@ -30,8 +30,8 @@ std::string fleet_unreadable() {
     CHECK(rig.recorded[0].lost + rig.recorded[0].failed == 1);
     for (std::size_t i = 1; i < 4; ++i) CHECK(rig.state(i) == LinkState::connected);
     CHECK(rig.fleet.observer().all.empty());
-    return "A message that breaks the protocol ends its own connection, and counts for its policy "
-           "only.";
+    return "A message that breaks the protocol ends its own connection, and counts only for its "
+           "policy.";
 }
 std::string fleet_unprocessable() {
     FleetRig rig;
@@ -46,8 +46,8 @@ std::string fleet_unprocessable() {
     CHECK(rig.recorded[0].failed >= 2);
     for (std::size_t i = 1; i < 4; ++i) CHECK(rig.state(i) == LinkState::connected);
     CHECK(rig.fleet.observer().all.empty());
-    return "A service that never connects dials at the times of its policy. It delays no other, "
-           "and the network is not suspect.";
+    return "A service that never connects dials at the times of its policy. It does not delay "
+           "others, and the network is not suspect.";
 }
 std::string fleet_medium() {
     FleetRig rig;
@@ -59,8 +59,8 @@ std::string fleet_medium() {
     CHECK(rig.fleet.observer().all.size() == 1);
     rig.up(60s);
     for (const RecordedEvents& one : rig.recorded) CHECK(one.failed + one.lost == 0);
-    return "If all fail together, `on_network_suspect` reports it once, no policy counts it, and "
-           "one service dials until the network works.";
+    return "If all fail together, `on_network_suspect` reports it once, policies do not count it, "
+           "and one service dials until the network works.";
 }
 std::string fleet_too_large() {
     FleetRig rig{{.dials_max = 1, .slow_dials_max = 1}};
@@ -78,7 +78,7 @@ std::string fleet_too_large() {
     }
     CHECK(rig.state(2) == LinkState::connected);
     CHECK(rig.state(3) == LinkState::connected);
-    return "Above `dials_max` a service waits. A dial that takes more than `slow_after` gives its "
+    return "Above `dials_max`, a service waits. A dial that takes more than `slow_after` gives its "
            "place to the next.";
 }
 

@@ -72,7 +72,7 @@ const std::pair<std::error_code, std::error_code> both_delivered{};
 std::string webhooks_unreadable() {
     OneBadUrl rig{{ended(HttpErrc::not_http)}, webhook_options};
     CHECK(rig.run() == std::pair{make_error_code(HttpErrc::not_http), std::error_code{}});
-    return "An answer that is not HTTP ends its event as given up, and the next one is sent.";
+    return "An answer that is not HTTP ends the event, and the next one is sent.";
 }
 std::string webhooks_unprocessable() {
     OneBadUrl rejected{{status(400)}, webhook_options};
@@ -81,8 +81,8 @@ std::string webhooks_unprocessable() {
     OneBadUrl rig{{status(200), forever}, webhook_options};
     CHECK(rig.run() == std::pair{make_error_code(HttpErrc::timed_out), std::error_code{}});
     CHECK(elapsed(always, rig.sleeper.now()) >= 5min);
-    return "An event that the service rejects is given up at once, and one that it never answers "
-           "after 5 minutes. The next one is sent then.";
+    return "A rejected event is given up immediately, and an unanswered event after 5 minutes. "
+           "Then the next one is sent.";
 }
 std::string webhooks_medium() {
     OneBadUrl rig{{status(503)}, webhook_options};
@@ -94,8 +94,8 @@ std::string webhooks_too_large() {
     OneBadUrl rig{{status(413)}, webhook_options};
     CHECK(rig.run().second == std::error_code{});
     CHECK(rig.bad_requests == 1);
-    return "The service rejects it (413), and it is given up. Above 1,000 events that wait, new "
-           "ones are dropped and counted.";
+    return "The service rejects it (413), and it is given up. Above 1,000 pending events, new ones "
+           "are dropped and counted.";
 }
 
 // ---- calls ---------------------------------------------------------------------------------------
@@ -121,9 +121,9 @@ std::string calls_unprocessable() {
         if (rig.run().second) ++failed;
     }
     CHECK(failed == 0);
-    return "A rejected call ends at once, and is no failure of its host. One without an answer "
-           "ends at its deadline, and is one: at half of the calls, the breaker of that host "
-           "opens.";
+    return "A rejected call ends immediately, and does not count as a failure of its host. An "
+           "unanswered call ends at its deadline, and counts: if half of the calls fail, the "
+           "breaker of that host opens.";
 }
 std::string calls_medium() {
     OneBadUrl rig{{ended(HttpErrc::lost)}};
@@ -139,7 +139,7 @@ std::string calls_too_large() {
         CHECK(rig.run() == std::pair{make_error_code(HttpErrc::too_long), std::error_code{}});
     }
     CHECK(rig.bad_requests == 30);
-    return "The call ends with `too_long`, and is no failure of its host.";
+    return "The call ends with `too_long`, and does not count as a failure of its host.";
 }
 
 constexpr BadItemRow http_rows[] = {

@@ -28,7 +28,7 @@ std::string redis_rooms_unreadable() {
     server.command({"HSET", room_key, "epoch", "?"});
     CHECK_FALSE(load(rooms));
     CHECK(load(rooms, "other"));
-    return "Its room is closed with 1013, and the error is reported. The others are served.";
+    return "The room is closed with 1013, and the error is reported. Other rooms are served.";
 }
 std::string redis_rooms_medium() {
     const RedisServer server;
@@ -40,7 +40,7 @@ std::string redis_rooms_medium() {
     server.command({"CONFIG", "SET", "maxmemory", "0"});
     append(rooms, "a");
     CHECK(words_in(load(rooms)) == "|a,");
-    return "As `JournalRooms`, while Redis accepts no write or is away. `status()` counts the "
+    return "As `JournalRooms`, while Redis is away or rejects writes. `status()` counts the "
            "outages.";
 }
 std::string redis_rooms_too_large() {
@@ -52,7 +52,7 @@ std::string redis_rooms_too_large() {
     CHECK(!rooms.append("board", Bytes(1000)));
     CHECK(flush(rooms).code == RoomErrc::storage_busy);
     append(rooms, "good");
-    return "Above `unflushed_bytes_max` of changes that wait, a change fails with `storage_busy`, "
+    return "Above `unflushed_bytes_max` of pending changes, a change fails with `storage_busy`, "
            "and its client sends it again.";
 }
 
@@ -80,8 +80,8 @@ std::string redis_stream_unprocessable() {
     CHECK(first_of(queue) == "bad");
     CHECK(queue.deliveries() == 2);
     CHECK_FALSE(queue.ack());
-    return "After `nack`, or its lease, it is delivered again. Other consumers continue meanwhile. "
-           "Set it aside by `deliveries()`.";
+    return "After `nack`, or the end of its lease, it is delivered again. Other consumers continue "
+           "meanwhile. Set it aside by `deliveries()`.";
 }
 std::string redis_stream_medium() {
     const RedisServer server;
@@ -100,7 +100,7 @@ std::string redis_stream_too_large() {
     redis::Stream queue = opened(options);
     CHECK(queue.try_push(Bytes(11)) == QueueErrc::too_large);
     push(queue, "good");
-    return "`push` returns `too_large`, and takes nothing.";
+    return "`push` returns `too_large`.";
 }
 
 constexpr BadItemRow redis_rows[] = {

@@ -69,7 +69,7 @@ std::string manager_medium() {
     w.run(1s);
     CHECK(w.bob.has(update));
     w.check_others();
-    return "The clients of the room are closed with 1013. They connect again, and send their edits "
+    return "The clients of the room are closed with 1013. They reconnect, and send their edits "
            "again.";
 }
 std::string manager_too_large() {
@@ -157,9 +157,8 @@ std::string journal_rooms_unreadable() {
     alice.dial();
     w.world.run_for(1s);
     CHECK(second.has(lost));
-    return "A damaged snapshot closes its room with 1013, and is reported. After a damaged record "
-           "of "
-           "the log, the rooms that it may have been of are reported and served.";
+    return "A damaged snapshot closes its room with 1013, and is reported. If a record of the log "
+           "is damaged, the rooms to which it may belong are reported and served.";
 }
 std::string journal_rooms_disk() {
     sim::Disk disk;
@@ -167,7 +166,7 @@ std::string journal_rooms_disk() {
     REQUIRE((!rooms->reset("a", Id{std::byte{1}}) && !flushed(*rooms)));
     check_passing_error(disk,
                         [&] { return !rooms->append("a", as_bytes("1")) && !flushed(*rooms); });
-    return "Edits fail with 1013 meanwhile, and their clients send them again. The log goes on.";
+    return "Meanwhile, edits fail with 1013, and their clients send them again. The log continues.";
 }
 
 std::string journal_rooms_too_large() {
@@ -177,7 +176,7 @@ std::string journal_rooms_too_large() {
     CHECK(!rooms->append("a", Bytes(5000)));
     CHECK_FALSE(flushed(*rooms));
     CHECK(rooms.room("a").updates == std::vector<Bytes>{Bytes(5000)});
-    return "It has no limit of its own: a long change takes several records.";
+    return "No limit: a long change takes several records.";
 }
 
 constexpr BadItemRow room_rows[] = {

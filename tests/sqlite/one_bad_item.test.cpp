@@ -68,7 +68,7 @@ std::string sqlite_queue_too_large() {
     sqlite::Storage storage = opened<Sqlite>(dir / "q", options);
     CHECK(storage.try_push(Bytes(11)) == QueueErrc::too_large);
     CHECK_FALSE(storage.try_push(as_bytes("good")));
-    return "`push` returns `too_large`, and takes nothing.";
+    return "`push` returns `too_large`.";
 }
 
 // ---- rooms ---------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ std::string sqlite_rooms_unreadable() {
     sqlite::Rooms rooms = std::move(*opened);
     CHECK(loaded(rooms, "a").error().code == QueueErrc::corrupt);
     CHECK(loaded(rooms, "b"));
-    return "Its room is closed with 1013, and the error is reported. The others are served.";
+    return "The room is closed with 1013, and the error is reported. Other rooms are served.";
 }
 std::string sqlite_rooms_medium() {
     const FailingFiles files;
@@ -110,7 +110,7 @@ std::string sqlite_rooms_too_large() {
     CHECK(rooms.append("a", Bytes(20'000)) == RoomErrc::storage_busy);
     CHECK(!rooms.append("b", as_bytes("good")));
     CHECK(!flushed(rooms));
-    return "Above `unflushed_bytes_max` a change fails with `storage_busy`, and its client sends "
+    return "Above `unflushed_bytes_max`, a change fails with `storage_busy`, and its client sends "
            "it again.";
 }
 

@@ -88,7 +88,7 @@ std::string replica_too_large() {
     CHECK(device.replica->edit(AddElement{"a", std::string(600, 'x')}).error() ==
           QueueErrc::too_large);
     CHECK(device.replica->edit(AddElement{"b", std::string{"x"}}));
-    return "`edit` returns `too_large`, and takes nothing.";
+    return "`edit` returns `too_large`.";
 }
 
 // ---- a processor ---------------------------------------------------------------------------------
@@ -140,8 +140,8 @@ std::string processor_too_large() {
         "s", Ops{update("d", "1", stamp(1)), update("e", "1", stamp(1)), add("c", "1", stamp(1))});
     CHECK(sums(full, 3) == "1 1 1");
     CHECK(full.failed_operations[0].error == SyncErrc::pending_full);
-    return "It fails with `bad_operation`, or with `pending_full` if too many operations wait. The "
-           "others take effect.";
+    return "It fails with `bad_operation`, or with `pending_full` if too many operations are "
+           "pending. The others take effect.";
 }
 
 // ---- a bridge ------------------------------------------------------------------------------------
@@ -173,8 +173,8 @@ std::string bridge_unreadable() {
             rig.server.moods["bad"] = Server::Behaviour::fails;
         },
         [](auto& rig) { rig.server.moods.clear(); });
-    return "`on_error` names the session, which is tried again after a wait of its own. The other "
-           "sessions are synchronized.";
+    return "`on_error` names the session, which is tried again later. The other sessions are "
+           "synchronized.";
 }
 std::string bridge_unprocessable() {
     check_other_session(
