@@ -549,7 +549,10 @@ private:
 /// Returns the largest count of the seconds in [from, to).
 [[nodiscard]] inline std::uint64_t peak_of(const std::vector<std::uint32_t>& by_second,
                                            std::int64_t from, std::int64_t to) noexcept {
-    return from < to ? *std::max_element(by_second.begin() + from, by_second.begin() + to) : 0;
+    const auto at = [&](std::int64_t second) {
+        return by_second.begin() + static_cast<std::ptrdiff_t>(second);
+    };
+    return from < to ? *std::max_element(at(from), at(to)) : 0;
 }
 
 /// Plays one run: the calls arrive, are sent, wait and end, in the order of time.
