@@ -193,6 +193,7 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 template <class Stream = boost::beast::tcp_stream>
 class Accepted : public AnyAccepted {
 public:
+    /// The Listener makes these.
     using AnyAccepted::AnyAccepted;
 };
 
