@@ -5,6 +5,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -54,25 +55,25 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }  // namespace answer_traits_misspelt
 
 // expect-error: AnswerTraits: the specialization needs 'static bool failed
-namespace answer_traits_misspelt_in_a_container {
+namespace answer_traits_misspelt_in_an_optional {
 struct Reply {};
-}  // namespace answer_traits_misspelt_in_a_container
+}  // namespace answer_traits_misspelt_in_an_optional
 template <>
-struct belay::AnswerTraits<answer_traits_misspelt_in_a_container::Reply> {
-    using Reply = answer_traits_misspelt_in_a_container::Reply;
+struct belay::AnswerTraits<answer_traits_misspelt_in_an_optional::Reply> {
+    using Reply = answer_traits_misspelt_in_an_optional::Reply;
 #if defined(BELAY_CONTROL)
     static bool failed(const Reply&) { return true; }
 #else
     static int failed(const Reply&) { return 1; }
 #endif
 };
-namespace answer_traits_misspelt_in_a_container {
+namespace answer_traits_misspelt_in_an_optional {
 void use(belay_test::MinimalSleeper& sleeper) {
-    const auto answers = [] { return std::vector<Reply>{}; };
-    const auto none = [](const std::vector<Reply>& replies) { return replies.empty(); };
-    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, belay::fails_if(answers, none)));
+    const auto answer = [] { return std::optional<Reply>{}; };
+    const auto none = [](const std::optional<Reply>& reply) { return !reply; };
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, belay::fails_if(answer, none)));
 }
-}  // namespace answer_traits_misspelt_in_a_container
+}  // namespace answer_traits_misspelt_in_an_optional
 
 // expect-error: fails_if: this function cannot be called directly
 namespace fails_if_in_function {

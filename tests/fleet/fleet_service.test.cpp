@@ -50,6 +50,38 @@ void run(auto& fleet, Duration until) {
     while (fleet.deadline() <= at(until)) fleet.advance(at(until));
 }
 
+// A transport whose connections have limits by default.
+struct LimitsOfConnection {
+    std::size_t message_bytes_max = 1024;
+    std::size_t output_bytes_max = 4096;
+};
+struct LimitsItself {
+    using message_type = std::string;
+    LimitsOfConnection* limits;
+    struct Connection {
+        LimitsOfConnection* limits;
+        SendResult send(const std::string&) noexcept { return SendResult::sent; }
+        void limit_messages(std::size_t bytes) noexcept { limits->message_bytes_max = bytes; }
+        void limit_output(std::size_t bytes) noexcept { limits->output_bytes_max = bytes; }
+    };
+    Connection open(const Link<std::string>&) { return {limits}; }
+    Connection open(const Link<std::string>&, const std::string&) { return {limits}; }
+};
+struct GivesToken {
+    using token_type = std::string;
+    void operator()(Completion<std::string> done) { done("token"); }
+};
+// A decorator that limits the messages of the connection inside.
+struct LimitsInside : part::Around<LimitsItself> {
+    explicit LimitsInside(LimitsItself transport) : Around{transport} {}
+    struct Connection : part::Wrapped<LimitsItself::Connection, std::string> {
+        Connection(LimitsInside& owner, const Link<std::string>& own)
+            : Wrapped{[&] { return owner.inner().open(own.child()); }} {
+            inner_.limit_messages(100);
+        }
+    };
+    Connection open(const Link<std::string>& link) { return Connection{*this, link}; }
+};
 }  // namespace
 
 TEST_CASE("FleetService accepts commands by its handle", "[fleet][fleet_service][unit]") {
@@ -216,4 +248,22 @@ TEST_CASE(
     CHECK(both.status().attempt == 2);
     CHECK(both.status().state == LinkState::connecting);
     CHECK(transports[1].live == 0);
+}
+
+TEST_CASE("A fleet leaves the limits of a connection as it, or a decorator, has set them",
+          "[fleet][fleet_service][regression]") {
+    LimitsOfConnection own, by_decorator, behind_token;
+    Fleet fleet;
+    fleet.attach(Waker{});
+    fleet.add("own", LimitsItself{&own}, MaxAttempts{9});
+    fleet.add("by decorator", LimitsInside{LimitsItself{&by_decorator}}, MaxAttempts{9});
+    fleet.add("behind a token", WithToken{LimitsItself{&behind_token}, GivesToken{}},
+              MaxAttempts{9});
+    fleet.start();
+    run(fleet, 0s);
+    CHECK(own.message_bytes_max == 1024);
+    CHECK(own.output_bytes_max == 4096);
+    CHECK(by_decorator.message_bytes_max == 100);
+    CHECK(behind_token.message_bytes_max == 1024);
+    CHECK(behind_token.output_bytes_max == 4096);
 }

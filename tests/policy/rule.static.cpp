@@ -3,6 +3,11 @@
 // called.
 #include <belay/policy/rule.hpp>
 
+#include <belay/budget/budgets.hpp>
+#include <belay/policy/policy.hpp>
+#include <belay/policy/rules.hpp>
+#include <belay/policy/shared.hpp>
+
 #include "support/archetypes.hpp"
 
 using namespace belay;
@@ -366,5 +371,15 @@ struct LargeRule {
 };
 static_assert(std::same_as<decltype(Runner{LargeRule{}, 7L}), Runner<LargeRule, long>>);
 static_assert(chosen(LargeRule{}) == 2);
+
+// A class derived from a policy or a Shared declares the other hooks in their form.
+struct PolicyWithHookInOtherForm : Policy<MaxAttempts> {
+    Advice failed(const Failure&) noexcept;
+};
+struct SharedWithHookInOtherForm : Shared<TokenBudget> {
+    void succeeded() noexcept;
+};
+static_assert(RuleLike<Policy<MaxAttempts>> && RuleLike<Shared<TokenBudget>>);
+static_assert(!RuleLike<PolicyWithHookInOtherForm> && !RuleLike<SharedWithHookInOtherForm>);
 
 }  // namespace

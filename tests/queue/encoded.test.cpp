@@ -85,6 +85,12 @@ DiskJournal open(sim::Disk& disk, JournalOptions options = {}) {
     return std::move(*journal);
 }
 
+/// A storage whose second overload may throw.
+struct ThrowsForViews : Ring<Bytes> {
+    using Ring<Bytes>::Ring;
+    using Ring<Bytes>::try_push;
+    bool try_push(BytesView) { throw std::runtime_error{"no connection"}; }
+};
 }  // namespace
 
 static_assert(LeasableLike<Encoded<DiskJournal, OrderCodec>>);
@@ -891,4 +897,10 @@ TEST_CASE("Encoded's drain leaves values pushed meanwhile for the next drain, af
     CHECK(texts_of(held({"c", "?a", "d", "?b"})) == Rounds{{"c", "d"}, {"c+", "d+"}});
     // No value that could be executed waits, at the start or at the end.
     CHECK(texts_of(held({"?a", "?b"})) == Rounds{{}, {}});
+}
+
+TEST_CASE("Encoded pushes by the overload that does not throw", "[queue][encoded][regression]") {
+    Encoded<ThrowsForViews, OrderCodec> storage{ThrowsForViews{4}};
+    CHECK_FALSE(storage.try_push(Order{1, "tea"}));
+    CHECK(storage.try_pop() == Order{1, "tea"});
 }

@@ -104,6 +104,17 @@ OneRoom::Failed one_failure(std::uint64_t client, RoomErrc why) {
     return {{client, make_error_code(why)}};
 }
 
+/// A document whose differences cannot be cut.
+struct DocumentOfTwoMiB {
+    static constexpr std::size_t size = std::size_t{2} << 20;
+    Result<bool> check(BytesView) const { return true; }
+    std::error_code apply(BytesView) { return {}; }
+    std::span<const Bytes> snapshot() const noexcept { return {}; }
+    std::size_t bytes() const noexcept { return size; }
+    Bytes state_vector() const { return Bytes(3); }
+    Result<Bytes> diff(BytesView) const { return Bytes(size); }
+};
+
 }  // namespace
 
 TEST_CASE("RoomDelivery::send_update fails a client whose connection refuses the frame",
@@ -412,4 +423,15 @@ TEST_CASE("ReplyBudget: one greedy user among 100 leaves a first answer to each 
     answers.erase(answers.begin(), answers.begin() + 75);
     budget.uncut -= 750;
     CHECK(begin(0, 10));
+}
+
+TEST_CASE("A client that fell behind gets a whole difference at once if so much may wait",
+          "[room][room_delivery][regression]") {
+    RoomOptions options;
+    options.client_bytes_max = 4 * DocumentOfTwoMiB::size;
+    OneRoomOf<DocumentOfTwoMiB> one{options, 1};
+    one.clients[0]->backlog.lag_from = Bytes(1);
+    one.delivery.catch_up(*one.connections[0]);
+    REQUIRE(one.connections[0]->sent.size() == 1);
+    CHECK(one.connections[0]->sent[0].size() == DocumentOfTwoMiB::size);
 }

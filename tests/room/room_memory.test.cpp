@@ -17,8 +17,9 @@
 
 #include <belay/core/detail/function.hpp>
 #include <belay/room/detail/room_state.hpp>
-#include <belay/room/protocols.hpp>
 #include <belay/room/memory_rooms.hpp>
+#include <belay/room/on_thread.hpp>
+#include <belay/room/protocols.hpp>
 #include <belay/room/room_manager.hpp>
 
 #include "support/catch.hpp"
@@ -335,4 +336,36 @@ TEST_CASE(
     }
     CHECK(thrown > 300);
     CHECK(shown > 100);
+}
+
+TEST_CASE("The messages of an OnThread: a lack of memory loses at most the message pushed",
+          "[room][allocation][fault][regression]") {
+    const std::string room = "a room with an id for which a string needs memory";
+    const auto message_of = [](std::uint64_t client) {
+        return detail::encode(
+            {.kind = detail::PeerMessage::Kind::state, .client = client, .user = "alice"});
+    };
+    const Bytes first = message_of(1);
+    const Bytes second = message_of(2);
+    bool failed = true;
+    for (std::size_t good = 0; failed; ++good) {
+        detail::UnpublishedMessages messages{{10, 10'000, 10, 10'000}};
+        const auto push = [&] {
+            try {
+                messages.push(room, first);
+            } catch (const std::bad_alloc&) {
+            }
+        };
+        failed = without_memory(push, good) != 0;
+        INFO("memory for " << good << " allocations");
+        for (int i = 0; i < 2; ++i) {
+            messages.push(room, second);
+            std::size_t taken = 0;
+            while (!messages.empty()) taken += messages.take().size();
+            CHECK(taken >= 1);
+            CHECK(messages.waiting().count == 0);
+            CHECK(messages.waiting().bytes == 0);
+        }
+        CHECK(messages.dropped() == 0);
+    }
 }

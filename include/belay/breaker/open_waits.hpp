@@ -141,8 +141,10 @@ class OpenAsAsked {
     static_assert(explain::open_wait_like<OpenWait>());
 
 public:
-    /// For the probe of members: `reset` has a condition.
-    using HooksHaveConditions = void;
+    /// The hooks that exist on a condition.
+    struct ConditionalHooks {
+        int reset;
+    };
 
     /// Pre: at_most > 0ns.
     constexpr OpenAsAsked(OpenWait otherwise, detail::AnyUnit at_most) noexcept

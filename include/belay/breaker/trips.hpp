@@ -382,8 +382,10 @@ class TripQuorum {
     static constexpr bool reads_clock = times_calls || (RecordsAtInstants<Trips> || ...);
 
 public:
-    /// For the probe of members: `too_slow` has a condition.
-    using HooksHaveConditions = void;
+    /// The hooks that exist on a condition.
+    struct ConditionalHooks {
+        int too_slow;
+    };
 
     constexpr explicit TripQuorum(Trips... trips) noexcept : trips_{{trips}...} {}
 

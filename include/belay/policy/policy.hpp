@@ -362,8 +362,10 @@ class RuleGroup {
 public:
     /// Marks a group.
     using HeldRules = RuleGroup;
-    /// For the probe of members: `wanted` has a condition.
-    using HooksHaveConditions = void;
+    /// The hooks that exist on a condition.
+    struct ConditionalHooks {
+        int wanted;
+    };
     /// Whether a rule may limit how long an attempt takes.
     static constexpr bool requests_limit = (detail::limits_attempts<Held> || ...);
 

@@ -119,7 +119,7 @@ public:
     /// Does not compile, because a length of time is no instant, and an operator may set any other
     /// clock while the call runs.
     template <class Time>
-        requires(!std::convertible_to<Time, Instant>)
+        requires(!std::convertible_to<Time, Instant> && requires { typename Time::rep; })
     constexpr explicit Deadline(Time) noexcept : last_{} {
         static_assert(
             !sizeof(Time),

@@ -292,8 +292,10 @@ public:
 
     /// The object outlives a run and may serve others, so Policy::replay skips this rule.
     static constexpr bool is_shared = true;
-    /// For the probe of members: `wanted`, `review` and `reset` have conditions.
-    using HooksHaveConditions = void;
+    /// The hooks that exist on a condition.
+    struct ConditionalHooks {
+        int wanted, review, reset;
+    };
 
     constexpr explicit Shared(Object& object) noexcept : object_{&object} {}
     constexpr Shared(Object& object, AskAgain again) noexcept : object_{&object} {

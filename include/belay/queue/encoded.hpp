@@ -41,9 +41,12 @@ class Encoded {
     static_assert(detail::DeadLetterStorage<DeadLetters>,
                   "Encoded: DeadLetters must be KeepDead or have 'try_push(Bytes&&)', which "
                   "returns bool or std::error_code");
-    static constexpr bool takes_views = detail::TakesPush<Storage, BytesView>;
+    static constexpr bool takes_views = requires(Storage& storage, BytesView bytes) {
+        { storage.try_push(bytes) } noexcept;
+    };
     static_assert(takes_views || std::same_as<typename Storage::value_type, Bytes>,
-                  "Encoded: the storage must take belay::BytesView or store belay::Bytes");
+                  "Encoded: the storage must store belay::Bytes, or take belay::BytesView in a "
+                  "noexcept try_push");
 
 public:
     using value_type = detail::DecodedBy<Codec>;

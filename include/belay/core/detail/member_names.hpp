@@ -56,18 +56,16 @@ concept Probed = std::is_class_v<T> && !std::is_final_v<T>;
 template <class T>
 using ProbeOf = std::conditional_t<Probed<T>, MemberProbe<std::remove_cv_t<T>>, T>;
 
-// A class of belay whose hooks exist on conditions, which members in another form would be for a
-// probe. Its hooks are found only by calls.
-template <class T>
-concept HasConditions = requires { typename T::HooksHaveConditions; };
-
+// A class of belay names in ConditionalHooks those of its hooks that exist on a condition: without
+// it, they would be hooks in another form. They are found only by calls.
 // Defines has_name<T>. Use it in the header that needs it. For a final class, or a type that is not
 // a class, it finds only a public member that is neither overloaded nor a template. Without the
 // name in MemberNames, each class would seem to have it.
-#define BELAY_DETAIL_MEMBER(name)                                                              \
-    template <class T>                                                                         \
-    inline constexpr bool has_##name = sizeof(&MemberNames::name) != 0 && !HasConditions<T> && \
-                                       Probed<T> != requires { &ProbeOf<T>::name; }
+#define BELAY_DETAIL_MEMBER(name)                                                     \
+    template <class T>                                                                \
+    inline constexpr bool has_##name = sizeof(&MemberNames::name) != 0 && !requires { \
+        &T::ConditionalHooks::name;                                                   \
+    } && Probed<T> != requires { &ProbeOf<T>::name; }
 // The contract of an optional member of R; it defines has_name, too. HasName: R has it in any form.
 // NameIsSound: R has none, or this expression is noexcept and has the type Result.
 #define BELAY_DETAIL_OPTIONAL(Name, name, parameters, Result, ...) \

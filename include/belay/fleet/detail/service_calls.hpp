@@ -40,8 +40,10 @@ struct NetworkWait {
 template <class Policy>
 class ScheduledTime {
 public:
-    /// For the probe of members: `wanted` has a condition.
-    using HooksHaveConditions = void;
+    /// The hooks that exist on a condition.
+    struct ConditionalHooks {
+        int wanted;
+    };
 
     ScheduledTime(Policy policy, ServiceEntry& entry) noexcept
         : policy_{std::move(policy)}, entry_{&entry} {}

@@ -3,8 +3,9 @@
 /// WrappedLater: the base class of a decorator's connection that opens the one inside later.
 #pragma once
 
-#include <cstddef>  // std::size_t
-#include <utility>  // std::forward
+#include <cstddef>      // std::size_t
+#include <type_traits>  // std::conditional_t
+#include <utility>      // std::forward
 
 #include <belay/link/part.hpp>
 
@@ -41,13 +42,13 @@ public:
     void limit_messages(std::size_t bytes) noexcept
         requires HasLimitMessages<C>
     {
-        message_bytes_max_ = bytes;
+        limits_.message_bytes_max = bytes;
         if (C* const c = inner_.get()) c->limit_messages(bytes);
     }
     void limit_output(std::size_t bytes) noexcept
         requires HasLimitOutput<C>
     {
-        output_bytes_max_ = bytes;
+        limits_.output_bytes_max = bytes;
         if (C* const c = inner_.get()) c->limit_output(bytes);
     }
 
@@ -58,8 +59,15 @@ protected:
     template <class F>
     void open_inner(F&& open) {
         C& inner = open_connection(own_, inner_, std::forward<F>(open));
-        part::limit_messages(inner, message_bytes_max_);
-        part::limit_output(inner, output_bytes_max_);
+        if constexpr (is_limited) {
+            // A limit that nobody set leaves the connection its own.
+            if (limits_.message_bytes_max != no_limit) {
+                part::limit_messages(inner, limits_.message_bytes_max);
+            }
+            if (limits_.output_bytes_max != no_limit) {
+                part::limit_output(inner, limits_.output_bytes_max);
+            }
+        }
     }
     /// Returns: false if there is no connection inside, or a decorator in it kept the event.
     [[nodiscard]] bool rise(part::Event<M>& event, Turn& turn) {
@@ -71,8 +79,15 @@ protected:
     part::Slot<C> inner_;
 
 private:
-    std::size_t message_bytes_max_ = ~std::size_t{0};
-    std::size_t output_bytes_max_ = ~std::size_t{0};
+    static constexpr std::size_t no_limit = ~std::size_t{0};
+    struct Limits {
+        std::size_t message_bytes_max = no_limit;
+        std::size_t output_bytes_max = no_limit;
+    };
+    struct NoLimits {};
+    static constexpr bool is_limited = HasLimitMessages<C> || HasLimitOutput<C>;
+
+    [[no_unique_address]] std::conditional_t<is_limited, Limits, NoLimits> limits_;
 };
 
 }}}  // namespace belay::detail

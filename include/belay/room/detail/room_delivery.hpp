@@ -778,8 +778,10 @@ private:
     /// becomes an answer, within the budget of all answers.
     [[nodiscard]] std::error_code send_difference(RoomClient& client, Room& room, Bytes had) {
         constexpr std::size_t least = 1024;
-        const std::size_t most = smaller(waiting_max(), ReplyChunker::part_bytes);
-        auto part = difference_.next(&room, room.document, had, larger(most, least));
+        const std::size_t cut = larger(smaller(waiting_max(), ReplyChunker::part_bytes), least);
+        // A whole difference has no other limit than what may wait.
+        const std::size_t most = cuts_answers ? cut : waiting_max();
+        auto part = difference_.next(&room, room.document, had, most);
         done_ += difference_.work();
         if (!part.has_value()) return part.error();
         if (*part) {

@@ -46,7 +46,8 @@ struct MessageLimits {
 /// state. The rooms take turns.
 ///
 /// Complexity:    O(log rooms + log messages of the room).
-/// Throws:        std::bad_alloc, in `push` and `take`; then it can only be destroyed.
+/// Throws:        std::bad_alloc, in `push` and `take`; at most the messages that these would add or
+///                take are lost.
 /// Thread safety: none; its owner locks it.
 class UnpublishedMessages {
     struct Total {
@@ -67,9 +68,14 @@ public:
             if (before && !before->left && !left) number = before->number;
         }
         if (!fits(message.size(), left)) return static_cast<void>(++dropped_);
+        // The steps that may throw come first.
+        Queue added;
+        added.try_emplace(number, Message{{message.begin(), message.end()}, client});
+        Places place;
+        if (client) place.try_emplace(client->client, Place{left, number});
         Room& to = room != rooms_.end() ? room->second : add(id);
-        to.queues[left].try_emplace(number, Message{{message.begin(), message.end()}, client});
-        if (client) to.places.try_emplace(client->client, Place{left, number});
+        to.queues[left].merge(added);
+        to.places.merge(place);
         count(to, left, {1, message.size()});
         while (to.queues[left].size() > limits_.of_room || to.bytes[left] > limits_.bytes_of_room) {
             static_cast<void>(pop(to, left));
@@ -141,7 +147,9 @@ private:
     }
     /// Adds a room, with a turn.
     [[nodiscard]] Room& add(std::string_view id) {
-        turns_.push_back(rooms_.try_emplace(std::string{id}).first);
+        std::list<Rooms::iterator> turn(1);
+        turn.front() = rooms_.try_emplace(std::string{id}).first;
+        turns_.splice(turns_.end(), turn);
         return turns_.back()->second;
     }
     /// Erases the message about a client, if one waits.   Returns: where it was.
