@@ -7,9 +7,9 @@
 #pragma once
 
 #include <belay/journal/advised_error.hpp>
-#include <belay/journal/journal_format.hpp>
 #include <belay/journal/file_system_like.hpp>
 #include <belay/journal/id.hpp>
 #include <belay/journal/journal.hpp>
+#include <belay/journal/journal_format.hpp>
 #include <belay/journal/journal_options.hpp>
 #include <belay/journal/log_like.hpp>

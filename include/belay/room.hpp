@@ -8,10 +8,10 @@
 #include <belay/room/authorizer_like.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/room/fanout_like.hpp>
-#include <belay/room/protocols.hpp>
 #include <belay/room/journal_rooms.hpp>
 #include <belay/room/memory_rooms.hpp>
 #include <belay/room/persistence_like.hpp>
+#include <belay/room/protocols.hpp>
 #include <belay/room/room_core.hpp>
 #include <belay/room/room_errc.hpp>
 #include <belay/room/room_manager.hpp>

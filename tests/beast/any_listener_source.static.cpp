@@ -7,3 +7,7 @@
 using namespace belay;
 
 static_assert(!std::is_copy_constructible_v<beast::AnyListener>);
+static_assert(std::is_nothrow_move_constructible_v<beast::AnyListener>);
+static_assert(std::is_nothrow_move_assignable_v<beast::AnyListener>);
+static_assert(std::is_nothrow_move_assignable_v<beast::AnyAccepted>);
+static_assert(std::is_nothrow_move_constructible_v<beast::AnyAccepted::Connection>);

@@ -5,3 +5,4 @@
 #include <type_traits>
 
 static_assert(!std::is_copy_constructible_v<belay::beast::AnyWebSocket>);
+static_assert(std::is_nothrow_move_constructible_v<belay::beast::AnyWebSocket::Connection>);

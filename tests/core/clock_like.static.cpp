@@ -2,7 +2,6 @@
 // Goal: ClockLike and WallClockLike accept the minimal clock and reject each near miss.
 #include <belay/core/clocks.hpp>
 
-
 #include "support/archetypes.hpp"
 
 using namespace belay;

@@ -717,6 +717,8 @@ TEST_CASE("A world rejects calls that its programs must not make, and names them
           std::string::npos);
     CHECK(refusal([] { dup2(open("/a", O_WRONLY | O_CREAT, 0644), 1); }).find("\"dup2\"") !=
           std::string::npos);
+    CHECK(refusal([] { dup2(open("/dev/urandom", O_RDONLY), 0); }).find("\"dup2\"") !=
+          std::string::npos);
     CHECK(refusal([] {
               const int fd = open("/a", O_RDWR | O_CREAT, 0644);
               mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

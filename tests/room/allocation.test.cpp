@@ -10,8 +10,8 @@
 #include <belay/room/detail/client_connection.hpp>
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/detail/room_state.hpp>
-#include <belay/room/protocols.hpp>
 #include <belay/room/journal_rooms.hpp>
+#include <belay/room/protocols.hpp>
 #include <belay/yjs/yjs_document.hpp>
 #include <belay/yjs/yjs_update.hpp>
 #include "support/room/room_protocol_check.hpp"

@@ -5,8 +5,8 @@
 #include <belay/room/audited.hpp>
 #include <belay/room/memory_rooms.hpp>
 #include <belay/room/persistence_check.hpp>
-#include <belay/room/room_manager.hpp>
 #include <belay/room/protocols.hpp>
+#include <belay/room/room_manager.hpp>
 #include <belay/sim/tcp.hpp>
 
 // expect-error: RoomManager: the observer's on_stopped must be 'on_stopped

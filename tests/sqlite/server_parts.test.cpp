@@ -19,8 +19,8 @@
 #include <belay/posix/listener.hpp>
 #include <belay/room/audited.hpp>
 #include <belay/room/on_thread.hpp>
-#include <belay/room/room_manager.hpp>
 #include <belay/room/protocols.hpp>
+#include <belay/room/room_manager.hpp>
 
 #include "support/catch.hpp"
 #include "support/eventually.hpp"

@@ -65,7 +65,7 @@ public:
         : upgrade_{std::move(upgrade)} {}
     AnyAccepted(AnyAccepted&&) noexcept = default;
     AnyAccepted& operator=(AnyAccepted&& other) noexcept {
-        std::swap(upgrade_, other.upgrade_);
+        AnyAccepted{std::move(other)}.upgrade_.swap(upgrade_);
         return *this;
     }
     ~AnyAccepted() {
@@ -128,9 +128,14 @@ class BeastListener {
 public:
     explicit BeastListener(std::shared_ptr<AnyAcceptor> acceptor) noexcept
         : acceptor_{std::move(acceptor)} {}
-    BeastListener(const BeastListener&) = delete;
-    BeastListener& operator=(const BeastListener&) = delete;
-    ~BeastListener() { close(); }
+    BeastListener(BeastListener&&) noexcept = default;
+    BeastListener& operator=(BeastListener&& other) noexcept {
+        BeastListener{std::move(other)}.acceptor_.swap(acceptor_);
+        return *this;
+    }
+    ~BeastListener() {
+        if (acceptor_) close();
+    }
 
     /// Starts to listen; a listener that listens already stops first.
     ///

@@ -52,8 +52,11 @@ class BeastConnection {
 public:
     /// Called by open().
     explicit BeastConnection(std::shared_ptr<Impl> impl) noexcept : impl_{std::move(impl)} {}
-    BeastConnection(const BeastConnection&) = delete;
-    BeastConnection& operator=(const BeastConnection&) = delete;
+    BeastConnection(BeastConnection&&) noexcept = default;
+    BeastConnection& operator=(BeastConnection&& other) noexcept {
+        BeastConnection{std::move(other)}.impl_.swap(impl_);
+        return *this;
+    }
     ~BeastConnection() {
         if (impl_) impl_->abandon();
     }

@@ -19,6 +19,11 @@
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
+
+// The hook that exists on a condition, for the probe of members.
+struct ResetIsConditional {
+    int reset;
+};
 BELAY_DETAIL_REQUIRED(Next, (R & r, Random& bits), Duration, r.next(bits));
 template <class W>
 concept HeedsFailure =
@@ -142,9 +147,7 @@ class OpenAsAsked {
 
 public:
     /// The hooks that exist on a condition.
-    struct ConditionalHooks {
-        int reset;
-    };
+    using ConditionalHooks = detail::ResetIsConditional;
 
     /// Pre: at_most > 0ns.
     constexpr OpenAsAsked(OpenWait otherwise, detail::AnyUnit at_most) noexcept

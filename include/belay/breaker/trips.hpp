@@ -21,6 +21,11 @@
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
+
+// The hook that exists on a condition, for the probe of members.
+struct TooSlowIsConditional {
+    int too_slow;
+};
 BELAY_DETAIL_MEMBER(counts);
 
 template <class T>
@@ -383,9 +388,7 @@ class TripQuorum {
 
 public:
     /// The hooks that exist on a condition.
-    struct ConditionalHooks {
-        int too_slow;
-    };
+    using ConditionalHooks = detail::TooSlowIsConditional;
 
     constexpr explicit TripQuorum(Trips... trips) noexcept : trips_{{trips}...} {}
 

@@ -18,6 +18,11 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
+// The hook that exists on a condition, for the probe of members.
+struct WantedIsConditional {
+    int wanted;
+};
+
 template <class R>
 [[nodiscard]] constexpr Advice sign(Advice advice, const R&) noexcept {
     if constexpr (requires { std::string_view{R::name}; }) {
@@ -363,9 +368,7 @@ public:
     /// Marks a group.
     using HeldRules = RuleGroup;
     /// The hooks that exist on a condition.
-    struct ConditionalHooks {
-        int wanted;
-    };
+    using ConditionalHooks = detail::WantedIsConditional;
     /// Whether a rule may limit how long an attempt takes.
     static constexpr bool requests_limit = (detail::limits_attempts<Held> || ...);
 

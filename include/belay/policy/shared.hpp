@@ -18,6 +18,11 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
+// The hooks that a Shared has only if its object has them.
+struct HooksOfObject {
+    int wanted, review, reset;
+};
+
 BELAY_DETAIL_MEMBER(spend);
 template <class S>
 concept HasPermit = requires { typename S::Permit; } &&
@@ -293,9 +298,7 @@ public:
     /// The object outlives a run and may serve others, so Policy::replay skips this rule.
     static constexpr bool is_shared = true;
     /// The hooks that exist on a condition.
-    struct ConditionalHooks {
-        int wanted, review, reset;
-    };
+    using ConditionalHooks = detail::HooksOfObject;
 
     constexpr explicit Shared(Object& object) noexcept : object_{&object} {}
     constexpr Shared(Object& object, AskAgain again) noexcept : object_{&object} {

@@ -18,8 +18,8 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
-#include <belay/queue/storage_like.hpp>
 #include <belay/queue/overflows.hpp>
+#include <belay/queue/storage_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

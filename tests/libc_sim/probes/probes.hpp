@@ -1294,6 +1294,40 @@ inline std::vector<Probe> more_probes_of_sockets() {
              signal(SIGPIPE, before);
              return out;
          }},
+        {"read() and write() in the wrong direction, also of nothing, and -1 buffers",
+         [] {
+             int ends[2];
+             char c = 0;
+             const iovec one{&c, 1};
+             Out out;
+             const auto both = [&](int fd) {
+                 for (const std::size_t size : {0U, 1U}) {
+                     out << text(read(fd, &c, size)) << text(write(fd, &c, size));
+                 }
+                 out << text(fcntl(fd, F_GETFL) & O_ACCMODE);
+             };
+             out << text(pipe2(ends, O_NONBLOCK)) << text(write(ends[1], "ab", 2));
+             both(ends[1]), both(ends[0]), close(ends[0]), close(ends[1]);
+             out << text(pipe(ends)) << text(write(ends[1], "ab", 2));
+             both(ends[1]), both(ends[0]), close(ends[0]), close(ends[1]);
+             for (const int access : {O_WRONLY, O_RDONLY}) {
+                 for (const char* const name : {"f", "/dev/null"}) {
+                     const int fd = open(name, access | O_CREAT, 0600);
+                     both(fd);
+                     close(fd);
+                 }
+             }
+             const int random = open("/dev/urandom", O_RDONLY);
+             const int file = open("f", O_RDWR);
+             out << text(write(random, &c, 1)) << text(read(random, &c, 1));
+             for (const int count : {-1, 0, 1'025}) {
+                 out << text(preadv(file, &one, count, 0)) << text(pwritev(file, &one, count, 0));
+                 out << text(readv(file, &one, count)) << text(writev(file, &one, count));
+             }
+             close(random);
+             close(file);
+             return out;
+         }},
         {"a pipe has 16 pages, and takes up to 4096 bytes as a whole",
          [] {
              int ends[2], unread = 0;

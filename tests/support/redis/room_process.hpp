@@ -17,8 +17,8 @@
 #include <belay/posix/tcp.hpp>
 #include <belay/redis/rooms.hpp>
 #include <belay/room/on_thread.hpp>
-#include <belay/room/room_manager.hpp>
 #include <belay/room/protocols.hpp>
+#include <belay/room/room_manager.hpp>
 
 #include "support/child_process.hpp"
 #include "support/room/room_world.hpp"

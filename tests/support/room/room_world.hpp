@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include <belay/room/protocols.hpp>
 #include <belay/room/memory_rooms.hpp>
+#include <belay/room/protocols.hpp>
 #include <belay/room/room_manager.hpp>
 #include <belay/sim/world.hpp>
 

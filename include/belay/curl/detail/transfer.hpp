@@ -534,6 +534,7 @@ private:
     static std::size_t on_body(char* data, std::size_t, std::size_t size, void* self) noexcept {
         // libcurl ends the transfer if fewer bytes are taken than it passed. With no bytes there is
         // no smaller number.
+        if (size == 0) return 0;
         return of(self).taken(size, [&](CurlTransfer& t) { return t.take_body({data, size}); });
     }
     static std::size_t on_read(char* to, std::size_t, std::size_t space, void* self) noexcept {

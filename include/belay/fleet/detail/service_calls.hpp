@@ -41,9 +41,7 @@ template <class Policy>
 class ScheduledTime {
 public:
     /// The hooks that exist on a condition.
-    struct ConditionalHooks {
-        int wanted;
-    };
+    using ConditionalHooks = WantedIsConditional;
 
     ScheduledTime(Policy policy, ServiceEntry& entry) noexcept
         : policy_{std::move(policy)}, entry_{&entry} {}

@@ -7,10 +7,10 @@
 #include <utility>  // std::move
 #include <vector>   // std::vector
 
-#include <belay/journal/journal_format.hpp>
 #include <belay/journal/detail/file_window.hpp>
 #include <belay/journal/detail/record_search.hpp>
 #include <belay/journal/detail/segment_files.hpp>
+#include <belay/journal/journal_format.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

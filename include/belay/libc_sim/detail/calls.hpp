@@ -184,6 +184,7 @@ inline ssize_t receive_some(LibcProcess& p, LibcSocket& s, std::span<const iovec
 inline ssize_t readv(LibcProcess& p, int fd, const iovec* iov, int count) {
     const std::shared_ptr<LibcFile> f = p.file(fd);
     if (!f) return libc_fail(EBADF);
+    if (!libc_files::is_count_of_buffers(count)) return libc_fail(EINVAL);
     const std::span buffers{iov, static_cast<std::size_t>(count)};
     if (const auto s = std::dynamic_pointer_cast<LibcSocket>(f)) {
         return receive_some(p, *s, buffers, 0);
@@ -199,6 +200,7 @@ inline ssize_t send_all(LibcProcess& p, LibcSocket& s, std::span<const iovec> io
 /// Writes everything if the pipe blocks.
 inline ssize_t write_pipe(LibcProcess& p, LibcPipe& pipe, std::span<const iovec> iov, int flags) {
     const bool signals = (flags & MSG_NOSIGNAL) == 0;
+    if (pipe.mode() == O_RDONLY) return libc_fail(EBADF);
     if (pipe.nonblocking() || (flags & MSG_DONTWAIT) != 0) return pipe.send(iov, signals);
     return move_all(iov, [&](const iovec& rest, ssize_t) {
         return repeat(p, true, [&] { return pipe.send({&rest, 1}, signals); });
@@ -208,6 +210,7 @@ inline ssize_t write_pipe(LibcProcess& p, LibcPipe& pipe, std::span<const iovec>
 inline ssize_t writev(LibcProcess& p, int fd, const iovec* iov, int count) {
     const std::shared_ptr<LibcFile> f = p.file(fd);
     if (!f) return libc_fail(EBADF);
+    if (!libc_files::is_count_of_buffers(count)) return libc_fail(EINVAL);
     const std::span buffers{iov, static_cast<std::size_t>(count)};
     if (const auto s = std::dynamic_pointer_cast<LibcSocket>(f)) return send_all(p, *s, buffers, 0);
     if (const auto pipe = std::dynamic_pointer_cast<LibcPipe>(f)) {
@@ -264,8 +267,9 @@ inline int dup2(LibcProcess& p, int fd, int to) {
     const std::shared_ptr<LibcFile> f = p.file(fd);
     if (!f || to < 0 || to >= static_cast<int>(LibcState::descriptors_max)) return libc_fail(EBADF);
     if (fd == to) return fd;
-    const bool is_quiet = std::dynamic_pointer_cast<LibcDevice>(f) ||
-                          std::dynamic_pointer_cast<LibcStandardStream>(f);
+    const auto device = std::dynamic_pointer_cast<LibcDevice>(f);
+    const bool is_quiet =
+        (device && device->is_null()) || std::dynamic_pointer_cast<LibcStandardStream>(f);
     if (to < 512 && !(to < 3 && is_quiet)) {
         p.refuse("called \"dup2\" with the descriptor " + std::to_string(to) +
                  ", which a world has for /dev/null and for the streams of the test only");
@@ -697,6 +701,7 @@ inline ssize_t recv(LibcProcess& p, int fd, void* out, std::size_t size, int fla
     message.msg_iovlen = 1;
     return libc_calls::recvmsg(p, fd, &message, flags);
 }
+// NOLINTNEXTLINE(readability-function-size): the parameters of the C library
 inline ssize_t recvfrom(LibcProcess& p, int fd, void* out, std::size_t size, int flags, sockaddr*,
                         socklen_t* name_size) {
     if (name_size != nullptr) *name_size = 0;

@@ -13,7 +13,7 @@
 
 #include <algorithm>         // std::min, std::max
 #include <chrono>            // std::chrono::milliseconds
-#include <climits>           // PATH_MAX
+#include <climits>           // IOV_MAX, PATH_MAX
 #include <cstring>           // std::memcpy
 #include <initializer_list>  // std::initializer_list
 #include <memory>            // std::make_shared
@@ -114,9 +114,9 @@ inline int open_error(const sim::detail::FileState* file, std::string_view path,
 }
 inline int openat(LibcProcess& p, int directory, const char* path, int flags, mode_t mode) {
     if (std::strcmp(path, "/dev/urandom") == 0 || std::strcmp(path, "/dev/random") == 0) {
-        return p.open(std::make_shared<LibcDevice>(&p));
+        return p.open(std::make_shared<LibcDevice>(flags, &p));
     }
-    if (std::strcmp(path, "/dev/null") == 0) return p.open(std::make_shared<LibcDevice>());
+    if (std::strcmp(path, "/dev/null") == 0) return p.open(std::make_shared<LibcDevice>(flags));
     if ((flags & O_TMPFILE) == O_TMPFILE || (flags & (O_PATH | O_DIRECT)) != 0) {
         p.refuse_call(" with " + libc_words::of_flags(libc_words::open_flags, flags));
     }
@@ -181,10 +181,12 @@ inline int mkstemp(LibcProcess& p, char* path) { return libc_files::mkostemps(p,
 
 // ---- bytes -----------------------------------------------------------------------------------
 
+inline bool is_count_of_buffers(int count) noexcept { return count >= 0 && count <= IOV_MAX; }
+
 inline ssize_t preadv(LibcProcess& p, int fd, const iovec* iov, int count, off_t offset) {
     const auto file = file_of(p, fd, ESPIPE);
     if (!file) return -1;
-    if (offset < 0) return libc_fail(EINVAL);
+    if (offset < 0 || !is_count_of_buffers(count)) return libc_fail(EINVAL);
     auto at = static_cast<std::uint64_t>(offset);
     return file->read_all({iov, static_cast<std::size_t>(count)}, at);
 }
@@ -195,7 +197,7 @@ inline ssize_t pread(LibcProcess& p, int fd, void* out, std::size_t size, off_t 
 inline ssize_t pwritev(LibcProcess& p, int fd, const iovec* iov, int count, off_t offset) {
     const auto file = file_of(p, fd, ESPIPE);
     if (!file) return -1;
-    if (offset < 0) return libc_fail(EINVAL);
+    if (offset < 0 || !is_count_of_buffers(count)) return libc_fail(EINVAL);
     auto at = static_cast<std::uint64_t>(offset);
     return file->write_all({iov, static_cast<std::size_t>(count)}, at);
 }
@@ -349,7 +351,8 @@ inline int fstat(LibcProcess& p, int fd, struct stat* out) {
 inline int fstatat(LibcProcess& p, int directory, const char* path, struct stat* out, int flags) {
     if ((flags & AT_EMPTY_PATH) != 0 && path[0] == '\0' && directory != AT_FDCWD)
         return libc_files::fstat(p, directory, out);
-    if (std::strcmp(path, "/dev/null") == 0) return *out = status(p, 0, 0, LibcDevice{}.kind()), 0;
+    if (std::strcmp(path, "/dev/null") == 0)
+        return *out = status(p, 0, 0, LibcDevice{O_RDWR}.kind()), 0;
     const bool is_here = (flags & AT_EMPTY_PATH) != 0 && path[0] == '\0';
     const auto name = name_at(p, directory, is_here ? "." : path);
     return name ? stat_name(p, *name, out) : -1;

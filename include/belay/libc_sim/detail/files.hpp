@@ -206,22 +206,31 @@ private:
 /// The file /dev/null, or /dev/urandom, which has a process.
 class LibcDevice final : public LibcFile {
 public:
-    explicit LibcDevice(LibcProcess* process = nullptr) noexcept : process_{process} {}
+    explicit LibcDevice(int flags, LibcProcess* process = nullptr) noexcept
+        : access_{flags & O_ACCMODE}, process_{process} {}
     std::uint32_t ready() override { return EPOLLIN | EPOLLOUT; }
     ssize_t read(std::span<const iovec> iov) override {
-        if (process_ == nullptr) return 0;
+        if (access_ == O_WRONLY) return libc_fail(EBADF);
+        if (is_null()) return 0;
         for (const iovec& v : iov) libc_random(*process_, v.iov_base, v.iov_len);
-        return write(iov);
+        return size_of(iov);
     }
     ssize_t write(std::span<const iovec> iov) override {
+        return access_ == O_RDONLY ? libc_fail(EBADF) : size_of(iov);
+    }
+    bool is_watchable() const noexcept override { return false; }
+    mode_t kind() const noexcept override { return S_IFCHR | 0666; }
+    int mode() const noexcept override { return access_; }
+    [[nodiscard]] bool is_null() const noexcept { return process_ == nullptr; }
+
+private:
+    [[nodiscard]] static ssize_t size_of(std::span<const iovec> iov) noexcept {
         ssize_t size = 0;
         for (const iovec& v : iov) size += static_cast<ssize_t>(v.iov_len);
         return size;
     }
-    bool is_watchable() const noexcept override { return false; }
-    mode_t kind() const noexcept override { return S_IFCHR | 0666; }
 
-private:
+    const int access_;
     LibcProcess* const process_;
 };
 

@@ -22,11 +22,11 @@
 #include <belay/core/order.hpp>
 #include <belay/link/heartbeat_options.hpp>
 #include <belay/link/status.hpp>
+#include <belay/room/authorizer_like.hpp>
 #include <belay/room/detail/account.hpp>
 #include <belay/room/detail/connection_core.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/room/room_protocol_like.hpp>
-#include <belay/room/authorizer_like.hpp>
 #include <belay/room/room_stats.hpp>
 #include <belay/yjs/detail/yjs_split.hpp>
 

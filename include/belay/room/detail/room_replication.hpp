@@ -13,10 +13,10 @@
 #include <vector>        // std::vector
 
 #include <belay/core/completion.hpp>
-#include <belay/room/fanout_like.hpp>
 #include <belay/room/detail/persistence_scheduler.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/document_like.hpp>
+#include <belay/room/fanout_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

@@ -46,8 +46,8 @@ struct MessageLimits {
 /// state. The rooms take turns.
 ///
 /// Complexity:    O(log rooms + log messages of the room).
-/// Throws:        std::bad_alloc, in `push` and `take`; at most the messages that these would add or
-///                take are lost.
+/// Throws:        std::bad_alloc, in `push` and `take`; at most the messages that these would add
+///                or take are lost.
 /// Thread safety: none; its owner locks it.
 class UnpublishedMessages {
     struct Total {

@@ -21,6 +21,7 @@
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/random.hpp>
+#include <belay/room/authorizer_like.hpp>
 #include <belay/room/detail/account.hpp>
 #include <belay/room/detail/client_connection.hpp>
 #include <belay/room/detail/room_state.hpp>
@@ -28,7 +29,6 @@
 #include <belay/room/room_errc.hpp>
 #include <belay/room/room_observer.hpp>
 #include <belay/room/room_options.hpp>
-#include <belay/room/authorizer_like.hpp>
 #include <belay/room/room_stats.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

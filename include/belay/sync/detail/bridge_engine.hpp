@@ -613,6 +613,7 @@ public:
                 notify<typename Hooks::Pushed>(o, bridge, std::string_view{name}, stamp);
             });
     }
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of BridgeConflict
     void conflict(std::string_view session, Scene<Content>&& local, Scene<Content>&& remote,
                   Origin kept, bool open) {
         add<typename Hooks::OfConflict>([name = std::string{session}, local = std::move(local),

@@ -475,8 +475,7 @@ public:
     template <class Report>
     [[nodiscard]] std::error_code report_replaced(Report& report) {
         auto& unreadable = context_.unreadable.changes;
-        // The pull has noted those whose result was here before, and a report that was not read has
-        // all.
+        // The pull has noted those whose result was here before; an unread report has all.
         std::multimap<std::string, std::size_t, std::less<>> noted;
         for (std::size_t i = 0; i < report.replaced.size(); ++i) {
             noted.emplace(report.replaced[i].mine.id, i);
