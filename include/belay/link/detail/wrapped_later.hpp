@@ -60,7 +60,7 @@ protected:
     void open_inner(F&& open) {
         C& inner = open_connection(own_, inner_, std::forward<F>(open));
         if constexpr (is_limited) {
-            // A limit that nobody set leaves the connection its own.
+            // Without a limit, the connection keeps its own.
             if (limits_.message_bytes_max != no_limit) {
                 part::limit_messages(inner, limits_.message_bytes_max);
             }
