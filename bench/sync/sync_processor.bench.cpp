@@ -256,8 +256,8 @@ void sqlite_store(benchmark::State& state) {
     }
     items(state);
 }
-/// The same rows, index of changes and questions, by who writes the statements himself; without
-/// checksums of the rows.
+/// The same rows, index of changes and questions, and the versions that adds overwrite, by who writes
+/// the statements himself; without checksums of the rows.
 class ByHand {
 public:
     explicit ByHand(const std::string& path) {
@@ -269,16 +269,25 @@ public:
             "CREATE INDEX tombstone ON element (wall) WHERE value IS NULL;"
             "CREATE INDEX changed ON element (session, change);"
             "CREATE TABLE applied (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, hash "
-            "INTEGER NOT NULL)");
+            "INTEGER NOT NULL);"
+            "CREATE TABLE replaced (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, wall "
+            "INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value BLOB)");
         known_ = prepared("SELECT hash FROM applied WHERE id=?");
-        find_ = prepared("SELECT wall, counter, origin FROM element WHERE session=? AND id=?");
+        find_ =
+            prepared("SELECT wall, counter, origin, value FROM element WHERE session=? AND id=?");
         put_ = prepared("INSERT OR REPLACE INTO element VALUES (?, ?, ?, ?, ?, ?, ?)");
         note_ = prepared("INSERT INTO applied (id, hash) VALUES (?, ?)");
+        keep_ = prepared(
+            "INSERT OR REPLACE INTO replaced (id, wall, counter, origin, value) VALUES (?, ?, ?, "
+            "?, "
+            "?)");
     }
     ByHand(const ByHand&) = delete;
     ByHand& operator=(const ByHand&) = delete;
     ~ByHand() {
-        for (sqlite3_stmt* statement : {known_, find_, put_, note_}) sqlite3_finalize(statement);
+        for (sqlite3_stmt* statement : {known_, find_, put_, note_, keep_}) {
+            sqlite3_finalize(statement);
+        }
         sqlite3_close(db_);
     }
 
@@ -292,7 +301,8 @@ public:
             step(known_);
             bind(find_, 1, "s", 1);
             bind(find_, 2, edit.element().data(), edit.element().size());
-            step(find_);
+            if (sqlite3_step(find_) == SQLITE_ROW && edit.action.index() == 0) keep(edit);
+            sqlite3_reset(find_);
             bind(put_, 1, "s", 1);
             bind(put_, 2, edit.element().data(), edit.element().size());
             sqlite3_bind_int64(put_, 3, edit.stamp.wall.time_since_epoch().count());
@@ -310,6 +320,13 @@ public:
     }
 
 private:
+    /// Keeps the version that `find_` has found.
+    void keep(const Edit& edit) {
+        bind(keep_, 1, edit.id.data(), edit.id.size());
+        for (int i = 0; i < 4; ++i)
+            sqlite3_bind_value(keep_, i + 2, sqlite3_column_value(find_, i));
+        step(keep_);
+    }
     void run(const char* sql) {
         if (sqlite3_exec(db_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) std::abort();
     }
@@ -332,6 +349,7 @@ private:
     sqlite3_stmt* find_ = nullptr;
     sqlite3_stmt* put_ = nullptr;
     sqlite3_stmt* note_ = nullptr;
+    sqlite3_stmt* keep_ = nullptr;
     std::int64_t changes_ = 0;
 };
 void sqlite_by_hand(benchmark::State& state) {

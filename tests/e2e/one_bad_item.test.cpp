@@ -289,8 +289,8 @@ std::string session_too_large() {
     rig.exchange(rig.fresh());
     CHECK(rig.exchange(ack(0)) == Observed{"data 1 good"});
     CHECK(rig.blocked() == Blocked::too_large);
-    return "`send` returns `too_large`. One above the receiver's limit blocks the session "
-           "(`too_large`), until that limit is raised.";
+    return "`send` returns `too_large`. An operation above the receiver's limit blocks the session "
+           "(`too_large`) until that limit is raised.";
 }
 
 std::string receiver_unreadable() {
