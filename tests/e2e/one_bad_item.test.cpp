@@ -40,8 +40,8 @@ std::string journal_unreadable() {
     CHECK(as_text(*journal.read(3)) == "third");
     CHECK_FALSE(journal.ack(2));
     CHECK(as_text(*journal.front()) == "third");
-    return "`read` and `front` return `corrupt` for it. `ack` gives it up, and the others can be "
-           "read.";
+    return "`read` and `front` return `corrupt` for the record. `ack` discards it. The other "
+           "records can be read.";
 }
 std::string journal_unprocessable() {
     sim::Disk disk;
@@ -51,7 +51,7 @@ std::string journal_unprocessable() {
     CHECK(as_text(*journal.front()) == "bad");
     CHECK_FALSE(journal.ack());
     CHECK(as_text(*journal.front()) == "good");
-    return "It stays the first until your program calls `ack`.";
+    return "The item stays the first until your program calls `ack`.";
 }
 std::string journal_disk() {
     sim::Disk disk;
@@ -59,7 +59,7 @@ std::string journal_disk() {
     REQUIRE(journal.append(as_bytes("a")));
     check_passing_error(disk, [&] { return !journal.commit(); });
     CHECK(journal.durable() == 1);
-    return "One call returns the error. The next one reopens the file, and nothing is lost.";
+    return "One call returns the error. The next call reopens the file, and no item is lost.";
 }
 std::string journal_too_large() {
     sim::Disk disk;
@@ -81,8 +81,8 @@ std::string encoded_unreadable() {
     CHECK(queue.front().error() == QueueErrc::bad_encoding);
     CHECK_FALSE(queue.ack());
     CHECK(queue.front().value() == "new b");
-    return "`front` returns `bad_encoding` until `ack` gives it up. If there is a storage of dead "
-           "letters, it becomes a dead letter immediately.";
+    return "`front` returns `bad_encoding` until `ack` discards the record. If there is a storage "
+           "of dead letters, the record becomes a dead letter immediately.";
 }
 std::string encoded_unprocessable() {
     sim::Disk disk;
@@ -93,14 +93,14 @@ std::string encoded_unprocessable() {
     CHECK(queue.front().value() == "bad");
     CHECK_FALSE(queue.ack());
     CHECK(queue.front().value() == "good");
-    return "It stays the first until your program calls `ack`.";
+    return "The item stays the first until your program calls `ack`.";
 }
 std::string encoded_disk() {
     sim::Disk disk;
     Encoded queue{small_journal(disk), ChangedCodec{}};
     REQUIRE_FALSE(queue.try_push("a"));
     check_passing_error(disk, [&] { return !queue.commit(); });
-    return "As the journal.";
+    return "As for the `Journal`.";
 }
 std::string encoded_too_large() {
     sim::Disk disk;
@@ -136,7 +136,7 @@ std::string work_unreadable() {
     }
     CHECK(leased == std::vector<std::string>{"good"});
     CHECK(work.dead() == 1);
-    return "It becomes a dead letter (`unreadable`), and the others are leased.";
+    return "The item becomes a dead letter (`unreadable`), and other items are leased.";
 }
 std::string work_unprocessable() {
     sim::Disk disk;
@@ -152,8 +152,8 @@ std::string work_unprocessable() {
     }
     CHECK(leases == 4);
     CHECK(work.dead() == 1);
-    return "After `deliveries_max` leases, it becomes a dead letter. Meanwhile, the others are "
-           "leased.";
+    return "After `deliveries_max` leases, the item becomes a dead letter. Meanwhile, other items "
+           "are leased.";
 }
 std::string work_disk() {
     sim::Disk disk;
@@ -161,7 +161,7 @@ std::string work_disk() {
     REQUIRE(work.push("a", Moment{}));
     check_passing_error(disk, [&] { return !work.commit(); });
     CHECK(work.lease(Moment{}));
-    return "As the journal.";
+    return "As for the `Journal`.";
 }
 std::string work_too_large() {
     sim::Disk disk;
@@ -190,8 +190,8 @@ std::string outbox_unreadable() {
     rig.connect_once();
     CHECK(rig.server.take() == std::vector<std::string>{"good"});
     CHECK(rig.box->status().error == QueueErrc::corrupt);
-    return "The messages before it are sent. Then `status().error` is `corrupt`, until the journal "
-           "is salvaged.";
+    return "The earlier messages are sent. Then `status().error` is `corrupt` until the journal is "
+           "salvaged.";
 }
 std::string outbox_unprocessable() {
     OutboxRig<OutboxJournal> rig{outbox_options()};
@@ -208,14 +208,14 @@ std::string outbox_unprocessable() {
     rig.server.take();
     rig.connect_once();
     CHECK(rig.server.take() == std::vector<std::string>{"good"});
-    return "After `deliveries_max` deliveries, `on_undeliverable` and the status report it. The "
-           "others wait until the hook acknowledges it.";
+    return "After `deliveries_max` deliveries, `on_undeliverable` and the status report the "
+           "message. Other messages wait until the hook acknowledges it.";
 }
 std::string outbox_disk() {
     OutboxRig<OutboxJournal> rig{outbox_options()};
     rig.push("a");
     check_passing_error(rig.disk, [&] { return !rig.box->commit(); });
-    return "As the journal. The connection may end, and is opened again.";
+    return "As for the `Journal`. The connection may end, and is opened again.";
 }
 std::string outbox_too_large() {
     OutboxRig<OutboxJournal> rig{outbox_options()};
@@ -226,8 +226,8 @@ std::string outbox_too_large() {
     rig.push("good, too");
     rig.connect();
     CHECK(rig.server.take() == std::vector<std::string>{"good", "good, too"});
-    return "`push` returns `too_large`. A message that only the framing rejects goes to "
-           "`on_unsent`, and the others are sent.";
+    return "`push` returns `too_large`. If only the framing rejects a message, `on_unsent` "
+           "receives it, and other messages are sent.";
 }
 
 // ---- both ends of a session ----------------------------------------------------------------------
@@ -242,8 +242,8 @@ std::string session_unreadable() {
     const Observed sent = rig.exchange(ack(0));
     CHECK(sent.size() == 9);
     CHECK(rig.blocked() == Blocked::journal_failed);
-    return "The operations before it are sent. Then the session is blocked (`journal_failed`), "
-           "until its journal is salvaged.";
+    return "The earlier operations are sent. Then the session is blocked (`journal_failed`) until "
+           "its journal is salvaged.";
 }
 std::string session_unprocessable() {
     SessionRig<> rig;
@@ -264,8 +264,8 @@ std::string session_unprocessable() {
         rig.exchange(rig.known(0));
     }
     CHECK(std::count(rig.notes.observed.begin(), rig.notes.observed.end(), "stalled") == 1);
-    return "It is sent on each connection, and the others wait. `on_state` and the status have the "
-           "receiver's error, and after 60 s `on_stalled` reports it.";
+    return "The operation is sent on each connection, and later operations wait. `on_state` and "
+           "the status report the receiver's error. After 60 s, `on_stalled` is called.";
 }
 std::string session_disk() {
     SessionRig<> rig;
@@ -277,8 +277,8 @@ std::string session_disk() {
     rig.run(2s);
     CHECK_FALSE(rig.session->status().flush_error);
     CHECK(rig.line().sent_frames() == Observed{"data 1 a"});
-    return "`flush_error` of the status has the error until the flush is repeated, a second later. "
-           "The connection stays.";
+    return "`flush_error` of the status contains the error until the flush is repeated, a second "
+           "later. The connection stays open.";
 }
 std::string session_too_large() {
     SessionRig<> rig;
@@ -304,7 +304,7 @@ std::string receiver_unreadable() {
     CHECK(rig.exchange(line, bad) == Observed{"error protocol 4"});
     CHECK(rig.notes.take() == Observed{"rejected 1: 1"});
     CHECK(rig.exchange(good, data(1, "y")) == Observed{"ack 1"});
-    return "A damaged message ends its connection, and `on_rejected` reports it. The sender sends "
+    return "A damaged message ends its connection, and `on_rejected` is called. The sender sends "
            "the operation again.";
 }
 std::string receiver_unprocessable() {
@@ -321,8 +321,8 @@ std::string receiver_unprocessable() {
     rig.ledger.apply_fails = {};
     const auto again = rig.attached(pinned_hello_of(1, 2));
     CHECK(rig.exchange(again, data(1, "bad")) == Observed{"ack 1"});
-    return "If `apply` returns an error, `on_sender_failed` reports it. Only its sender waits, and "
-           "sends it again at the times of its policy.";
+    return "If `apply` returns an error, `on_sender_failed` reports the error. Only the "
+           "operation's sender waits, and sends the operation again at the times of its policy.";
 }
 std::string receiver_medium() {
     ReceiverRig<> rig;
@@ -332,8 +332,8 @@ std::string receiver_medium() {
     rig.ledger.commit_fails = {};
     rig.receiver.resume(LedgerView{rig.ledger});
     const auto again = rig.attached(pinned_hello_of(1, 2));
-    return "`on_ledger_failed` reports it. Nothing is lost, and no sender is served until you call "
-           "`resume` with a reopened ledger.";
+    return "`on_ledger_failed` reports the error. No operation is lost. The receiver does not "
+           "serve senders until you call `resume` with a reopened ledger.";
 }
 std::string receiver_too_large() {
     ReceiverOptions options;
@@ -342,7 +342,7 @@ std::string receiver_too_large() {
     const auto line = rig.attached(hello_of(1, 1));
     CHECK(rig.exchange(line, data(1, "more than ten bytes")) == Observed{"error protocol 4"});
     CHECK(rig.notes.take() == Observed{"rejected 1: 1"});
-    return "It blocks its sender (`too_large`). The others are served.";
+    return "The operation blocks its sender (`too_large`). Other senders are served.";
 }
 
 constexpr BadItemRow durable_rows[] = {

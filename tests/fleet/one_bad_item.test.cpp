@@ -30,8 +30,8 @@ std::string fleet_unreadable() {
     CHECK(rig.recorded[0].lost + rig.recorded[0].failed == 1);
     for (std::size_t i = 1; i < 4; ++i) CHECK(rig.state(i) == LinkState::connected);
     CHECK(rig.fleet.observer().all.empty());
-    return "A message that breaks the protocol ends its own connection, and counts only for its "
-           "policy.";
+    return "A message that breaks the protocol ends its own connection, and counts only for that "
+           "connection's policy.";
 }
 std::string fleet_unprocessable() {
     FleetRig rig;
@@ -59,8 +59,8 @@ std::string fleet_medium() {
     CHECK(rig.fleet.observer().all.size() == 1);
     rig.up(60s);
     for (const RecordedEvents& one : rig.recorded) CHECK(one.failed + one.lost == 0);
-    return "If all fail together, `on_network_suspect` reports it once, policies do not count it, "
-           "and one service dials until the network works.";
+    return "If all connections fail together, `on_network_suspect` is called once. Policies do not "
+           "count the failures, and one service dials until the network works.";
 }
 std::string fleet_too_large() {
     FleetRig rig{{.dials_max = 1, .slow_dials_max = 1}};
@@ -78,8 +78,8 @@ std::string fleet_too_large() {
     }
     CHECK(rig.state(2) == LinkState::connected);
     CHECK(rig.state(3) == LinkState::connected);
-    return "Above `dials_max`, a service waits. A dial that takes more than `slow_after` gives its "
-           "place to the next.";
+    return "Above `dials_max`, a service waits. A dial that lasts longer than `slow_after` frees "
+           "its place for the next service.";
 }
 
 // ---- a pool --------------------------------------------------------------------------------------
@@ -109,8 +109,8 @@ std::string pool_unprocessable() {
     rig.pool->reconnect_now();
     rig.run(70s);
     CHECK(rig.pool->status().connected == 2);
-    return "If a server rejects all dials for good, `on_state` reports `failed`. `reconnect_now` "
-           "starts the connections again.";
+    return "If a server rejects all dials permanently, `on_state` reports `failed`. "
+           "`reconnect_now` starts the connections again.";
 }
 std::string pool_medium() {
     PoolRig rig{2};
@@ -121,7 +121,7 @@ std::string pool_medium() {
     rig.connections.opens = true;
     rig.run(20s);
     CHECK(rig.pool->status().connected == 2);
-    return "The other connections are leased meanwhile, and the lost one is opened again.";
+    return "Meanwhile, the other connections are leased, and the lost connection is opened again.";
 }
 std::string pool_too_large() {
     PoolRig rig{1};

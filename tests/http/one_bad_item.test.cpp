@@ -72,7 +72,7 @@ const std::pair<std::error_code, std::error_code> both_delivered{};
 std::string webhooks_unreadable() {
     OneBadUrl rig{{ended(HttpErrc::not_http)}, webhook_options};
     CHECK(rig.run() == std::pair{make_error_code(HttpErrc::not_http), std::error_code{}});
-    return "An answer that is not HTTP ends the event, and the next one is sent.";
+    return "An answer that is not HTTP ends the event, and the next event is sent.";
 }
 std::string webhooks_unprocessable() {
     OneBadUrl rejected{{status(400)}, webhook_options};
@@ -81,8 +81,8 @@ std::string webhooks_unprocessable() {
     OneBadUrl rig{{status(200), forever}, webhook_options};
     CHECK(rig.run() == std::pair{make_error_code(HttpErrc::timed_out), std::error_code{}});
     CHECK(elapsed(always, rig.sleeper.now()) >= 5min);
-    return "A rejected event is given up immediately, and an unanswered event after 5 minutes. "
-           "Then the next one is sent.";
+    return "A rejected event is discarded immediately, and an unanswered event after 5 minutes. "
+           "Then the next event is sent.";
 }
 std::string webhooks_medium() {
     OneBadUrl rig{{status(503)}, webhook_options};
@@ -94,8 +94,8 @@ std::string webhooks_too_large() {
     OneBadUrl rig{{status(413)}, webhook_options};
     CHECK(rig.run().second == std::error_code{});
     CHECK(rig.bad_requests == 1);
-    return "The service rejects it (413), and it is given up. Above 1,000 pending events, new ones "
-           "are dropped and counted.";
+    return "The service rejects the event (413), and the event is discarded. Above 1,000 pending "
+           "events, new events are dropped and counted.";
 }
 
 // ---- calls ---------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ std::string calls_unprocessable() {
     }
     CHECK(failed == 0);
     return "A rejected call ends immediately, and does not count as a failure of its host. An "
-           "unanswered call ends at its deadline, and counts: if half of the calls fail, the "
+           "unanswered call ends at its deadline, and counts. If half of the calls fail, the "
            "breaker of that host opens.";
 }
 std::string calls_medium() {
@@ -130,7 +130,7 @@ std::string calls_medium() {
     rig.bad_most = 1;
     CHECK(rig.run() == both_delivered);
     CHECK(rig.bad_requests == 2);
-    return "The request is repeated if it may be, and the call succeeds.";
+    return "If the request may be repeated, it is repeated, and the call succeeds.";
 }
 std::string calls_too_large() {
     OneBadUrl rig{{ended(HttpErrc::too_long)}};

@@ -40,7 +40,7 @@ std::string redis_rooms_medium() {
     server.command({"CONFIG", "SET", "maxmemory", "0"});
     append(rooms, "a");
     CHECK(words_in(load(rooms)) == "|a,");
-    return "As `JournalRooms`, while Redis is away or rejects writes. `status()` counts the "
+    return "As for `JournalRooms`, while Redis is away or rejects writes. `status()` counts the "
            "outages.";
 }
 std::string redis_rooms_too_large() {
@@ -66,7 +66,7 @@ std::string redis_stream_unreadable() {
     CHECK(queue.front().error() == QueueErrc::bad_encoding);
     CHECK_FALSE(queue.ack());
     CHECK(first_of(queue) == "good");
-    return "`front` returns `bad_encoding` until `ack` gives it up.";
+    return "`front` returns `bad_encoding` until `ack` discards the entry.";
 }
 std::string redis_stream_unprocessable() {
     const RedisServer server;
@@ -80,8 +80,8 @@ std::string redis_stream_unprocessable() {
     CHECK(first_of(queue) == "bad");
     CHECK(queue.deliveries() == 2);
     CHECK_FALSE(queue.ack());
-    return "After `nack`, or the end of its lease, it is delivered again. Other consumers continue "
-           "meanwhile. Set it aside by `deliveries()`.";
+    return "After `nack`, or the end of its lease, the entry is delivered again. Meanwhile, other "
+           "consumers continue. Set the entry aside after several `deliveries()`.";
 }
 std::string redis_stream_medium() {
     const RedisServer server;
@@ -91,7 +91,7 @@ std::string redis_stream_medium() {
     server.command({"CONFIG", "SET", "maxmemory", "0"});
     push(queue, "a");
     CHECK(first_of(queue) == "a");
-    return "The call returns the error of Redis. The next one works.";
+    return "The call returns the error of Redis. The next call works.";
 }
 std::string redis_stream_too_large() {
     const RedisServer server;

@@ -45,8 +45,8 @@ std::string manager_unreadable() {
     CHECK(w.alice.closed_with == 1013);
     CHECK(w.rooms().counters().reasons.of(RoomErrc::not_loaded) == 1);
     CHECK(w.elsewhere.online());
-    return "Its clients are closed with 1013, and the reason is reported (`not_loaded`). Other "
-           "rooms are served.";
+    return "The room's clients are closed with 1013, and the reason (`not_loaded`) is reported. "
+           "Other rooms are served.";
 }
 std::string manager_unprocessable() {
     RoomsWithOneBadItem w;
@@ -56,7 +56,7 @@ std::string manager_unprocessable() {
     CHECK(w.alice.closed_with == 1007);
     CHECK(cause_of(w.rooms().observer().last_reason) == Cause::protocol);
     w.check_others();
-    return "Its sender is closed with 1007, and reported. All others are served.";
+    return "The update's sender is closed with 1007, and reported. All other clients are served.";
 }
 std::string manager_medium() {
     RoomsWithOneBadItem w;
@@ -79,7 +79,7 @@ std::string manager_too_large() {
     w.run(1s);
     CHECK(w.alice.closed_with == 4413);
     w.check_others();
-    return "Its sender is closed with 4413, and reported. All others are served.";
+    return "The update's sender is closed with 4413, and reported. All other clients are served.";
 }
 
 // ---- rooms on files ---------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ std::string journal_rooms_disk() {
     REQUIRE((!rooms->reset("a", Id{std::byte{1}}) && !flushed(*rooms)));
     check_passing_error(disk,
                         [&] { return !rooms->append("a", as_bytes("1")) && !flushed(*rooms); });
-    return "Meanwhile, edits fail with 1013, and their clients send them again. The log continues.";
+    return "Edits fail with 1013 until the log continues. Their clients send them again.";
 }
 
 std::string journal_rooms_too_large() {
@@ -176,7 +176,7 @@ std::string journal_rooms_too_large() {
     CHECK(!rooms->append("a", Bytes(5000)));
     CHECK_FALSE(flushed(*rooms));
     CHECK(rooms.room("a").updates == std::vector<Bytes>{Bytes(5000)});
-    return "No limit: a long change takes several records.";
+    return "There is no limit, because a long change uses several records.";
 }
 
 constexpr BadItemRow room_rows[] = {

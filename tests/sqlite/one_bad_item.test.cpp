@@ -34,8 +34,8 @@ std::string sqlite_queue_unreadable() {
     CHECK(storage.front().error() == QueueErrc::corrupt);
     CHECK_FALSE(storage.ack());
     CHECK(as_text(*storage.front()) == text_for(2));
-    return "`front` returns `corrupt` until `ack` gives it up. If the database itself is damaged, "
-           "an opening fails.";
+    return "`front` returns `corrupt` until `ack` discards the record. If the database itself is "
+           "damaged, an opening fails.";
 }
 std::string sqlite_queue_unprocessable() {
     const TemporaryDirectory dir;
@@ -44,7 +44,7 @@ std::string sqlite_queue_unprocessable() {
     CHECK(as_text(*storage.front()) == text_for(1));
     CHECK_FALSE(storage.ack());
     CHECK(as_text(*storage.front()) == text_for(2));
-    return "It stays the first until your program calls `ack`.";
+    return "The item stays the first until your program calls `ack`.";
 }
 std::string sqlite_queue_medium() {
     const FailingFiles files;
@@ -59,7 +59,7 @@ std::string sqlite_queue_medium() {
     }
     CHECK_FALSE(opened<Sqlite>(dir / "q").try_push(as_bytes("b")));
     return "The storage stays failed (`failed()`) until your program opens it again. A full disk "
-           "does not fail it.";
+           "does not have this effect.";
 }
 std::string sqlite_queue_too_large() {
     const TemporaryDirectory dir;
@@ -102,7 +102,7 @@ std::string sqlite_rooms_medium() {
     CHECK(!!flushed(rooms));
     REQUIRE(!rooms.append("a", as_bytes("1")));
     CHECK(!flushed(rooms));
-    return "As `JournalRooms`.";
+    return "As for `JournalRooms`.";
 }
 std::string sqlite_rooms_too_large() {
     const TemporaryDirectory dir;

@@ -51,8 +51,8 @@ std::string replica_unreadable() {
     REQUIRE(device.replica->kept().size() == 1);
     CHECK(device.replica->kept()[0].error == SyncErrc::unreadable);
     CHECK_FALSE(device.replica->drop(device.replica->kept()[0].operation.id));
-    return "It is in `kept()` (`unreadable`), for a program that reads it, or for `drop`. Only "
-           "later edits of its element wait.";
+    return "The edit is in `kept()` (`unreadable`) until a program can read it, or you call "
+           "`drop`. Only later edits of its element wait.";
 }
 std::string replica_unprocessable() {
     DeviceOfOneReplica device;
@@ -66,8 +66,8 @@ std::string replica_unprocessable() {
     CHECK(device.replica->sync(device.server).synced == 1);
     REQUIRE(device.replica->kept().size() == 1);
     CHECK_FALSE(device.replica->drop(*id));
-    return "It is in `kept()` with its error, and is decided by `drop` or `send_again`. Only later "
-           "edits of its element wait.";
+    return "The edit is in `kept()` with its error until you call `drop` or `send_again`. Only "
+           "later edits of its element wait.";
 }
 std::string replica_disk() {
     DeviceOfOneReplica device;
@@ -102,7 +102,7 @@ std::string processor_unreadable() {
     CHECK(sums(result, 2) == "1 0 1");
     CHECK(result.failed_operations[0].error == QueueErrc::corrupt);
     CHECK(result.failed_operations[0].retryable);
-    return "The operation fails with the error of the store, and may be tried again. Only later "
+    return "The operation fails with the error of the store, and may be retried. Only later "
            "operations on its element wait.";
 }
 std::string processor_unprocessable() {
@@ -114,8 +114,8 @@ std::string processor_unprocessable() {
     CHECK(sums(result, 2) == "1 0 1");
     CHECK(result.failed_operations[0].error == SyncErrc::bad_operation);
     CHECK_FALSE(result.failed_operations[0].retryable);
-    return "It is in `failed_operations` with its error, and is not retried. The others take "
-           "effect.";
+    return "The operation is in `failed_operations` with its error, and is not retried. Other "
+           "operations take effect.";
 }
 std::string processor_medium() {
     FaultyStore store;
@@ -140,8 +140,8 @@ std::string processor_too_large() {
         "s", Ops{update("d", "1", stamp(1)), update("e", "1", stamp(1)), add("c", "1", stamp(1))});
     CHECK(sums(full, 3) == "1 1 1");
     CHECK(full.failed_operations[0].error == SyncErrc::pending_full);
-    return "It fails with `bad_operation`, or with `pending_full` if too many operations are "
-           "pending. The others take effect.";
+    return "The operation fails with `bad_operation`, or with `pending_full` if too many "
+           "operations are pending. Other operations take effect.";
 }
 
 // ---- a bridge ------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ std::string bridge_unreadable() {
             rig.server.moods["bad"] = Server::Behaviour::fails;
         },
         [](auto& rig) { rig.server.moods.clear(); });
-    return "`on_error` names the session, which is tried again later. The other sessions are "
+    return "`on_error` names the session, which the bridge retries later. Other sessions are "
            "synchronized.";
 }
 std::string bridge_unprocessable() {
@@ -181,8 +181,8 @@ std::string bridge_unprocessable() {
         "error bad fetch timed_out",
         [](auto& rig) { rig.server.moods["bad"] = Server::Behaviour::hangs; },
         [](auto& rig) { rig.server.moods.clear(); });
-    return "If the remote never answers a session, `on_state` shows outages, and from the third "
-           "one on `on_error` names the session. The others are synchronized meanwhile.";
+    return "If the remote never answers a session, `on_state` reports outages. From the third "
+           "outage on, `on_error` names the session. Other sessions are synchronized.";
 }
 std::string bridge_medium() {
     check_other_session(
@@ -192,7 +192,8 @@ std::string bridge_medium() {
             rig.host.after(90s, [&rig] { rig.board.error = {}; });
         },
         [](auto&) {});
-    return "`on_error` has the error of the local side. The session is tried again after a wait.";
+    return "`on_error` reports the error of the local side. The bridge retries the session after a "
+           "wait.";
 }
 std::string bridge_too_large() {
     check_other_session(
@@ -202,7 +203,7 @@ std::string bridge_too_large() {
             rig.server.moods["bad"] = Server::Behaviour::fails;
         },
         [](auto& rig) { rig.server.moods.clear(); });
-    return "The remote rejects it, and `on_error` names the session.";
+    return "The remote rejects the scene, and `on_error` names the session.";
 }
 
 constexpr BadItemRow sync_rows[] = {
