@@ -47,7 +47,7 @@ std::string fleet_unprocessable() {
     for (std::size_t i = 1; i < 4; ++i) CHECK(rig.state(i) == LinkState::connected);
     CHECK(rig.fleet.observer().all.empty());
     return "A service that never connects dials at the times of its policy. It does not delay "
-           "others, and the network is not suspect.";
+           "other services, and the network is not suspect.";
 }
 std::string fleet_medium() {
     FleetRig rig;

@@ -80,7 +80,7 @@ std::string replica_disk() {
     CHECK(failed);
     CHECK(device.replica->edit(AddElement{"d", std::string{"x"}}));
     CHECK_FALSE(device.replica->sync(device.server).error);
-    return "`edit` returns the error once. The next `edit` or `sync` makes everything durable.";
+    return "`edit` returns the error once. The next `edit` or `sync` makes all edits durable.";
 }
 std::string replica_too_large() {
     DeviceOfOneReplica device;
