@@ -49,7 +49,7 @@ struct Letters {
 template class belay::Encoded<belay::Ring<belay::Bytes, 4>, encoded_dead_letters::Codec,
                               encoded_dead_letters::Letters>;
 
-// expect-error: Encoded: the storage must store belay::Bytes, or take belay::BytesView in a noexcept
+// expect-error: Encoded: the storage must store belay::Bytes, or take belay::BytesView in a
 namespace encoded_storage {
 struct Codec {
     bool encode(const int&, belay::Bytes& into);
