@@ -90,7 +90,7 @@ struct Operation {
     /// The time and the author of the change; see HybridClock.
     Stamp stamp{};
     /// The change itself.
-    Action action;
+    Action action{};
     /// The stamp of the version that the author saw and changed; Stamp{} if the element was absent.
     /// With it the processor detects concurrent changes, independent of the clocks. An Interaction
     /// needs none.

@@ -159,7 +159,10 @@ void connections_are_accepted_for_an_executor() {
         if constexpr (std::is_same_v<Own, std::decay_t<decltype(strand)>>) {
             strands += accepted.get_executor() == strand ? 1 : 0;
         }
-        guests.emplace_back(std::move(accepted));
+        // asio asks whether the handler takes sockets of other executors, too.
+        if constexpr (std::is_constructible_v<Socket, decltype(accepted)>) {
+            guests.emplace_back(std::move(accepted));
+        }
     };
     p.acceptor.async_accept(strand, take);
     p.acceptor.async_accept(strand, from[0], take);
